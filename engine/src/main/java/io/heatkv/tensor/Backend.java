@@ -1,0 +1,77 @@
+package io.heatkv.tensor;
+
+import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A library that runs operators, implemented in {@code tensor.libtorch}.
+ *
+ * <p>Handles are opaque non-zero numbers, each freed exactly once by {@link #free}.
+ */
+public interface Backend {
+  /**
+   * Calls an operator of the ATen library with one tensor as its result.
+   *
+   * <p>Arguments are what the operator's schema asks for, in order: {@link Tensor}, {@link Long},
+   * {@link Double}, {@link Boolean}, {@link String}, {@link DType}, {@code long[]}, {@code
+   * Tensor[]}, {@link Optional} for optional ones, and {@link Device}.
+   *
+   * @throws TensorException naming the operator and the shapes of its arguments if it fails
+   */
+  long call(Operator operator, Object... arguments);
+
+  /** Calls an operator with {@code results} tensors as its results. */
+  long[] callMany(Operator operator, int results, Object... arguments);
+
+  /** {@code a + alpha * b}; kept apart since the dispatcher of the stable ABI takes no scalars. */
+  long add(Tensor a, Tensor b, double alpha);
+
+  /** {@code a * factor}. */
+  long scale(Tensor a, double factor);
+
+  /** {@code a + summand}. */
+  long shift(Tensor a, double summand);
+
+  /** Sets every element to {@code value}. */
+  void fill(Tensor a, double value);
+
+  /** {@code a[i] <- b[i]} with conversion of type and device. */
+  void copy(Tensor target, Tensor source);
+
+  /** A new tensor with undefined content, row-major. */
+  long empty(DType dtype, Device device, long... shape);
+
+  /** A tensor over memory that the caller keeps alive; nothing is copied. CPU only. */
+  long wrap(MemorySegment memory, DType dtype, long... shape);
+
+  /** The memory of a contiguous CPU tensor, valid while the tensor lives. */
+  MemorySegment memory(Tensor tensor);
+
+  long[] shape(long handle);
+
+  long[] strides(long handle);
+
+  DType dtype(long handle);
+
+  Device device(long handle);
+
+  void free(long handle);
+
+  /** Waits until all work queued on {@code device} is done. */
+  void synchronize(Device device);
+
+  /** Number of tensors handed out and not yet freed. */
+  long liveTensors();
+
+  /** Name and version, for reports. */
+  String description();
+
+  /** A value for an optional argument: {@code value} null means none. */
+  record Optional(@Nullable Object value) {
+    public static final Optional NONE = new Optional(null);
+
+    public static Optional of(@Nullable Object value) {
+      return value == null ? NONE : new Optional(value);
+    }
+  }
+}

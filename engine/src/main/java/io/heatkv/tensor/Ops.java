@@ -1,0 +1,354 @@
+package io.heatkv.tensor;
+
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** Neural-network operators, each a call of the ATen operator of the same name. */
+public final class Ops {
+  private static final Operator LINEAR = Operator.of("linear");
+  private static final Operator MATMUL = Operator.of("matmul");
+  private static final Operator LAYER_NORM = Operator.of("layer_norm");
+  private static final Operator RMS_NORM = Operator.of("rms_norm");
+  private static final Operator GROUP_NORM = Operator.of("group_norm");
+  private static final Operator CONV2D = Operator.of("conv2d");
+  private static final Operator NEAREST = Operator.of("upsample_nearest2d");
+  private static final Operator TRILINEAR = Operator.of("upsample_trilinear3d");
+  private static final Operator AREA = Operator.of("adaptive_avg_pool2d");
+  private static final Operator PIXEL_SHUFFLE = Operator.of("pixel_shuffle");
+  private static final Operator PIXEL_UNSHUFFLE = Operator.of("pixel_unshuffle");
+  private static final Operator SILU = Operator.of("silu");
+  private static final Operator SILU_ = Operator.of("silu_");
+  private static final Operator GELU = Operator.of("gelu");
+  private static final Operator GELU_ = Operator.of("gelu_");
+  private static final Operator SIGMOID = Operator.of("sigmoid");
+  private static final Operator EXP = Operator.of("exp");
+  private static final Operator EXP_ = Operator.of("exp_");
+  private static final Operator MINIMUM = Operator.of("minimum");
+  private static final Operator MAXIMUM = Operator.of("maximum");
+  private static final Operator CLAMP = Operator.of("clamp", "Tensor");
+  private static final Operator SOFTMAX = Operator.of("softmax", "int");
+  private static final Operator LOGSUMEXP = Operator.of("logaddexp");
+  private static final Operator SUM = Operator.of("sum", "dim_IntList");
+  private static final Operator MEAN = Operator.of("mean", "dim");
+  private static final Operator NORM = Operator.of("frobenius_norm", "dim");
+  private static final Operator LESS = Operator.of("lt", "Tensor");
+  private static final Operator LESS_EQUAL = Operator.of("le", "Tensor");
+  private static final Operator GREATER = Operator.of("gt", "Tensor");
+  private static final Operator OR = Operator.of("logical_or");
+  private static final Operator AND = Operator.of("logical_and");
+  private static final Operator WHERE = Operator.of("where", "self");
+  private static final Operator CAT = Operator.of("cat");
+  private static final Operator STACK = Operator.of("stack");
+  private static final Operator INDEX_SELECT = Operator.of("index_select");
+  private static final Operator INDEX_COPY_ = Operator.of("index_copy_");
+  private static final Operator EMBEDDING = Operator.of("embedding");
+  private static final Operator AS_COMPLEX = Operator.of("view_as_complex");
+  private static final Operator AS_REAL = Operator.of("view_as_real");
+  private static final Operator ADDCMUL = Operator.of("_foreach_addcmul_", "Tensor");
+  private static final Operator ATTENTION = Operator.of("scaled_dot_product_attention");
+  private static final Operator CPU_FLASH =
+      Operator.of("_scaled_dot_product_flash_attention_for_cpu");
+
+  private Ops() {}
+
+  // ---- products
+
+  /** {@code x W^T + b}; x [..., in], weight [out, in], bias [out]. */
+  public static Tensor linear(Tensor x, Tensor weight, @Nullable Tensor bias) {
+    return x.call(LINEAR, x, weight, optional(bias));
+  }
+
+  /** Matrix product over the last two dimensions, batched over the others. */
+  public static Tensor matmul(Tensor a, Tensor b) {
+    return a.call(MATMUL, a, b);
+  }
+
+  /** 2-D convolution; x [n, in, h, w], weight [out, in, kh, kw], bias [out]. */
+  public static Tensor conv2d(Tensor x, Tensor weight, Tensor bias, int stride, int padding) {
+    return x.call(
+        CONV2D,
+        x,
+        weight,
+        optional(bias),
+        new long[] {stride, stride},
+        new long[] {padding, padding},
+        new long[] {1, 1},
+        1L);
+  }
+
+  /**
+   * Softmax attention; q [b, h, n, d], k and v [b, h, m, d], mask additive [b or 1, h or 1, n or 1,
+   * m] or null. Returns [b, h, n, d].
+   */
+  public static Tensor attention(
+      Tensor q, Tensor k, Tensor v, @Nullable Tensor mask, double scale) {
+    return q.call(
+        ATTENTION, q, k, v, optional(mask), 0.0, false, Backend.Optional.of(scale), false);
+  }
+
+  /**
+   * As {@link #attention} without a mask, with the log-sum-exp of each query's scaled scores.
+   *
+   * @return output [b, h, n, d] and log-sum-exp [b, h, n], float32
+   */
+  public static AttentionParts attentionWithLse(Tensor q, Tensor k, Tensor v, double scale) {
+    long[] results =
+        q.backend()
+            .callMany(
+                CPU_FLASH,
+                2,
+                q,
+                k,
+                v,
+                0.0,
+                false,
+                Backend.Optional.NONE,
+                Backend.Optional.of(scale));
+    return new AttentionParts(
+        Tensor.of(q.backend(), results[0]), Tensor.of(q.backend(), results[1]));
+  }
+
+  /** Attention over some of the keys: its output and the log-sum-exp of the scores. */
+  public record AttentionParts(Tensor output, Tensor lse) {}
+
+  // ---- normalisation
+
+  /** Layer norm over the last dimension, with affine parameters where given. */
+  public static Tensor layerNorm(
+      Tensor x, @Nullable Tensor weight, @Nullable Tensor bias, double eps) {
+    return x.call(
+        LAYER_NORM, x, new long[] {x.size(-1)}, optional(weight), optional(bias), eps, false);
+  }
+
+  /** {@code x / sqrt(mean(x^2) + eps) * weight} over the last dimension. */
+  public static Tensor rmsNorm(Tensor x, Tensor weight, double eps) {
+    return x.call(
+        RMS_NORM, x, new long[] {x.size(-1)}, optional(weight), Backend.Optional.of(eps));
+  }
+
+  /** Group norm; x [n, c, h, w], weight and bias [c]. */
+  public static Tensor groupNorm(Tensor x, int groups, Tensor weight, Tensor bias, double eps) {
+    return x.call(GROUP_NORM, x, (long) groups, optional(weight), optional(bias), eps, false);
+  }
+
+  /** Euclidean norm over the last dimension, kept as size 1. */
+  public static Tensor norm(Tensor x) {
+    return x.call(NORM, x, new long[] {-1}, true);
+  }
+
+  /** Softmax over the last dimension. */
+  public static Tensor softmax(Tensor x) {
+    return x.call(SOFTMAX, x, -1L, Backend.Optional.NONE);
+  }
+
+  // ---- element by element
+
+  /** {@code x sigmoid(x)}. */
+  public static Tensor silu(Tensor x) {
+    return x.call(SILU, x);
+  }
+
+  /** {@code x <- x sigmoid(x)}; returns x. */
+  public static Tensor siluInPlace(Tensor x) {
+    x.call(SILU_, x).release();
+    return x;
+  }
+
+  /** The tanh approximation of GELU. */
+  public static Tensor gelu(Tensor x) {
+    return x.call(GELU, x, "tanh");
+  }
+
+  /** {@code x <- gelu(x)}, tanh approximation; returns x. */
+  public static Tensor geluInPlace(Tensor x) {
+    x.call(GELU_, x, "tanh").release();
+    return x;
+  }
+
+  public static Tensor sigmoid(Tensor x) {
+    return x.call(SIGMOID, x);
+  }
+
+  public static Tensor exp(Tensor x) {
+    return x.call(EXP, x);
+  }
+
+  /** {@code x <- exp(x)}; returns x. */
+  public static Tensor expInPlace(Tensor x) {
+    x.call(EXP_, x).release();
+    return x;
+  }
+
+  public static Tensor minimum(Tensor a, Tensor b) {
+    return a.call(MINIMUM, a, b);
+  }
+
+  public static Tensor maximum(Tensor a, Tensor b) {
+    return a.call(MAXIMUM, a, b);
+  }
+
+  /** Limits x to [low, high], both tensors that broadcast. */
+  public static Tensor clamp(Tensor x, Tensor low, Tensor high) {
+    return x.call(CLAMP, x, optional(low), optional(high));
+  }
+
+  /** {@code log(exp(a) + exp(b))}. */
+  public static Tensor logAddExp(Tensor a, Tensor b) {
+    return a.call(LOGSUMEXP, a, b);
+  }
+
+  /** {@code target += a * b}, broadcast to target; returns target. */
+  public static Tensor addProductInPlace(Tensor target, Tensor a, Tensor b) {
+    try (Scope _ = Scope.open()) {
+      Tensor one = Tensor.of(target.backend(), new float[] {1}, 1);
+      target
+          .backend()
+          .callMany(
+              ADDCMUL, 0, new Tensor[] {target}, new Tensor[] {a}, new Tensor[] {b}, one);
+    }
+    return target;
+  }
+
+  // ---- reductions and comparisons
+
+  public static Tensor sum(Tensor x, boolean keep, long... dims) {
+    return x.call(SUM, x, Backend.Optional.of(dims), keep, Backend.Optional.NONE);
+  }
+
+  public static Tensor mean(Tensor x, boolean keep, long... dims) {
+    return x.call(MEAN, x, Backend.Optional.of(dims), keep, Backend.Optional.NONE);
+  }
+
+  public static Tensor less(Tensor a, Tensor b) {
+    return a.call(LESS, a, b);
+  }
+
+  public static Tensor lessOrEqual(Tensor a, Tensor b) {
+    return a.call(LESS_EQUAL, a, b);
+  }
+
+  public static Tensor greater(Tensor a, Tensor b) {
+    return a.call(GREATER, a, b);
+  }
+
+  public static Tensor or(Tensor a, Tensor b) {
+    return a.call(OR, a, b);
+  }
+
+  public static Tensor and(Tensor a, Tensor b) {
+    return a.call(AND, a, b);
+  }
+
+  /** a where the condition holds, else b. */
+  public static Tensor where(Tensor condition, Tensor a, Tensor b) {
+    return a.call(WHERE, condition, a, b);
+  }
+
+  // ---- gathering
+
+  public static Tensor cat(int dim, List<Tensor> parts) {
+    return parts.size() == 1
+        ? parts.getFirst()
+        : parts.getFirst().call(CAT, parts.toArray(Tensor[]::new), (long) dim);
+  }
+
+  public static Tensor cat(int dim, Tensor... parts) {
+    return cat(dim, List.of(parts));
+  }
+
+  /** Joins tensors of equal shape along a new dimension. */
+  public static Tensor stack(int dim, Tensor... parts) {
+    return parts[0].call(STACK, parts, (long) dim);
+  }
+
+  /** Slices of x along {@code dim} at the given int64 indices. */
+  public static Tensor indexSelect(Tensor x, int dim, Tensor indices) {
+    return x.call(INDEX_SELECT, x, (long) dim, indices);
+  }
+
+  /** Writes the slices of source into target along {@code dim} at the given int64 indices. */
+  public static void indexCopy(Tensor target, int dim, Tensor indices, Tensor source) {
+    target.call(INDEX_COPY_, target, (long) dim, indices, source).release();
+  }
+
+  /** Rows of weight [n, d] at the indices [...]; returns [..., d]. */
+  public static Tensor embedding(Tensor weight, Tensor indices) {
+    return weight.call(EMBEDDING, weight, indices, -1L, false, false);
+  }
+
+  // ---- images
+
+  /** Repeats pixels to the given size; x [n, c, h, w]. */
+  public static Tensor upsampleNearest(Tensor x, long height, long width) {
+    return x.call(
+        NEAREST, x, new long[] {height, width}, Backend.Optional.NONE, Backend.Optional.NONE);
+  }
+
+  /**
+   * Linear interpolation over rows and columns without aligned corners or antialiasing, as {@code
+   * F.interpolate(mode="trilinear")} does with one frame; x [n, c, h, w].
+   */
+  public static Tensor interpolate(Tensor x, long height, long width) {
+    if (x.size(2) == height && x.size(3) == width) {
+      return x;
+    }
+    Tensor frame = x.unsqueeze(2);
+    return frame
+        .call(
+            TRILINEAR,
+            frame,
+            new long[] {1, height, width},
+            false,
+            Backend.Optional.NONE,
+            Backend.Optional.NONE,
+            Backend.Optional.NONE)
+        .select(2, 0);
+  }
+
+  /** Mean over the pixels that fall into each target pixel; x [n, c, h, w]. */
+  public static Tensor interpolateArea(Tensor x, long height, long width) {
+    return x.call(AREA, x, new long[] {height, width});
+  }
+
+  /** Zeros on the right and below; x [n, c, h, w]. */
+  public static Tensor padRightBottom(Tensor x, long right, long bottom) {
+    Tensor padded =
+        Tensor.full(
+            x.backend(),
+            0,
+            x.dtype(),
+            x.device(),
+            x.size(0),
+            x.size(1),
+            x.size(2) + bottom,
+            x.size(3) + right);
+    padded.narrow(2, 0, x.size(2)).narrow(3, 0, x.size(3)).copyFrom(x);
+    return padded;
+  }
+
+  /** [n, c r r, h, w] to [n, c, h r, w r]. */
+  public static Tensor pixelShuffle(Tensor x, int factor) {
+    return x.call(PIXEL_SHUFFLE, x, (long) factor);
+  }
+
+  /** [n, c, h r, w r] to [n, c r r, h, w]. */
+  public static Tensor pixelUnshuffle(Tensor x, int factor) {
+    return x.call(PIXEL_UNSHUFFLE, x, (long) factor);
+  }
+
+  // ---- complex numbers
+
+  /** Pairs [..., 2] as complex numbers [...]; a view of contiguous float32. */
+  public static Tensor asComplex(Tensor pairs) {
+    return pairs.call(AS_COMPLEX, pairs);
+  }
+
+  /** Complex numbers [...] as pairs [..., 2]; a view. */
+  public static Tensor asReal(Tensor complex) {
+    return complex.call(AS_REAL, complex);
+  }
+
+  private static Backend.Optional optional(@Nullable Tensor tensor) {
+    return Backend.Optional.of(tensor);
+  }
+}

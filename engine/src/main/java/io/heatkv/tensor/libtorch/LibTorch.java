@@ -1,0 +1,387 @@
+package io.heatkv.tensor.libtorch;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import io.heatkv.error.UserException;
+import io.heatkv.tensor.Backend;
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
+import io.heatkv.tensor.Operator;
+import io.heatkv.tensor.Tensor;
+import io.heatkv.tensor.TensorException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.invoke.MethodHandle;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicLong;
+import org.jspecify.annotations.Nullable;
+
+/** libtorch as a {@link Backend}. One instance serves all threads of a process. */
+public final class LibTorch implements Backend {
+  private static @Nullable LibTorch opened;
+
+  private final LibTorchLocation location;
+  private final StableAbi abi;
+  private final Constants constants;
+  private final Scalars cpu;
+  private final @Nullable Scalars cuda;
+  private final AtomicLong live = new AtomicLong();
+  private final ConcurrentHashMap<Operator, MemorySegment[]> names = new ConcurrentHashMap<>();
+  private final ThreadLocal<CallFrame> frames;
+
+  /** Scalar functions of one device, which the dispatcher can't call. */
+  private record Scalars(MethodHandle addTensor, MethodHandle addScalar, MethodHandle mulScalar) {}
+
+  private LibTorch(LibTorchLocation location, int threads) {
+    this.location = location;
+    this.abi = new StableAbi(NativeLibraries.open(location, threads), location);
+    this.constants = new Constants(abi);
+    this.cpu = scalars("cpu");
+    this.cuda = location.hasCuda() ? scalars("cuda") : null;
+    this.frames = ThreadLocal.withInitial(() -> new CallFrame(abi, constants));
+  }
+
+  /**
+   * The process's libtorch, opened at the first call; later calls return the same one.
+   *
+   * @param location of its files
+   * @param threads of the math libraries, or 0 for their own choice
+   * @throws UserException if it can't be opened, is older than 2.10, or another one is open
+   */
+  public static synchronized LibTorch open(LibTorchLocation location, int threads) {
+    if (opened == null) {
+      opened = new LibTorch(location, threads);
+    } else if (!opened.location.folder().equals(location.folder())) {
+      throw new UserException(
+          "libtorch of "
+              + opened.location.folder()
+              + " is already open in this process; start another process for "
+              + location.folder());
+    }
+    return opened;
+  }
+
+  private Scalars scalars(String device) {
+    return new Scalars(abi.addTensor(device), abi.addScalar(device), abi.mulScalar(device));
+  }
+
+  /** Where its files lie. */
+  public LibTorchLocation location() {
+    return location;
+  }
+
+  /** Version such as 2.10.0. */
+  public String version() {
+    return StableAbi.versionText(abi.version);
+  }
+
+  /** Threads that operators on the CPU use. */
+  public int threads() {
+    try {
+      MemorySegment out = frames.get().out();
+      check((int) abi.threads.invokeExact(out), "torch_get_num_threads");
+      return out.get(JAVA_INT, 0);
+    } catch (Throwable e) {
+      throw rethrow(e);
+    }
+  }
+
+  @Override
+  public long call(Operator operator, Object... arguments) {
+    CallFrame frame = frames.get();
+    invoke(frame, operator, arguments);
+    live.incrementAndGet();
+    return frame.result(0);
+  }
+
+  @Override
+  public long[] callMany(Operator operator, int results, Object... arguments) {
+    CallFrame frame = frames.get();
+    invoke(frame, operator, arguments);
+    long[] handles = new long[results];
+    for (int i = 0; i < results; i++) {
+      handles[i] = frame.result(i);
+    }
+    live.addAndGet(results);
+    return handles;
+  }
+
+  private void invoke(CallFrame frame, Operator operator, Object[] arguments) {
+    MemorySegment[] name = names.computeIfAbsent(operator, LibTorch::cStrings);
+    try {
+      frame.fill(arguments);
+      int code =
+          (int) abi.callDispatcher.invokeExact(name[0], name[1], frame.stack(), abi.version);
+      if (code != 0) {
+        throw new TensorException(failure(operator, arguments));
+      }
+    } catch (Throwable e) {
+      throw rethrow(e);
+    }
+  }
+
+  private static MemorySegment[] cStrings(Operator operator) {
+    Arena arena = Arena.global();
+    return new MemorySegment[] {
+      arena.allocateFrom(operator.name()), arena.allocateFrom(operator.overload())
+    };
+  }
+
+  private String failure(Operator operator, Object... arguments) {
+    StringBuilder text = new StringBuilder(operator + " failed on (");
+    for (int i = 0; i < arguments.length; i++) {
+      text.append(i == 0 ? "" : ", ").append(CallFrame.describe(arguments[i]));
+    }
+    return text.append(')').append(reason()).toString();
+  }
+
+  private String reason() {
+    if (abi.errorText == null) {
+      return "";
+    }
+    try {
+      MemorySegment text = (MemorySegment) abi.errorText.invokeExact();
+      if (text.address() == 0) {
+        return "";
+      }
+      String whole = text.reinterpret(Long.MAX_VALUE).getString(0).strip();
+      return ": " + whole.lines().findFirst().orElse("");
+    } catch (Throwable e) {
+      throw rethrow(e);
+    }
+  }
+
+  @Override
+  public long add(Tensor a, Tensor b, double alpha) {
+    MemorySegment out = frames.get().out();
+    try {
+      int code =
+          (int) scalars(a, b).addTensor.invokeExact(a.handle(), b.handle(), alpha, out);
+      return created(code, out, Operators.ADD, a, b, alpha);
+    } catch (Throwable e) {
+      throw rethrow(e);
+    }
+  }
+
+  @Override
+  public long shift(Tensor a, double summand) {
+    MemorySegment out = frames.get().out();
+    try {
+      int code = (int) scalars(a, a).addScalar.invokeExact(a.handle(), summand, 1.0, out);
+      return created(code, out, Operators.ADD, a, summand);
+    } catch (Throwable e) {
+      throw rethrow(e);
+    }
+  }
+
+  @Override
+  public long scale(Tensor a, double factor) {
+    MemorySegment out = frames.get().out();
+    try {
+      int code = (int) scalars(a, a).mulScalar.invokeExact(a.handle(), factor, out);
+      return created(code, out, Operators.MUL, a, factor);
+    } catch (Throwable e) {
+      throw rethrow(e);
+    }
+  }
+
+  private Scalars scalars(Tensor a, Tensor b) {
+    boolean onCuda = cuda != null && (a.device().isCuda() || b.device().isCuda());
+    return onCuda ? java.util.Objects.requireNonNull(cuda) : cpu;
+  }
+
+  @Override
+  public void fill(Tensor a, double value) {
+    try {
+      check((int) abi.fill.invokeExact(a.handle(), value), "fill of " + a);
+    } catch (Throwable e) {
+      throw rethrow(e);
+    }
+  }
+
+  @Override
+  public void copy(Tensor target, Tensor source) {
+    try {
+      int code = (int) abi.copy.invokeExact(target.handle(), source.handle(), 0);
+      if (code != 0) {
+        throw new TensorException(failure(Operators.COPY, target, source));
+      }
+    } catch (Throwable e) {
+      throw rethrow(e);
+    }
+  }
+
+  @Override
+  public long empty(DType dtype, Device device, long... shape) {
+    CallFrame frame = frames.get();
+    MemorySegment out = frame.out();
+    MemorySegment sizes = frame.sizes(shape);
+    MemorySegment strides = frame.rowMajorStrides(shape);
+    try {
+      int code =
+          (int)
+              abi.emptyStrided.invokeExact(
+                  (long) shape.length,
+                  sizes,
+                  strides,
+                  constants.code(dtype),
+                  constants.code(device.type()),
+                  device.index(),
+                  out);
+      if (code != 0) {
+        throw new TensorException(
+            "no memory for " + dtype + java.util.Arrays.toString(shape) + " on " + device
+                + reason());
+      }
+      live.incrementAndGet();
+      return out.get(JAVA_LONG, 0);
+    } catch (Throwable e) {
+      throw rethrow(e);
+    }
+  }
+
+  @Override
+  public long wrap(MemorySegment memory, DType dtype, long... shape) {
+    CallFrame frame = frames.get();
+    MemorySegment out = frame.out();
+    try {
+      int code =
+          (int)
+              abi.fromBlob.invokeExact(
+                  memory,
+                  (long) shape.length,
+                  frame.sizes(shape),
+                  frame.rowMajorStrides(shape),
+                  0L,
+                  constants.code(dtype),
+                  constants.code(Device.Type.CPU),
+                  0,
+                  out);
+      check(code, "view of memory as " + dtype + java.util.Arrays.toString(shape));
+      live.incrementAndGet();
+      return out.get(JAVA_LONG, 0);
+    } catch (Throwable e) {
+      throw rethrow(e);
+    }
+  }
+
+  @Override
+  public MemorySegment memory(Tensor tensor) {
+    long bytes = tensor.count() * tensor.dtype().bytes();
+    MemorySegment out = frames.get().out();
+    try {
+      check((int) abi.dataPointer.invokeExact(tensor.handle(), out), "data of a tensor");
+      return out.get(ADDRESS, 0).reinterpret(bytes);
+    } catch (Throwable e) {
+      throw rethrow(e);
+    }
+  }
+
+  @Override
+  public long[] shape(long handle) {
+    return numbers(abi.sizes, handle);
+  }
+
+  @Override
+  public long[] strides(long handle) {
+    return numbers(abi.strides, handle);
+  }
+
+  private long[] numbers(MethodHandle getter, long handle) {
+    MemorySegment out = frames.get().out();
+    try {
+      check((int) abi.dimensions.invokeExact(handle, out), "rank of a tensor");
+      int rank = (int) out.get(JAVA_LONG, 0);
+      if (rank == 0) {
+        return new long[0];
+      }
+      check((int) getter.invokeExact(handle, out), "shape of a tensor");
+      return out.get(ADDRESS, 0).reinterpret(8L * rank).toArray(JAVA_LONG);
+    } catch (Throwable e) {
+      throw rethrow(e);
+    }
+  }
+
+  @Override
+  public DType dtype(long handle) {
+    return constants.dtype(number(abi.dtype, handle));
+  }
+
+  @Override
+  public Device device(long handle) {
+    if (cuda == null) {
+      return Device.CPU;
+    }
+    return number(abi.deviceType, handle) == constants.code(Device.Type.CUDA)
+        ? Device.cuda(number(abi.deviceIndex, handle))
+        : Device.CPU;
+  }
+
+  private int number(MethodHandle getter, long handle) {
+    MemorySegment out = frames.get().out();
+    try {
+      check((int) getter.invokeExact(handle, out), "property of a tensor");
+      return out.get(JAVA_INT, 0);
+    } catch (Throwable e) {
+      throw rethrow(e);
+    }
+  }
+
+  @Override
+  public void free(long handle) {
+    try {
+      check((int) abi.deleteTensor.invokeExact(handle), "freeing a tensor");
+      live.decrementAndGet();
+    } catch (Throwable e) {
+      throw rethrow(e);
+    }
+  }
+
+  @Override
+  public void synchronize(Device device) {
+    if (device.isCuda()) {
+      try {
+        MethodHandle wait =
+            abi.function("cudaDeviceSynchronize", java.lang.foreign.FunctionDescriptor.of(JAVA_INT));
+        check((int) wait.invokeExact(), "synchronising " + device);
+      } catch (Throwable e) {
+        throw rethrow(e);
+      }
+    }
+  }
+
+  @Override
+  public long liveTensors() {
+    return live.get();
+  }
+
+  @Override
+  public String description() {
+    return "libtorch " + version() + " (" + location.source() + ")";
+  }
+
+  private long created(int code, MemorySegment out, Operator operator, Object... arguments) {
+    if (code != 0) {
+      throw new TensorException(failure(operator, arguments));
+    }
+    live.incrementAndGet();
+    return out.get(JAVA_LONG, 0);
+  }
+
+  private void check(int code, String what) {
+    if (code != 0) {
+      throw new TensorException(what + " failed" + reason());
+    }
+  }
+
+  /** Method handles declare Throwable; only unchecked ones can occur. */
+  static RuntimeException rethrow(Throwable e) {
+    return switch (e) {
+      case RuntimeException known -> known;
+      case Error error -> throw error;
+      default -> new IllegalStateException(e);
+    };
+  }
+}

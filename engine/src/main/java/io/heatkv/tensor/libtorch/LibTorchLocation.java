@@ -1,0 +1,114 @@
+package io.heatkv.tensor.libtorch;
+
+import io.heatkv.error.UserException;
+import io.heatkv.resource.ResourceFiles;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Where libtorch's files lie.
+ *
+ * @param folder with all files
+ * @param source how it was chosen, for reports
+ * @param files to open, in order
+ */
+public record LibTorchLocation(Path folder, String source, List<String> files) {
+  /** Environment variable that names a libtorch folder. */
+  public static final String VARIABLE = "HEATKV_LIBTORCH";
+
+  /** System property that names a libtorch folder. */
+  public static final String PROPERTY = "heatkv.libtorch";
+
+  /**
+   * The folder given, else the one that the property or the variable names, else the CPU natives
+   * from the class path, unpacked below {@code cache}.
+   *
+   * @throws UserException if the folder lacks a file, or nothing is there
+   */
+  public static LibTorchLocation find(@Nullable Path option, Path cache) {
+    NativePlatform platform = NativePlatform.current();
+    if (option != null) {
+      return inFolder(option, "option", platform);
+    }
+    String property = System.getProperty(PROPERTY, "");
+    if (!property.isBlank()) {
+      return inFolder(Path.of(property), "property " + PROPERTY, platform);
+    }
+    String variable = System.getenv(VARIABLE);
+    if (variable != null && !variable.isBlank()) {
+      return inFolder(Path.of(variable), "variable " + VARIABLE, platform);
+    }
+    ResourceFiles bundle = bundled(platform);
+    if (!bundle.arePresent()) {
+      throw new UserException(
+          "no libtorch: the class path has no org.bytedeco pytorch and openblas natives for "
+              + platform.classifier()
+              + "; add them or name a folder with "
+              + VARIABLE);
+    }
+    List<String> files = new ArrayList<>(platform.openblas());
+    files.addAll(platform.pytorch());
+    return new LibTorchLocation(bundle.unpack(cache), "Maven Central natives", files);
+  }
+
+  /** The natives of the class path. */
+  static ResourceFiles bundled(NativePlatform platform) {
+    List<ResourceFiles.Item> items = new ArrayList<>();
+    for (String file : platform.openblas()) {
+      items.add(item("openblas", platform, file));
+    }
+    for (String file : platform.pytorch()) {
+      items.add(item("pytorch", platform, file));
+    }
+    return new ResourceFiles("libtorch", LibTorchLocation.class, items);
+  }
+
+  private static ResourceFiles.Item item(String artifact, NativePlatform platform, String file) {
+    return new ResourceFiles.Item(
+        "org/bytedeco/" + artifact + "/" + platform.classifier() + "/" + file, file);
+  }
+
+  private static LibTorchLocation inFolder(Path folder, String source, NativePlatform platform) {
+    if (!Files.isDirectory(folder)) {
+      throw new UserException(
+          "libtorch folder " + folder + " (" + source + ") is not a folder; name …/torch/lib");
+    }
+    if (!Files.isRegularFile(folder.resolve(platform.torchCpu()))) {
+      String hint =
+          Files.isRegularFile(folder.resolve("lib").resolve(platform.torchCpu()))
+              ? "name its folder lib"
+              : "name the folder lib of a PyTorch or libtorch";
+      throw new UserException(
+          "libtorch folder " + folder + " (" + source + ") has no " + platform.torchCpu() + "; "
+              + hint);
+    }
+    List<String> files = new ArrayList<>();
+    for (String file : platform.pytorch()) {
+      if (Files.isRegularFile(folder.resolve(file))) {
+        files.add(file);
+      }
+    }
+    for (String file : platform.cuda()) {
+      if (Files.isRegularFile(folder.resolve(file))) {
+        files.add(file);
+      }
+    }
+    return new LibTorchLocation(folder.toAbsolutePath(), source, List.copyOf(files));
+  }
+
+  /** Names of unpacked natives whose content is damaged; empty for a folder of the user's. */
+  public List<String> damaged() throws java.io.IOException {
+    return source.equals("Maven Central natives")
+        ? bundled(NativePlatform.current()).damaged(folder)
+        : List.of();
+  }
+
+  /** Whether the folder holds a CUDA build. */
+  public boolean hasCuda() {
+    return files.containsAll(NativePlatform.current().cuda())
+        && !NativePlatform.current().cuda().isEmpty();
+  }
+}

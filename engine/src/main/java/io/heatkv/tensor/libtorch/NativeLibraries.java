@@ -1,0 +1,98 @@
+package io.heatkv.tensor.libtorch;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+
+import io.heatkv.error.UserException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SymbolLookup;
+import java.lang.invoke.MethodHandle;
+import java.nio.file.Path;
+
+/** Opens native libraries so that they see each other's symbols. */
+final class NativeLibraries {
+  private static final int RTLD_NOW = 2;
+  private static final int RTLD_GLOBAL_LINUX = 0x100;
+  private static final int RTLD_GLOBAL_MAC = 8;
+
+  private NativeLibraries() {}
+
+  /**
+   * Opens the files of {@code location} in order, for the life of the process.
+   *
+   * @param threads of the math libraries, or 0 for their own choice
+   * @throws UserException naming the file that can't be opened and the loader's reason
+   */
+  static SymbolLookup open(LibTorchLocation location, int threads) {
+    NativePlatform platform = NativePlatform.current();
+    SymbolLookup all = name -> java.util.Optional.empty();
+    for (String file : location.files()) {
+      Path path = location.folder().resolve(file);
+      if (platform.isWindows()) {
+        all = open(path).or(all);
+      } else {
+        // OpenMP and OpenBLAS read their thread counts when they are loaded.
+        if (threads > 0) {
+          setEnvironment("OMP_NUM_THREADS", Integer.toString(threads));
+          setEnvironment("OPENBLAS_NUM_THREADS", Integer.toString(threads));
+          setEnvironment("MKL_NUM_THREADS", Integer.toString(threads));
+        }
+        openGlobally(path, platform);
+        all = open(path).or(all);
+      }
+    }
+    return all;
+  }
+
+  private static SymbolLookup open(Path path) {
+    try {
+      return SymbolLookup.libraryLookup(path, Arena.global());
+    } catch (IllegalArgumentException e) {
+      throw new UserException("native library " + path + " can't be opened: " + e.getMessage(), e);
+    }
+  }
+
+  private static void openGlobally(Path path, NativePlatform platform) {
+    int flags = RTLD_NOW | (platform.isMac() ? RTLD_GLOBAL_MAC : RTLD_GLOBAL_LINUX);
+    MethodHandle dlopen =
+        libc("dlopen", FunctionDescriptor.of(ADDRESS, ADDRESS, JAVA_INT));
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment library =
+          (MemorySegment) dlopen.invokeExact(arena.allocateFrom(path.toString()), flags);
+      if (library.address() == 0) {
+        MethodHandle dlerror = libc("dlerror", FunctionDescriptor.of(ADDRESS));
+        MemorySegment reason = (MemorySegment) dlerror.invokeExact();
+        throw new UserException(
+            "native library "
+                + path
+                + " can't be opened: "
+                + reason.reinterpret(4096).getString(0)
+                + "; is it built for this system?");
+      }
+    } catch (UserException e) {
+      throw e;
+    } catch (Throwable e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  private static void setEnvironment(String name, String value) {
+    MethodHandle setenv =
+        libc("setenv", FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS, JAVA_INT));
+    try (Arena arena = Arena.ofConfined()) {
+      int ignored =
+          (int) setenv.invokeExact(arena.allocateFrom(name), arena.allocateFrom(value), 1);
+    } catch (Throwable e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /** A function of the C library. */
+  static MethodHandle libc(String name, FunctionDescriptor descriptor) {
+    Linker linker = Linker.nativeLinker();
+    return linker.downcallHandle(linker.defaultLookup().findOrThrow(name), descriptor);
+  }
+}

@@ -1,0 +1,212 @@
+package io.heatkv.tensor.libtorch;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_BOOLEAN;
+import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import io.heatkv.error.UserException;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemoryLayout;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SymbolLookup;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Functions of libtorch's stable C ABI, one handle each (torch/csrc/stable/c/shim.h and
+ * torch/csrc/inductor/aoti_torch/c/shim.h). All return 0 for success unless said otherwise.
+ */
+final class StableAbi {
+  private static final FunctionDescriptor ADD_TENSOR =
+      FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_DOUBLE, ADDRESS);
+  private static final FunctionDescriptor ADD_SCALAR =
+      FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_DOUBLE, JAVA_DOUBLE, ADDRESS);
+  private static final FunctionDescriptor MUL_SCALAR =
+      FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_DOUBLE, ADDRESS);
+
+  private final SymbolLookup symbols;
+
+  final long version;
+  final MethodHandle callDispatcher;
+  final MethodHandle newHandle;
+  final MethodHandle deleteTensor;
+  final MethodHandle newList;
+  final MethodHandle pushBack;
+  final MethodHandle listItem;
+  final MethodHandle deleteList;
+  final MethodHandle newString;
+  final MethodHandle emptyStrided;
+  final MethodHandle fromBlob;
+  final MethodHandle copy;
+  final MethodHandle fill;
+  final MethodHandle dataPointer;
+  final MethodHandle dimensions;
+  final MethodHandle sizes;
+  final MethodHandle strides;
+  final MethodHandle dtype;
+  final MethodHandle deviceType;
+  final MethodHandle deviceIndex;
+  final MethodHandle setGradMode;
+  final MethodHandle threads;
+  final MethodHandle malloc;
+  final @Nullable MethodHandle errorText;
+  final @Nullable MethodHandle newOptional;
+
+  StableAbi(SymbolLookup symbols, LibTorchLocation location) {
+    this.symbols = symbols;
+    MemorySegment abiVersion =
+        symbols.find("aoti_torch_abi_version").orElse(MemorySegment.NULL);
+    String found = abiVersion.address() == 0 ? "of unknown version" : "";
+    if (abiVersion.address() != 0) {
+      version = longValue(link(abiVersion, FunctionDescriptor.of(JAVA_LONG)));
+      found = versionText(version);
+    } else {
+      version = 0;
+    }
+    if (symbols.find("torch_call_dispatcher").isEmpty()) {
+      throw new UserException(
+          "libtorch " + found + " in " + location.folder()
+              + " is too old; use libtorch 2.10 or newer");
+    }
+    callDispatcher =
+        function(
+            "torch_call_dispatcher",
+            FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS, ADDRESS, JAVA_LONG));
+    newHandle =
+        function(
+            "aoti_torch_new_tensor_handle", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, ADDRESS));
+    deleteTensor =
+        function("aoti_torch_delete_tensor_object", FunctionDescriptor.of(JAVA_INT, JAVA_LONG));
+    newList =
+        function(
+            "torch_new_list_reserve_size", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, ADDRESS));
+    pushBack =
+        function("torch_list_push_back", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG));
+    listItem =
+        function(
+            "torch_list_get_item",
+            FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG, ADDRESS));
+    deleteList = function("torch_delete_list", FunctionDescriptor.of(JAVA_INT, JAVA_LONG));
+    newString =
+        function(
+            "torch_new_string_handle",
+            FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_LONG, ADDRESS));
+    emptyStrided =
+        function(
+            "aoti_torch_empty_strided",
+            FunctionDescriptor.of(
+                JAVA_INT, JAVA_LONG, ADDRESS, ADDRESS, JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS));
+    fromBlob =
+        function(
+            "aoti_torch_create_tensor_from_blob",
+            FunctionDescriptor.of(
+                JAVA_INT,
+                ADDRESS,
+                JAVA_LONG,
+                ADDRESS,
+                ADDRESS,
+                JAVA_LONG,
+                JAVA_INT,
+                JAVA_INT,
+                JAVA_INT,
+                ADDRESS));
+    copy =
+        function(
+            "aoti_torch_copy_",
+            FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT));
+    fill =
+        function(
+            "aoti_torch_aten_fill__Scalar",
+            FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_DOUBLE));
+    dataPointer = getter("aoti_torch_get_data_ptr");
+    dimensions = getter("aoti_torch_get_dim");
+    sizes = getter("aoti_torch_get_sizes");
+    strides = getter("aoti_torch_get_strides");
+    dtype = getter("aoti_torch_get_dtype");
+    deviceType = getter("aoti_torch_get_device_type");
+    deviceIndex = getter("aoti_torch_get_device_index");
+    setGradMode =
+        function("aoti_torch_grad_mode_set_enabled", FunctionDescriptor.ofVoid(JAVA_BOOLEAN));
+    threads = function("torch_get_num_threads", FunctionDescriptor.of(JAVA_INT, ADDRESS));
+    malloc = NativeLibraries.libc("malloc", FunctionDescriptor.of(ADDRESS, JAVA_LONG));
+    // From 2.13 on; older versions print the reason to standard error.
+    errorText =
+        optional(
+            "torch_exception_get_what_without_backtrace", FunctionDescriptor.of(ADDRESS));
+    newOptional = optional("torch_new_stable_ivalue", FunctionDescriptor.of(JAVA_INT, ADDRESS));
+  }
+
+  /** {@code aoti_torch_cpu_add_Tensor} or its CUDA twin. */
+  MethodHandle addTensor(String device) {
+    return function("aoti_torch_" + device + "_add_Tensor", ADD_TENSOR);
+  }
+
+  /** {@code aoti_torch_cpu_add_Scalar} or its CUDA twin. */
+  MethodHandle addScalar(String device) {
+    return function("aoti_torch_" + device + "_add_Scalar", ADD_SCALAR);
+  }
+
+  /** {@code aoti_torch_cpu_mul_Scalar} or its CUDA twin. */
+  MethodHandle mulScalar(String device) {
+    return function("aoti_torch_" + device + "_mul_Scalar", MUL_SCALAR);
+  }
+
+  /** The value of a constant such as {@code aoti_torch_dtype_float32}. */
+  int constant(String name) {
+    return intValue(function(name, FunctionDescriptor.of(JAVA_INT)));
+  }
+
+  MethodHandle function(String name, FunctionDescriptor descriptor) {
+    return link(
+        symbols
+            .find(name)
+            .orElseThrow(
+                () -> new UserException(
+                    "libtorch lacks the function " + name + "; use libtorch 2.10 or newer")),
+        descriptor);
+  }
+
+  private @Nullable MethodHandle optional(String name, FunctionDescriptor descriptor) {
+    Optional<MemorySegment> symbol = symbols.find(name);
+    return symbol.isEmpty() ? null : link(symbol.get(), descriptor);
+  }
+
+  private MethodHandle getter(String name) {
+    return function(name, FunctionDescriptor.of(JAVA_INT, JAVA_LONG, ADDRESS));
+  }
+
+  private static MethodHandle link(MemorySegment symbol, FunctionDescriptor descriptor) {
+    return Linker.nativeLinker().downcallHandle(symbol, descriptor);
+  }
+
+  /** "2.10.0" of the version number's top three bytes. */
+  static String versionText(long version) {
+    return (version >>> 56) + "." + (version >>> 48 & 0xff) + "." + (version >>> 40 & 0xff);
+  }
+
+  private static int intValue(MethodHandle function) {
+    try {
+      return (int) function.invokeExact();
+    } catch (Throwable e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  private static long longValue(MethodHandle function) {
+    try {
+      return (long) function.invokeExact();
+    } catch (Throwable e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /** Layout of a pointer to {@code count} 64-bit numbers. */
+  static MemoryLayout longs(long count) {
+    return MemoryLayout.sequenceLayout(count, ValueLayout.JAVA_LONG);
+  }
+}
