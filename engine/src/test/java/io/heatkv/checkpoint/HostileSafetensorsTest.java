@@ -53,7 +53,11 @@ class HostileSafetensorsTest {
         row("overlong slash", safetensors(join("{\"", 0xC0, 0xAF, "\":1}"), 0), "not valid UTF-8"),
         row("raw surrogate", safetensors(join("{\"", 0xED, 0xA0, "\":1}"), 0), "not valid UTF-8"),
         row("cut character", safetensors(join("{}", 0xE2, 0x82, ""), 0), "not valid UTF-8"),
-        row("escaped lone surrogate", safetensors("{\"\\udc00\":1}", 0), "not valid Unicode"),
+        row("lone low surrogate", safetensors("{\"\\udc00\":1}", 0), "not valid JSON"),
+        row(
+            "lone surrogate in metadata",
+            safetensors("{\"__metadata__\":{\"k\":\"\\udc00\"}}", 0),
+            "not valid Unicode"),
         row("half a surrogate pair", safetensors("{\"\\ud800\":1}", 0), "not valid JSON"),
         row("newline in a key", safetensors("{\"a\nb\":1}", 0), "not valid JSON"),
         row("key twice", safetensors("{" + good + "," + good + "}", 8), "key 'a' appears twice"),
