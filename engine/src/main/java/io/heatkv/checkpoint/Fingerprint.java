@@ -11,10 +11,11 @@ import java.util.HexFormat;
  * Tells models apart in milliseconds, where hashing gigabytes at every start would take seconds.
  *
  * <p>SHA-256 over all tensors in order of name, each as: length of the name in bytes (4 bytes,
- * big-endian), name (UTF-8), dtype name and {@code 0x00}, number of dimensions (4 bytes), dimensions
- * (8 bytes each), then the first and the last 4 KiB of its bytes (all of them, twice, where there
- * are fewer). File names, sharding, metadata and the order in the file do not matter. A change in
- * the middle of a large tensor goes unseen: this guards against the wrong file, not against forgery.
+ * big-endian), name (UTF-8), dtype name and {@code 0x00}, number of dimensions (4 bytes),
+ * dimensions (8 bytes each), then the first and the last 4 KiB of its bytes (all of them, twice,
+ * where there are fewer). File names, sharding, metadata and the order in the file do not matter. A
+ * change in the middle of a large tensor goes unseen: this guards against the wrong file, not
+ * against forgery.
  */
 public final class Fingerprint {
   private static final long SAMPLE = 4096;

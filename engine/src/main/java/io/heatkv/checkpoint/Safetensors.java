@@ -11,8 +11,8 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 
 /**
- * Opens safetensors files without copying: the bytes stay in the mapped file until the checkpoint is
- * closed. The file must not be cut short by others meanwhile.
+ * Opens safetensors files without copying: the bytes stay in the mapped file until the checkpoint
+ * is closed. The file must not be cut short by others meanwhile.
  */
 public final class Safetensors {
   private Safetensors() {}

@@ -103,8 +103,7 @@ record SafetensorsFile(SortedMap<String, TensorEntry> entries, Map<String, Strin
       String name = "tensor " + Problems.quote(span.name());
       if (span.end() > dataBytes) {
         throw Problems.damaged(
-            file,
-            name + " ends at byte " + span.end() + ", but the data section has " + dataBytes);
+            file, name + " ends at byte " + span.end() + ", but the data section has " + dataBytes);
       }
       if (span.begin() < covered) {
         throw Problems.damaged(file, name + " overlaps " + before);
@@ -112,7 +111,11 @@ record SafetensorsFile(SortedMap<String, TensorEntry> entries, Map<String, Strin
       if (span.begin() > covered) {
         throw Problems.damaged(
             file,
-            "has a hole of " + (span.begin() - covered) + " bytes between " + before + " and "
+            "has a hole of "
+                + (span.begin() - covered)
+                + " bytes between "
+                + before
+                + " and "
                 + name);
       }
       covered = span.end();
@@ -120,7 +123,8 @@ record SafetensorsFile(SortedMap<String, TensorEntry> entries, Map<String, Strin
     }
     if (covered < dataBytes) {
       throw Problems.damaged(
-          file, "has " + (dataBytes - covered) + " bytes behind " + before + " that no tensor owns");
+          file,
+          "has " + (dataBytes - covered) + " bytes behind " + before + " that no tensor owns");
     }
   }
 }

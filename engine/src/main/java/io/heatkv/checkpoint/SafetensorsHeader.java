@@ -74,8 +74,7 @@ record SafetensorsHeader(Map<String, String> metadata, Map<String, Span> tensors
               file, METADATA + " key " + Problems.quote(key) + " is not a string");
         }
         if (metadata.put(key, StrictJson.text(file, parser)) != null) {
-          throw Problems.damaged(
-              file, METADATA + " key " + Problems.quote(key) + " appears twice");
+          throw Problems.damaged(file, METADATA + " key " + Problems.quote(key) + " appears twice");
         }
       }
       return metadata;

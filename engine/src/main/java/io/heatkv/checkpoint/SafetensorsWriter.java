@@ -25,8 +25,9 @@ import java.util.UUID;
 import java.util.function.Supplier;
 
 /**
- * Writes safetensors files. The same input gives the same bytes: tensors lie by element size, largest
- * first, then by name, so that each is aligned, and the header is padded with spaces to 8 bytes.
+ * Writes safetensors files. The same input gives the same bytes: tensors lie by element size,
+ * largest first, then by name, so that each is aligned, and the header is padded with spaces to 8
+ * bytes.
  */
 public final class SafetensorsWriter {
   private static final JsonFactory FACTORY = new JsonFactory();
@@ -37,11 +38,10 @@ public final class SafetensorsWriter {
   /**
    * A tensor to write.
    *
-   * @param bytes gives the elements, row-major and little-endian; asked once, when their turn comes,
-   *     so that not all need be in memory together
+   * @param bytes gives the elements, row-major and little-endian; asked once, when their turn
+   *     comes, so that not all need be in memory together
    */
-  public record Item(
-      String name, StorageType dtype, long[] shape, Supplier<MemorySegment> bytes) {
+  public record Item(String name, StorageType dtype, long[] shape, Supplier<MemorySegment> bytes) {
     public Item {
       shape = shape.clone();
     }
@@ -62,12 +62,12 @@ public final class SafetensorsWriter {
   }
 
   /**
-   * Writes a file, at first beside the target under another name, so that the target is either whole
-   * or untouched.
+   * Writes a file, at first beside the target under another name, so that the target is either
+   * whole or untouched.
    *
    * @throws UserException if the target cannot be written
-   * @throws IllegalArgumentException if a name appears twice, is {@code __metadata__} or no Unicode,
-   *     or a tensor's bytes do not fit its shape
+   * @throws IllegalArgumentException if a name appears twice, is {@code __metadata__} or no
+   *     Unicode, or a tensor's bytes do not fit its shape
    */
   public static void write(Path target, List<Item> items, Map<String, String> metadata) {
     List<Item> ordered = order(items);
@@ -78,8 +78,7 @@ public final class SafetensorsWriter {
     Path temporary = target.resolveSibling(".heatkv-" + UUID.randomUUID() + ".tmp");
     try {
       try (FileChannel channel =
-          FileChannel.open(
-              temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+          FileChannel.open(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
         writeAll(channel, ByteBuffer.wrap(header));
         for (Item item : ordered) {
           writeTensor(channel, item);

@@ -84,8 +84,7 @@ record ShardIndex(Map<String, String> shardOf) {
                 + "; expected the name of a file beside the index");
       }
       if (map.put(name, shard) != null) {
-        throw Problems.damaged(
-            file, "weight_map has the key " + Problems.quote(name) + " twice");
+        throw Problems.damaged(file, "weight_map has the key " + Problems.quote(name) + " twice");
       }
     }
     return map;

@@ -2,7 +2,9 @@ package io.heatkv.checkpoint;
 
 import java.util.Optional;
 
-/** How one element is stored, little-endian; the constants bear the names of the safetensors format. */
+/**
+ * How one element is stored, little-endian; the constants bear the names of the safetensors format.
+ */
 public enum StorageType {
   F64(8),
   F32(4),

@@ -8,8 +8,8 @@ import java.lang.foreign.MemorySegment;
  * @param name the key, as the file spells it
  * @param dtype how an element is stored
  * @param shape the dimensions, outermost first; empty for a scalar
- * @param bytes the elements, row-major and little-endian: a read-only view of the mapped file, whose
- *     start need not be aligned to the element (use the unaligned layouts), alive until the
+ * @param bytes the elements, row-major and little-endian: a read-only view of the mapped file,
+ *     whose start need not be aligned to the element (use the unaligned layouts), alive until the
  *     checkpoint is closed
  */
 public record TensorEntry(String name, StorageType dtype, long[] shape, MemorySegment bytes) {

@@ -81,8 +81,7 @@ class GoldenCheckpointTest {
         assertThat(mask.get(I64, 8L * i)).isEqualTo(1L << (15 - i));
       }
       MemorySegment ids = t5.entry("input_ids").bytes();
-      assertThat(
-              List.of(ids.get(I64, 0), ids.get(I64, 8), ids.get(I64, 16), ids.get(I64, 24)))
+      assertThat(List.of(ids.get(I64, 0), ids.get(I64, 8), ids.get(I64, 16), ids.get(I64, 24)))
           .containsExactly(319L, 36L, 241L, 148L);
     }
   }
@@ -101,8 +100,7 @@ class GoldenCheckpointTest {
       assertThat(embed.dtype()).isEqualTo(StorageType.BF16);
       assertThat(bfloat16(embed, 0)).isEqualTo(-0.1640625f);
       assertThat(bfloat16(embed, 128 * 16 + 7)).isEqualTo(0.578125f);
-      assertThat(bfloat16(model.entry("block_chunks.1.module.0.ada_gss"), 0))
-          .isEqualTo(0.7109375f);
+      assertThat(bfloat16(model.entry("block_chunks.1.module.0.ada_gss"), 0)).isEqualTo(0.7109375f);
     }
   }
 

@@ -33,9 +33,15 @@ class HostileSafetensorsTest {
         row("prefix only, length 2", declaring(2, new byte[0], 0), "only 0 follow"),
         row("length one beyond the file", declaring(3, bytes("{}"), 0), "3 bytes, but only 2"),
         row("length at the limit", declaring(100_000_000, bytes("{}"), 0), "only 2 follow"),
-        row("length beyond the limit", declaring(100_000_001, bytes("{}"), 0), "limit of 100000000"),
+        row(
+            "length beyond the limit",
+            declaring(100_000_001, bytes("{}"), 0),
+            "limit of 100000000"),
         row("length as all ones", declaring(-1, bytes("{}"), 0), "18446744073709551615 bytes"),
-        row("length as smallest long", declaring(Long.MIN_VALUE, bytes("{}"), 0), "922337203685477"),
+        row(
+            "length as smallest long",
+            declaring(Long.MIN_VALUE, bytes("{}"), 0),
+            "922337203685477"),
         row("a zip archive", bytes("PK\3\4 and more of it"), "probably not a safetensors file"),
         row("header starts with a space", safetensors(" {}", 0), "does not start with '{'"),
         row("header starts with a mark", safetensors("\uFEFF{}", 0), "does not start with '{'"),
@@ -113,10 +119,19 @@ class HostileSafetensorsTest {
             "far beyond the data",
             one("U8", "[9223372036854775807]", "[0,9223372036854775807]", 8),
             "ends at byte 9223372036854775807"),
-        row("too few bytes", one("F32", "[3]", "[0,8]", 8), "12 bytes, but its data_offsets span 8"),
-        row("too many bytes", one("F16", "[3]", "[0,8]", 8), "6 bytes, but its data_offsets span 8"),
+        row(
+            "too few bytes",
+            one("F32", "[3]", "[0,8]", 8),
+            "12 bytes, but its data_offsets span 8"),
+        row(
+            "too many bytes",
+            one("F16", "[3]", "[0,8]", 8),
+            "6 bytes, but its data_offsets span 8"),
         row("scalar of two", one("F32", "[]", "[0,8]", 8), "is 4 bytes, but"),
-        row("hole at the start", one("U8", "[4]", "[4,8]", 8), "hole of 4 bytes between the header"),
+        row(
+            "hole at the start",
+            one("U8", "[4]", "[4,8]", 8),
+            "hole of 4 bytes between the header"),
         row("hole at the end", one("U8", "[4]", "[0,4]", 8), "4 bytes behind tensor 'a'"),
         row("data without tensors", safetensors("{}", 1), "1 bytes behind the header"),
         row(
@@ -174,15 +189,20 @@ class HostileSafetensorsTest {
         sound(
             "no elements between others",
             safetensors(
-                "{" + tensor("z", "U8", "[0]", "[4,4]") + "," + pair("[0,4]", "[4]", "[4,8]", "[4]")
-                    .substring(1),
+                "{"
+                    + tensor("z", "U8", "[0]", "[4,4]")
+                    + ","
+                    + pair("[0,4]", "[4]", "[4,8]", "[4]").substring(1),
                 8),
             4,
             4,
             0),
         sound("unaligned data", safetensors("{" + tensor("a", "F64", "[1]", "[0,8]") + "} ", 8), 8),
         sound("empty name", safetensors("{" + tensor("", "BOOL", "[1]", "[0,1]") + "}", 1), 1),
-        sound("emoji name", safetensors("{" + tensor("\uD83D\uDD25", "I8", "[1]", "[0,1]") + "}", 1), 1));
+        sound(
+            "emoji name",
+            safetensors("{" + tensor("\uD83D\uDD25", "I8", "[1]", "[0,1]") + "}", 1),
+            1));
   }
 
   @ParameterizedTest(name = "{0}")
@@ -222,8 +242,10 @@ class HostileSafetensorsTest {
   @Test
   void saysWhyAFileCannotBeRead() {
     assertThat(Problems.unreadable(folder, new AccessDeniedException("x")))
-        .hasMessage(folder + ": cannot be read: permission denied; check the rights of the file"
-            + " and folder");
+        .hasMessage(
+            folder
+                + ": cannot be read: permission denied; check the rights of the file"
+                + " and folder");
     assertThat(Problems.unwritable(folder, new FileSystemException("x", null, "No space\nleft")))
         .hasMessage(folder + ": cannot be written: No space\\u000aleft");
     assertThat(Problems.unwritable(folder, new IOException("Input/output error")))
@@ -234,8 +256,11 @@ class HostileSafetensorsTest {
   void opensThousandsOfKeys() {
     String header =
         IntStream.range(0, 20_000)
-            .mapToObj(i -> tensor("block." + i + ".weight", "U8", "[1]", "[" + i + "," + (i + 1) + "]"))
-            .reduce(new StringBuilder("{"), (s, t) -> s.append(s.length() > 1 ? "," : "").append(t),
+            .mapToObj(
+                i -> tensor("block." + i + ".weight", "U8", "[1]", "[" + i + "," + (i + 1) + "]"))
+            .reduce(
+                new StringBuilder("{"),
+                (s, t) -> s.append(s.length() > 1 ? "," : "").append(t),
                 StringBuilder::append)
             .append('}')
             .toString();
@@ -262,12 +287,22 @@ class HostileSafetensorsTest {
   }
 
   private static String tensor(String name, String dtype, String shape, String offsets) {
-    return "\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":"
-        + offsets + "}";
+    return "\""
+        + name
+        + "\":{\"dtype\":\""
+        + dtype
+        + "\",\"shape\":"
+        + shape
+        + ",\"data_offsets\":"
+        + offsets
+        + "}";
   }
 
   private static String pair(String offsetsA, String shapeA, String offsetsB, String shapeB) {
-    return "{" + tensor("a", "U8", shapeA, offsetsA) + "," + tensor("b", "U8", shapeB, offsetsB)
+    return "{"
+        + tensor("a", "U8", shapeA, offsetsA)
+        + ","
+        + tensor("b", "U8", shapeB, offsetsB)
         + "}";
   }
 

@@ -24,9 +24,33 @@ class MutatedSafetensorsTest {
   private static final long SEED = Long.getLong("heatkv.seed", 20260101L);
   private static final List<String> TOKENS =
       List.of(
-          "{", "}", "[", "]", ",", ":", "\"", "0", "-1", "9223372036854775807", "1e9", "null",
-          "true", "\\ud800", "\\u0000", "\"a\"", "\"dtype\"", "\"BF16\"", "\"F64\"", "[0,0]",
-          "__metadata__", "\u2028", "{\"", "},", "[[[[[[[[", "8", " ");
+          "{",
+          "}",
+          "[",
+          "]",
+          ",",
+          ":",
+          "\"",
+          "0",
+          "-1",
+          "9223372036854775807",
+          "1e9",
+          "null",
+          "true",
+          "\\ud800",
+          "\\u0000",
+          "\"a\"",
+          "\"dtype\"",
+          "\"BF16\"",
+          "\"F64\"",
+          "[0,0]",
+          "__metadata__",
+          "\u2028",
+          "{\"",
+          "},",
+          "[[[[[[[[",
+          "8",
+          " ");
 
   @Test
   void everyMutantOpensOrIsRefused(@TempDir Path folder) {
@@ -59,7 +83,8 @@ class MutatedSafetensorsTest {
         TensorEntry entry = checkpoint.entry(name);
         assertThat(entry.bytes().byteSize())
             .as("seed %d", seed)
-            .isEqualTo(entry.dtype().byteSize() * Arrays.stream(entry.shape()).reduce(1, (a, b) -> a * b));
+            .isEqualTo(
+                entry.dtype().byteSize() * Arrays.stream(entry.shape()).reduce(1, (a, b) -> a * b));
         touch(entry.bytes());
       }
       assertThat(Fingerprint.of(checkpoint)).hasSize(64);
@@ -102,9 +127,7 @@ class MutatedSafetensorsTest {
     int kept = random.nextInt(10) == 0 ? random.nextInt(2 * data) : data;
     long length = random.nextInt(10) == 0 ? lie(header.length, random) : header.length;
     byte[] mutant = Files4Test.declaring(length, header, kept);
-    return random.nextInt(20) == 0
-        ? Arrays.copyOf(mutant, random.nextInt(mutant.length))
-        : mutant;
+    return random.nextInt(20) == 0 ? Arrays.copyOf(mutant, random.nextInt(mutant.length)) : mutant;
   }
 
   private static long lie(int length, SplittableRandom random) {
@@ -122,15 +145,19 @@ class MutatedSafetensorsTest {
       case 2 -> splice(header, at, 1 + random.nextInt(12), new byte[0]);
       case 3 -> {
         String token = TOKENS.get(random.nextInt(TOKENS.size()));
-        yield splice(
-            header, at, random.nextInt(4), token.getBytes(StandardCharsets.UTF_8));
+        yield splice(header, at, random.nextInt(4), token.getBytes(StandardCharsets.UTF_8));
       }
       case 4 -> {
         int from = random.nextInt(header.length);
         int to = Math.min(header.length, from + random.nextInt(60));
         yield splice(header, at, 0, Arrays.copyOfRange(header, from, to));
       }
-      default -> splice(header, header.length, 0, " ".repeat(random.nextInt(9)).getBytes(StandardCharsets.UTF_8));
+      default ->
+          splice(
+              header,
+              header.length,
+              0,
+              " ".repeat(random.nextInt(9)).getBytes(StandardCharsets.UTF_8));
     };
   }
 

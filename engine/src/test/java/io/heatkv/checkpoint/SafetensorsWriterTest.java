@@ -151,7 +151,9 @@ class SafetensorsWriterTest {
 
   private static String randomName(Random random) {
     int[] points =
-        random.ints(1 + random.nextInt(12), 0, 0x2FFFF).filter(p -> p < 0xD800 || p > 0xDFFF)
+        random
+            .ints(1 + random.nextInt(12), 0, 0x2FFFF)
+            .filter(p -> p < 0xD800 || p > 0xDFFF)
             .toArray();
     return "t" + new String(points, 0, points.length);
   }

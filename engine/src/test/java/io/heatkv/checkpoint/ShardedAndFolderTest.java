@@ -54,8 +54,10 @@ class ShardedAndFolderTest {
         Arguments.of(map("\"a\":\"x\\\\one\""), "expected the name of a file beside the index"),
         Arguments.of(map("\"a\":\"o\\u0000ne\""), "expected the name of a file"),
         Arguments.of(map("\"a\":\"\\udc00\""), "not valid Unicode"),
-        Arguments.of(map(one, "\"b\":\"three.safetensors\""), "'three.safetensors', which is missing"),
-        Arguments.of(map(one, two, "\"c\":\"two.safetensors\""), "lists the tensor 'c', which is not"),
+        Arguments.of(
+            map(one, "\"b\":\"three.safetensors\""), "'three.safetensors', which is missing"),
+        Arguments.of(
+            map(one, two, "\"c\":\"two.safetensors\""), "lists the tensor 'c', which is not"),
         Arguments.of(map("\"x\":\"one.safetensors\"", two), "does not list the tensor 'a'"),
         Arguments.of(
             map("\"b\":\"one.safetensors\"", "\"a\":\"two.safetensors\""),
@@ -152,7 +154,10 @@ class ShardedAndFolderTest {
 
   private static byte[] shard(String name) {
     return safetensors(
-        "{\"__metadata__\":{\"shard\":\"" + name + "\"},\"" + name
+        "{\"__metadata__\":{\"shard\":\""
+            + name
+            + "\"},\""
+            + name
             + "\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}",
         1);
   }

@@ -1,0 +1,176 @@
+package io.heatkv.image;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
+
+import io.heatkv.error.UserException;
+import io.heatkv.image.Chunks.Chunk;
+import java.awt.image.BufferedImage;
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.Stream;
+import javax.imageio.ImageIO;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class PngTest {
+  private static final String EMOJI = "a fox \uD83E\uDD8A in \u96EA,\nSteps: 13";
+  private static final PngImage DOT = new PngImage(1, 1, new byte[] {1, 2, 3});
+
+  @TempDir Path folder;
+
+  @ParameterizedTest
+  @ValueSource(longs = {1, 2, 3, 4, 5, 6, 7, 8})
+  void decodesToTheSamePixels(long seed) throws IOException {
+    Random random = new Random(seed);
+    int width = 1 + random.nextInt(70);
+    int height = 1 + random.nextInt(70);
+    byte[] rgb = new byte[3 * width * height];
+    random.nextBytes(rgb);
+    // Flat areas make the encoder choose other filters than noise does.
+    for (int i = random.nextInt(rgb.length); i < rgb.length; i++) {
+      rgb[i] = (byte) (i / 50);
+    }
+    PngImage image = new PngImage(width, height, rgb);
+    byte[] png = Png.encode(image, List.of(PngText.parameters(EMOJI), PngText.heatkv("{}")));
+    BufferedImage decoded = ImageIO.read(new ByteArrayInputStream(png));
+    assertThat(decoded.getWidth()).as("seed %d", seed).isEqualTo(width);
+    assertThat(decoded.getHeight()).isEqualTo(height);
+    for (int y = 0; y < height; y++) {
+      for (int x = 0; x < width; x++) {
+        int at = 3 * (y * width + x);
+        int expected =
+            0xFF000000 | (rgb[at] & 0xFF) << 16 | (rgb[at + 1] & 0xFF) << 8 | (rgb[at + 2] & 0xFF);
+        assertThat(decoded.getRGB(x, y)).as("seed %d, %d, %d", seed, x, y).isEqualTo(expected);
+      }
+    }
+    assertThat(PngImage.of(decoded).rgb()).isEqualTo(rgb);
+    assertThat(Png.encode(image, List.of(PngText.parameters(EMOJI), PngText.heatkv("{}"))))
+        .isEqualTo(png);
+  }
+
+  @Test
+  void headerSaysEightBitRgb() {
+    byte[] png = Png.encode(new PngImage(3, 2, new byte[18]), List.of());
+    List<Chunk> chunks = Chunks.parse(png);
+    assertThat(chunks).extracting(Chunk::type).containsExactly("IHDR", "IDAT", "IEND");
+    assertThat(chunks.getFirst().data())
+        .isEqualTo(
+            ByteBuffer.allocate(13).putInt(3).putInt(2).put(new byte[] {8, 2, 0, 0, 0}).array());
+  }
+
+  @Test
+  void textsLieBeforeThePixels() {
+    byte[] png =
+        Png.encode(
+            DOT, List.of(PngText.parameters("caf\u00e9\nSeed: 1"), PngText.heatkv("{\"seed\":1}")));
+    List<Chunk> chunks = Chunks.parse(png);
+    assertThat(chunks)
+        .extracting(Chunk::type)
+        .containsExactly("IHDR", "tEXt", "iTXt", "IDAT", "IEND");
+    assertThat(chunks.get(1).data()).isEqualTo(Chunks.latin1("parameters\0caf\u00e9\nSeed: 1"));
+    assertThat(chunks.get(2).data()).isEqualTo(Chunks.latin1("heatkv\0\0\0\0\0{\"seed\":1}"));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {EMOJI, "\u20AC", "a\tb", "a\u00a0b", "a\u0085b", "\u0152"})
+  void textBeyondPrintableLatin1IsInternational(String text) {
+    List<Chunk> chunks = Chunks.parse(Png.encode(DOT, List.of(PngText.parameters(text))));
+    assertThat(chunks.get(1).type()).isEqualTo("iTXt");
+    assertThat(chunks.get(1).data())
+        .isEqualTo(
+            Chunks.join(
+                Chunks.latin1("parameters\0\0\0\0\0"), text.getBytes(StandardCharsets.UTF_8)));
+  }
+
+  @Test
+  void textsComeBackAsTheyWere() {
+    Random random = new Random(42);
+    StringBuilder prompt = new StringBuilder();
+    while (prompt.length() < 100_000) {
+      int point = 1 + random.nextInt(0x1F9FF);
+      prompt.appendCodePoint(point >= 0xD800 && point <= 0xDFFF ? '\n' : point);
+    }
+    List<PngText> texts =
+        List.of(
+            PngText.parameters(prompt.toString()),
+            PngText.heatkv("{\"prompt\":\"" + EMOJI + "\"}"),
+            new PngText("Comment", ""),
+            new PngText("parameters", "l\u00e0 \u00ff ~\n".repeat(20_000)));
+    Path file = folder.resolve("a.png");
+    Png.write(file, DOT, texts);
+    assertThat(Png.readMetadata(file)).isEqualTo(texts);
+  }
+
+  @Test
+  void refusesTextThatPngCannotHold() {
+    for (String text : List.of("a\0b", "\uD83E", "\uDD8A\uD83E")) {
+      assertThat(catchThrowableOfType(UserException.class, () -> PngText.parameters(text)))
+          .hasMessageContaining("PNG text 'parameters': holds a NUL or half a surrogate pair");
+    }
+    for (String keyword : List.of("", "k".repeat(80), "\u20AC", "a\nb", "a\0b")) {
+      assertThatThrownBy(() -> new PngText(keyword, "x"))
+          .isInstanceOf(IllegalArgumentException.class);
+    }
+  }
+
+  @Test
+  void refusesBytesThatAreNoPicture() {
+    for (int[] size : new int[][] {{0, 1}, {1, 0}, {-1, -1}, {1, 2}, {1 << 16, 1 << 16}}) {
+      assertThatThrownBy(() -> new PngImage(size[0], size[1], new byte[3]))
+          .isInstanceOf(IllegalArgumentException.class);
+    }
+  }
+
+  @Test
+  void writesOverAFileAndLeavesNothingElse() throws IOException {
+    Path file = folder.resolve("a.png");
+    Files.write(file, new byte[] {1});
+    Png.write(file, DOT, List.of());
+    assertThat(Files.readAllBytes(file)).isEqualTo(Png.encode(DOT, List.of()));
+    try (Stream<Path> left = Files.list(folder)) {
+      assertThat(left).containsExactly(file);
+    }
+  }
+
+  @Test
+  void writesIntoTheWorkingFolder() throws IOException {
+    Path bare = Path.of("heatkv-png-test-bare-name.png");
+    try {
+      Png.write(bare, DOT, List.of());
+      assertThat(Png.readMetadata(bare)).isEmpty();
+    } finally {
+      Files.deleteIfExists(bare);
+    }
+  }
+
+  @Test
+  void refusesTargetsThatCannotBe() throws IOException {
+    Path file = Files.write(folder.resolve("file"), new byte[] {1});
+    assertRefused(folder, "is a folder; expected the name of a file");
+    assertRefused(folder.resolve("none").resolve("a.png"), "its folder does not exist");
+    assertRefused(file.resolve("a.png"), "its folder does not exist");
+    assertRefused(folder.resolve("n".repeat(300)), "cannot be written: ");
+    try (Stream<Path> left = Files.list(folder)) {
+      assertThat(left).containsExactly(file);
+    }
+  }
+
+  private static void assertRefused(Path target, String words) {
+    UserException refusal =
+        catchThrowableOfType(UserException.class, () -> Png.write(target, DOT, List.of()));
+    assertThat(refusal)
+        .hasMessageStartingWith(target + ": ")
+        .hasMessageContaining(words)
+        .hasMessageNotContaining("\n");
+  }
+}
