@@ -1,6 +1,6 @@
 package io.heatkv.checkpoint;
 
-import static io.heatkv.checkpoint.Files4Test.golden;
+import static io.heatkv.checkpoint.TestFiles.golden;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
@@ -132,7 +132,7 @@ class GoldenCheckpointTest {
     }
     byte[] bytes = readAll(single);
     bytes[bytes.length - 1] ^= 1;
-    Files4Test.write(folder.resolve("other.safetensors"), bytes);
+    TestFiles.write(folder.resolve("other.safetensors"), bytes);
     try (Checkpoint merged = Checkpoints.open(single);
         Checkpoint other = Checkpoints.open(folder.resolve("other.safetensors"))) {
       assertThat(Fingerprint.of(other)).isNotEqualTo(Fingerprint.of(merged));

@@ -1,7 +1,7 @@
 package io.heatkv.checkpoint;
 
-import static io.heatkv.checkpoint.Files4Test.declaring;
-import static io.heatkv.checkpoint.Files4Test.safetensors;
+import static io.heatkv.checkpoint.TestFiles.declaring;
+import static io.heatkv.checkpoint.TestFiles.safetensors;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
@@ -168,11 +168,11 @@ class HostileSafetensorsTest {
   @ParameterizedTest(name = "{0}")
   @MethodSource("broken")
   void refusesInOneLine(String label, byte[] bytes, String words) {
-    Path file = Files4Test.write(folder.resolve("m.safetensors"), bytes);
+    Path file = TestFiles.write(folder.resolve("m.safetensors"), bytes);
     UserException refusal =
         catchThrowableOfType(UserException.class, () -> Safetensors.open(file).close());
     assertThat(refusal).as(label).hasMessageContaining(words);
-    Files4Test.assertOneLine(refusal, file);
+    TestFiles.assertOneLine(refusal, file);
   }
 
   @Test
@@ -208,7 +208,7 @@ class HostileSafetensorsTest {
   @ParameterizedTest(name = "{0}")
   @MethodSource("sound")
   void acceptsWhatTheFormatAllows(String label, byte[] bytes, long[] sizes) {
-    Path file = Files4Test.write(folder.resolve("m.safetensors"), bytes);
+    Path file = TestFiles.write(folder.resolve("m.safetensors"), bytes);
     try (Checkpoint checkpoint = Safetensors.open(file)) {
       assertThat(
               checkpoint.names().stream()
@@ -221,7 +221,7 @@ class HostileSafetensorsTest {
 
   @Test
   void followsSymbolicLinks() throws IOException {
-    Path file = Files4Test.write(folder.resolve("blob"), one("U8", "[2]", "[0,2]", 2));
+    Path file = TestFiles.write(folder.resolve("blob"), one("U8", "[2]", "[0,2]", 2));
     Path link = Files.createSymbolicLink(folder.resolve("link.safetensors"), file.getFileName());
     try (Checkpoint checkpoint = Checkpoints.open(link)) {
       assertThat(checkpoint.names()).containsExactly("a");
@@ -264,7 +264,7 @@ class HostileSafetensorsTest {
                 StringBuilder::append)
             .append('}')
             .toString();
-    Path file = Files4Test.write(folder.resolve("m.safetensors"), safetensors(header, 20_000));
+    Path file = TestFiles.write(folder.resolve("m.safetensors"), safetensors(header, 20_000));
     try (Checkpoint checkpoint = Safetensors.open(file)) {
       assertThat(checkpoint.names()).hasSize(20_000);
       assertThat(checkpoint.entry("block.19999.weight").bytes().byteSize()).isEqualTo(1);
@@ -275,7 +275,7 @@ class HostileSafetensorsTest {
     UserException refusal =
         catchThrowableOfType(UserException.class, () -> Safetensors.open(file).close());
     assertThat(refusal).hasMessageContaining(words);
-    Files4Test.assertOneLine(refusal, file);
+    TestFiles.assertOneLine(refusal, file);
   }
 
   private static Arguments row(String label, byte[] bytes, String words) {

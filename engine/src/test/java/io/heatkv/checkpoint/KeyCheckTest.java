@@ -1,6 +1,6 @@
 package io.heatkv.checkpoint;
 
-import static io.heatkv.checkpoint.Files4Test.golden;
+import static io.heatkv.checkpoint.TestFiles.golden;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
@@ -49,7 +49,7 @@ class KeyCheckTest {
         .hasMessageContaining(
             "missing 'lost' [3]; unexpected 'text_features.0' [11, 256]; in another shape"
                 + " 'text_features.1' [7, 256] instead of [7, 512]; check that");
-    Files4Test.assertOneLine(refusal, file);
+    TestFiles.assertOneLine(refusal, file);
     assertThat(catchThrowableOfType(UserException.class, check::requirePresent))
         .hasMessageContaining("missing 'lost' [3]; in another shape");
   }
@@ -84,7 +84,7 @@ class KeyCheckTest {
         catchThrowableOfType(UserException.class, () -> reader.require("text_features.0", 256, 11));
     assertThat(shape)
         .hasMessageContaining("has tensor 'text_features.0' [11, 256] instead of [256, 11]; check");
-    Files4Test.assertOneLine(shape, file);
+    TestFiles.assertOneLine(shape, file);
     UserException missing =
         catchThrowableOfType(UserException.class, () -> reader.require("text_features.3", 1));
     assertThat(missing).hasMessageContaining("has no tensor 'text_features.3'");

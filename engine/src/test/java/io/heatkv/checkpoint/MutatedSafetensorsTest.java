@@ -55,7 +55,7 @@ class MutatedSafetensorsTest {
   @Test
   void everyMutantOpensOrIsRefused(@TempDir Path folder) {
     byte[] seedFile =
-        Files4Test.safetensors(
+        TestFiles.safetensors(
             "{\"__metadata__\":{\"format\":\"pt\"},"
                 + "\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
                 + "\"b.c\":{\"dtype\":\"BF16\",\"shape\":[4],\"data_offsets\":[24,32]},"
@@ -63,15 +63,16 @@ class MutatedSafetensorsTest {
                 + "\"z\":{\"dtype\":\"U8\",\"shape\":[0,9],\"data_offsets\":[40,40]}}",
             40);
     byte[] index =
-        "{\"metadata\":{\"total_size\":40},\"weight_map\":{\"a\":\"s\",\"b.c\":\"s\",\"e\":\"s\",\"z\":\"s\"}}"
+        ("{\"metadata\":{\"total_size\":40},"
+                + "\"weight_map\":{\"a\":\"s\",\"b.c\":\"s\",\"e\":\"s\",\"z\":\"s\"}}")
             .getBytes(StandardCharsets.UTF_8);
-    Files4Test.write(folder.resolve("s"), seedFile);
+    TestFiles.write(folder.resolve("s"), seedFile);
     int opened = 0;
     for (int i = 0; i < MUTANTS; i++) {
       SplittableRandom random = new SplittableRandom(SEED + i);
       byte[] original = random.nextInt(4) == 0 ? index : seedFile;
       byte[] mutant = mutate(original, random);
-      opened += opens(Files4Test.write(folder.resolve("mutant"), mutant), SEED + i) ? 1 : 0;
+      opened += opens(TestFiles.write(folder.resolve("mutant"), mutant), SEED + i) ? 1 : 0;
     }
     // Both outcomes must occur, or the mutations are too tame or too wild to test anything.
     assertThat(opened).isBetween(MUTANTS / 200, MUTANTS / 2);
@@ -126,7 +127,7 @@ class MutatedSafetensorsTest {
     int data = original.length - end;
     int kept = random.nextInt(10) == 0 ? random.nextInt(2 * data) : data;
     long length = random.nextInt(10) == 0 ? lie(header.length, random) : header.length;
-    byte[] mutant = Files4Test.declaring(length, header, kept);
+    byte[] mutant = TestFiles.declaring(length, header, kept);
     return random.nextInt(20) == 0 ? Arrays.copyOf(mutant, random.nextInt(mutant.length)) : mutant;
   }
 

@@ -93,7 +93,7 @@ class SafetensorsWriterTest {
 
   @Test
   void replacesAWholeFileOrLeavesItAlone() throws IOException {
-    Path file = Files4Test.write(folder.resolve("m.safetensors"), new byte[] {9});
+    Path file = TestFiles.write(folder.resolve("m.safetensors"), new byte[] {9});
     Item fails =
         new Item(
             "a",
@@ -118,7 +118,7 @@ class SafetensorsWriterTest {
         catchThrowableOfType(
             UserException.class, () -> SafetensorsWriter.write(orphan, List.of(), Map.of()));
     assertThat(noParent).hasMessageContaining("cannot be written: no such file or folder");
-    Files4Test.assertOneLine(noParent, orphan);
+    TestFiles.assertOneLine(noParent, orphan);
     UserException isFolder =
         catchThrowableOfType(
             UserException.class, () -> SafetensorsWriter.write(folder, List.of(), Map.of()));

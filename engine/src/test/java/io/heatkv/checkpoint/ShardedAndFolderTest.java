@@ -1,6 +1,6 @@
 package io.heatkv.checkpoint;
 
-import static io.heatkv.checkpoint.Files4Test.safetensors;
+import static io.heatkv.checkpoint.TestFiles.safetensors;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
@@ -24,9 +24,9 @@ class ShardedAndFolderTest {
 
   @BeforeEach
   void writeShards() {
-    Files4Test.write(folder.resolve("one.safetensors"), shard("a"));
-    Files4Test.write(folder.resolve("two.safetensors"), shard("b"));
-    Files4Test.write(folder.resolve("bad.safetensors"), new byte[3]);
+    TestFiles.write(folder.resolve("one.safetensors"), shard("a"));
+    TestFiles.write(folder.resolve("two.safetensors"), shard("b"));
+    TestFiles.write(folder.resolve("bad.safetensors"), new byte[3]);
   }
 
   static Stream<Arguments> broken() {
@@ -71,7 +71,7 @@ class ShardedAndFolderTest {
     UserException refusal =
         catchThrowableOfType(UserException.class, () -> Safetensors.openSharded(index).close());
     assertThat(refusal).hasMessageContaining(words);
-    Files4Test.assertOneLine(refusal, index);
+    TestFiles.assertOneLine(refusal, index);
   }
 
   @Test
@@ -79,12 +79,12 @@ class ShardedAndFolderTest {
     Path index = index(map("\"a\":\"bad.safetensors\""));
     UserException refusal =
         catchThrowableOfType(UserException.class, () -> Safetensors.openSharded(index).close());
-    Files4Test.assertOneLine(refusal, folder.resolve("bad.safetensors"));
+    TestFiles.assertOneLine(refusal, folder.resolve("bad.safetensors"));
   }
 
   @Test
   void refusesATensorInTwoShards() {
-    Files4Test.write(
+    TestFiles.write(
         folder.resolve("two.safetensors"),
         safetensors(
             "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
@@ -109,7 +109,7 @@ class ShardedAndFolderTest {
   void opensAFileWhoseLengthLooksLikeABrace() {
     byte[] bytes = safetensors("{}" + " ".repeat(0x7B - 2), 0);
     assertThat(bytes[0]).isEqualTo((byte) '{');
-    Path file = Files4Test.write(folder.resolve("brace"), bytes);
+    Path file = TestFiles.write(folder.resolve("brace"), bytes);
     try (Checkpoint checkpoint = Checkpoints.open(file)) {
       assertThat(checkpoint.names()).isEmpty();
     }
@@ -129,7 +129,7 @@ class ShardedAndFolderTest {
     Path single = Files.createDirectory(folder.resolve("single"));
     assertThat(catchThrowableOfType(UserException.class, () -> Checkpoints.open(single).close()))
         .hasMessageContaining("holds no *.safetensors.index.json and no *.safetensors");
-    Files4Test.write(single.resolve("m.safetensors"), shard("only"));
+    TestFiles.write(single.resolve("m.safetensors"), shard("only"));
     try (Checkpoint checkpoint = Checkpoints.open(single)) {
       assertThat(checkpoint.names()).containsExactly("only");
     }
@@ -141,11 +141,11 @@ class ShardedAndFolderTest {
     UserException refusal =
         catchThrowableOfType(UserException.class, () -> Checkpoints.open(none).close());
     assertThat(refusal).hasMessageContaining("no such file or folder");
-    Files4Test.assertOneLine(refusal, none);
+    TestFiles.assertOneLine(refusal, none);
   }
 
   private Path index(String json) {
-    return Files4Test.write(folder.resolve(NAME), json.getBytes(StandardCharsets.UTF_8));
+    return TestFiles.write(folder.resolve(NAME), json.getBytes(StandardCharsets.UTF_8));
   }
 
   private static String map(String... entries) {

@@ -14,13 +14,13 @@ import java.nio.file.Path;
 import java.util.Objects;
 
 /** Golden files, hand-made safetensors bytes and what every refusal must look like. */
-final class Files4Test {
-  private Files4Test() {}
+final class TestFiles {
+  private TestFiles() {}
 
   static Path golden(String name) {
     try {
       return Path.of(
-          Objects.requireNonNull(Files4Test.class.getResource("/golden/tiny-a/" + name)).toURI());
+          Objects.requireNonNull(TestFiles.class.getResource("/golden/tiny-a/" + name)).toURI());
     } catch (URISyntaxException e) {
       throw new IllegalStateException(e);
     }
