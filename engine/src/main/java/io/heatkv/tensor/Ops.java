@@ -30,7 +30,7 @@ public final class Ops {
   private static final Operator LOGSUMEXP = Operator.of("logaddexp");
   private static final Operator SUM = Operator.of("sum", "dim_IntList");
   private static final Operator MEAN = Operator.of("mean", "dim");
-  private static final Operator NORM = Operator.of("frobenius_norm", "dim");
+  private static final Operator SQRT = Operator.of("sqrt");
   private static final Operator LESS = Operator.of("lt", "Tensor");
   private static final Operator LESS_EQUAL = Operator.of("le", "Tensor");
   private static final Operator GREATER = Operator.of("gt", "Tensor");
@@ -131,11 +131,6 @@ public final class Ops {
     return x.call(GROUP_NORM, x, (long) groups, optional(weight), optional(bias), eps, false);
   }
 
-  /** Euclidean norm over the last dimension, kept as size 1. */
-  public static Tensor norm(Tensor x) {
-    return x.call(NORM, x, new long[] {-1}, true);
-  }
-
   /** Softmax over the last dimension. */
   public static Tensor softmax(Tensor x) {
     return x.call(SOFTMAX, x, -1L, Backend.Optional.NONE);
@@ -167,6 +162,10 @@ public final class Ops {
 
   public static Tensor sigmoid(Tensor x) {
     return x.call(SIGMOID, x);
+  }
+
+  public static Tensor sqrt(Tensor x) {
+    return x.call(SQRT, x);
   }
 
   public static Tensor exp(Tensor x) {
@@ -207,6 +206,14 @@ public final class Ops {
               ADDCMUL, 0, new Tensor[] {target}, new Tensor[] {a}, new Tensor[] {b}, one);
     }
     return target;
+  }
+
+  /** {@code target += summand}, broadcast to target; returns target. */
+  public static Tensor addInPlace(Tensor target, Tensor summand) {
+    try (Scope _ = Scope.open()) {
+      Tensor one = Tensor.full(target.backend(), 1, summand.dtype(), summand.device(), 1);
+      return addProductInPlace(target, summand, one);
+    }
   }
 
   // ---- reductions and comparisons

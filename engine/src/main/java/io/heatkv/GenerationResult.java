@@ -1,0 +1,59 @@
+package io.heatkv;
+
+import io.heatkv.image.PngImage;
+import java.util.List;
+
+/**
+ * Pictures and what it took to draw them.
+ *
+ * @param images in the order of the request
+ * @param timings of the stages
+ * @param tokens drawn for each picture
+ * @param kvBytes storage for keys and values, allocated for the whole pass
+ * @param fullKvBytes what the full cache takes
+ * @param warnings for the user, such as a prompt that was cut
+ */
+public record GenerationResult(
+    List<Image> images,
+    Timings timings,
+    int tokens,
+    long kvBytes,
+    long fullKvBytes,
+    List<String> warnings) {
+  public GenerationResult {
+    images = List.copyOf(images);
+    warnings = List.copyOf(warnings);
+  }
+
+  /**
+   * One picture.
+   *
+   * @param prompt that it draws
+   * @param seed that draws it alone
+   * @param pixels 8-bit RGB
+   */
+  public record Image(String prompt, long seed, PngImage pixels) {}
+
+  /**
+   * Milliseconds of the stages.
+   *
+   * @param text tokenizer, text encoder and conditioning
+   * @param scales each scale of the transformer
+   * @param decode codes to pixels
+   */
+  public record Timings(double text, List<Double> scales, double decode) {
+    public Timings {
+      scales = List.copyOf(scales);
+    }
+
+    /** All scales together. */
+    public double transformer() {
+      return scales.stream().mapToDouble(Double::doubleValue).sum();
+    }
+
+    /** All stages together. */
+    public double total() {
+      return text + transformer() + decode;
+    }
+  }
+}

@@ -1,0 +1,64 @@
+package io.heatkv;
+
+import io.heatkv.checkpoint.Checkpoint;
+import io.heatkv.checkpoint.Checkpoints;
+import io.heatkv.error.UserException;
+import io.heatkv.tensor.Backend;
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
+import io.heatkv.tensor.Tensor;
+import io.heatkv.text.PromptTokenizer;
+import io.heatkv.text.T5Config;
+import io.heatkv.text.T5Encoder;
+import java.nio.file.Path;
+import java.util.List;
+
+/** From prompts to text features: tokenizer and T5 encoder of one model. */
+final class PromptEncoder implements AutoCloseable {
+  private final Checkpoint checkpoint;
+  private final T5Encoder encoder;
+  private final PromptTokenizer tokenizer;
+
+  /**
+   * @param folder with config.json, tokenizer.json and weights
+   * @param channels of the features that the transformer reads
+   */
+  PromptEncoder(Path folder, int channels, int maxTokens, Backend backend, Device device) {
+    T5Config config = T5Config.read(folder.resolve("config.json"));
+    if (config.width() != channels) {
+      throw new UserException(
+          folder + ": the text encoder has " + config.width() + " channels, the transformer reads "
+              + channels + "; they belong to different models");
+    }
+    checkpoint = Checkpoints.open(folder);
+    try {
+      tokenizer = PromptTokenizer.open(folder.resolve("tokenizer.json"), maxTokens);
+      encoder = new T5Encoder(config, checkpoint, backend, device, DType.F32);
+    } catch (RuntimeException e) {
+      checkpoint.close();
+      throw e;
+    }
+  }
+
+  /**
+   * Features [tokens, channels] of a prompt, in the innermost open scope.
+   *
+   * @param warnings gets a line if the prompt was cut
+   */
+  Tensor encode(String prompt, List<String> warnings) {
+    PromptTokenizer.Tokens tokens = tokenizer.encode(prompt);
+    if (tokens.truncated()) {
+      warnings.add(
+          "prompt of %d tokens is cut to %d, the model's text length"
+              .formatted(tokens.tokens(), tokens.ids().length));
+    }
+    return encoder.encode(tokens.ids());
+  }
+
+  @Override
+  public void close() {
+    tokenizer.close();
+    encoder.close();
+    checkpoint.close();
+  }
+}

@@ -1,0 +1,189 @@
+package io.heatkv.json;
+
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonToken;
+import com.fasterxml.jackson.core.StreamReadConstraints;
+import com.fasterxml.jackson.core.StreamReadFeature;
+import io.heatkv.error.UserException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * An object of a JSON file; getters name the file and the key in their messages.
+ *
+ * @param source file that it comes from
+ * @param path of keys to this object, for messages
+ * @param values by key: Map, List, String, Double, Boolean or absent for null
+ */
+public record JsonObject(Path source, String path, Map<String, Object> values) {
+  private static final long MAX_BYTES = 64L << 20;
+  private static final JsonFactory JSON =
+      JsonFactory.builder()
+          .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+          .streamReadConstraints(
+              StreamReadConstraints.builder().maxNestingDepth(32).maxNumberLength(64).build())
+          .build();
+
+  /**
+   * Reads a file that holds one object.
+   *
+   * @throws UserException if it is missing, larger than 64 MiB, not JSON or not an object
+   */
+  public static JsonObject read(Path file) {
+    try {
+      if (!Files.isRegularFile(file)) {
+        throw new UserException(file + ": no such file; expected a JSON file");
+      }
+      if (Files.size(file) > MAX_BYTES) {
+        throw new UserException(file + ": is larger than 64 MiB; expected a small JSON file");
+      }
+      try (JsonParser parser = JSON.createParser(Files.readAllBytes(file))) {
+        if (parser.nextToken() != JsonToken.START_OBJECT) {
+          throw new UserException(file + ": is not a JSON object");
+        }
+        JsonObject object = new JsonObject(file, "", object(parser));
+        if (parser.nextToken() != null) {
+          throw new UserException(file + ": has text after its JSON object");
+        }
+        return object;
+      }
+    } catch (IOException e) {
+      String reason = String.valueOf(e.getMessage()).lines().findFirst().orElse("");
+      throw new UserException(file + ": can't be read as JSON (" + reason + ")", e);
+    }
+  }
+
+  private static Map<String, Object> object(JsonParser parser) throws IOException {
+    Map<String, Object> values = new LinkedHashMap<>();
+    while (parser.nextToken() == JsonToken.FIELD_NAME) {
+      String key = parser.currentName();
+      parser.nextToken();
+      Object value = value(parser);
+      if (value != null) {
+        values.put(key, value);
+      }
+    }
+    return values;
+  }
+
+  private static @Nullable Object value(JsonParser parser) throws IOException {
+    return switch (parser.currentToken()) {
+      case START_OBJECT -> object(parser);
+      case START_ARRAY -> {
+        List<Object> items = new ArrayList<>();
+        while (parser.nextToken() != JsonToken.END_ARRAY) {
+          Object item = value(parser);
+          items.add(item == null ? "null" : item);
+        }
+        yield items;
+      }
+      case VALUE_STRING -> parser.getText();
+      case VALUE_NUMBER_INT, VALUE_NUMBER_FLOAT -> parser.getDoubleValue();
+      case VALUE_TRUE -> true;
+      case VALUE_FALSE -> false;
+      default -> null;
+    };
+  }
+
+  /** Whether the key has a value. */
+  public boolean has(String key) {
+    return values.containsKey(key);
+  }
+
+  /** The object at a key. */
+  @SuppressWarnings("unchecked")
+  public JsonObject object(String key) {
+    if (values.get(key) instanceof Map<?, ?> map) {
+      return new JsonObject(source, name(key) + ".", (Map<String, Object>) map);
+    }
+    throw wrong(key, "an object");
+  }
+
+  /** The list at a key. */
+  public List<?> list(String key) {
+    if (values.get(key) instanceof List<?> list) {
+      return list;
+    }
+    throw wrong(key, "a list");
+  }
+
+  public String text(String key) {
+    if (values.get(key) instanceof String text) {
+      return text;
+    }
+    throw wrong(key, "text");
+  }
+
+  public Optional<String> optionalText(String key) {
+    return has(key) ? Optional.of(text(key)) : Optional.empty();
+  }
+
+  public double number(String key) {
+    if (values.get(key) instanceof Double number) {
+      return number;
+    }
+    throw wrong(key, "a number");
+  }
+
+  public double number(String key, double otherwise) {
+    return has(key) ? number(key) : otherwise;
+  }
+
+  /** A whole number from 1 to 2^24. */
+  public int size(String key) {
+    if (values.get(key) instanceof Double number
+        && number >= 1
+        && number <= 1 << 24
+        && number == Math.rint(number)) {
+      return number.intValue();
+    }
+    throw wrong(key, "a whole number from 1 to 16777216");
+  }
+
+  public int size(String key, int otherwise) {
+    return has(key) ? size(key) : otherwise;
+  }
+
+  /** True, false, 1 or 0. */
+  public boolean flag(String key, boolean otherwise) {
+    Object value = values.get(key);
+    if (value == null) {
+      return otherwise;
+    }
+    if (value instanceof Boolean flag) {
+      return flag;
+    }
+    if (value instanceof Double number && (number == 0 || number == 1)) {
+      return number == 1;
+    }
+    throw wrong(key, "true, false, 1 or 0");
+  }
+
+  private String name(String key) {
+    return path + key;
+  }
+
+  private UserException wrong(String key, String expected) {
+    Object value = values.get(key);
+    return new UserException(
+        source
+            + ": "
+            + name(key)
+            + (value == null ? " is missing" : " is " + shortened(value))
+            + "; expected "
+            + expected);
+  }
+
+  private static String shortened(Object value) {
+    String text = String.valueOf(value);
+    return text.length() > 40 ? text.substring(0, 40) + "…" : text;
+  }
+}

@@ -1,0 +1,93 @@
+package io.heatkv.load;
+
+import io.heatkv.error.UserException;
+import io.heatkv.json.JsonObject;
+import io.heatkv.model.TransformerConfig;
+import io.heatkv.model.TransformerConfigs;
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.ScaleSize;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * What a model is and where its files lie: the content of its model.json.
+ *
+ * @param name for people
+ * @param folder of the model
+ * @param transformer sizes of the transformer
+ * @param transformerFile its weights
+ * @param codeChannels bits of a code position
+ * @param vaeFile weights of the image tokenizer
+ * @param textEncoder folder of the T5 encoder
+ * @param schedule default scale schedule
+ * @param cfg default guidance strength
+ * @param tau default temperature
+ * @param topP default nucleus filter
+ */
+public record ModelDescription(
+    String name,
+    Path folder,
+    TransformerConfig transformer,
+    Path transformerFile,
+    int codeChannels,
+    Path vaeFile,
+    Path textEncoder,
+    ScaleSchedule schedule,
+    double cfg,
+    double tau,
+    double topP) {
+  /**
+   * Reads {@code model.json} of a folder.
+   *
+   * @throws UserException if it is missing or incomplete
+   */
+  public static ModelDescription read(Path folder) {
+    Path file = folder.resolve("model.json");
+    JsonObject json = JsonObject.read(file);
+    JsonObject vae = json.object("vae");
+    JsonObject transformer = json.object("transformer");
+    JsonObject sampling = json.object("sampling");
+    int channels = vae.size("codebook_dim");
+    return new ModelDescription(
+        json.text("name"),
+        folder,
+        TransformerConfigs.read(transformer, channels),
+        inside(folder, transformer.text("file"), file),
+        channels,
+        inside(folder, vae.text("file"), file),
+        inside(folder, json.object("text_encoder").text("folder"), file),
+        schedule(json),
+        sampling.number("cfg"),
+        sampling.number("tau"),
+        sampling.number("top_p", 1));
+  }
+
+  /** A path below the folder; a model can't point elsewhere. */
+  private static Path inside(Path folder, String name, Path file) {
+    Path path = folder.resolve(name).normalize();
+    if (!path.startsWith(folder.normalize())) {
+      throw new UserException(file + ": names " + name + ", outside the model's folder");
+    }
+    return path;
+  }
+
+  private static ScaleSchedule schedule(JsonObject json) {
+    List<ScaleSize> sizes = new ArrayList<>();
+    for (Object item : json.list("scale_schedule")) {
+      if (item instanceof List<?> scale
+          && scale.size() == 3
+          && scale.get(1) instanceof Double height
+          && scale.get(2) instanceof Double width
+          && height == Math.rint(height)
+          && width == Math.rint(width)) {
+        sizes.add(new ScaleSize(height.intValue(), width.intValue()));
+      } else {
+        throw new UserException(
+            json.source() + ": scale_schedule has " + item + "; expected [1, height, width]");
+      }
+    }
+    return ScaleSchedules.custom(sizes);
+  }
+}

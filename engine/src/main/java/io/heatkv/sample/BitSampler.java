@@ -1,0 +1,72 @@
+package io.heatkv.sample;
+
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Ops;
+import io.heatkv.tensor.Tensor;
+
+/**
+ * Chooses a bit for every pair of logits.
+ *
+ * <p>Reference: {@code sample_with_top_k_top_p_also_inplace_modifying_logits_} over two choices,
+ * where top-k of 2 or more removes nothing and top-p removes the less likely bit when its
+ * probability is at most {@code 1 - topP}.
+ */
+public final class BitSampler {
+  private BitSampler() {}
+
+  /**
+   * Guidance on logits and temperature: {@code (cfg conditional + (1 - cfg) unconditional) / tau}.
+   *
+   * @param logits [rows, tokens, 2 bits]; with guidance the second half of the rows is
+   *     unconditional
+   * @param batch conditional rows
+   * @return [batch, tokens, 2 bits]
+   */
+  public static Tensor guided(Tensor logits, long batch, double cfg, double tau) {
+    Tensor warm = tau == 1 ? logits : logits.mul(1 / tau);
+    Tensor conditional = warm.narrow(0, 0, batch);
+    if (cfg == 1 || logits.size(0) == batch) {
+      return conditional;
+    }
+    return conditional.mul(cfg).addScaled(warm.narrow(0, batch, batch), 1 - cfg);
+  }
+
+  /**
+   * The more likely bit; a tie gives 0.
+   *
+   * @param logits [batch, tokens, 2 bits]
+   * @return [batch, tokens, bits], bool
+   */
+  public static Tensor argmax(Tensor logits) {
+    Tensor pairs = pairs(logits);
+    return Ops.greater(pairs.select(3, 1), pairs.select(3, 0));
+  }
+
+  /**
+   * Bit 1 where the uniform is below its filtered probability.
+   *
+   * @param logits [batch, tokens, 2 bits]
+   * @param uniforms [batch, tokens, bits] in [0, 1), float32
+   * @param topP in (0, 1]; 1 filters nothing
+   * @return [batch, tokens, bits], bool
+   */
+  public static Tensor sample(Tensor logits, Tensor uniforms, double topP) {
+    Tensor pairs = pairs(logits);
+    Tensor one = Ops.sigmoid(pairs.select(3, 1).sub(pairs.select(3, 0)));
+    if (topP < 1) {
+      Tensor least = constant(one, 1 - topP);
+      Tensor never = Ops.lessOrEqual(one, least);
+      Tensor always = Ops.lessOrEqual(one.mul(-1).add(1), least);
+      one = Ops.where(never, constant(one, 0), Ops.where(always, constant(one, 1), one));
+    }
+    return Ops.less(uniforms, one);
+  }
+
+  private static Tensor pairs(Tensor logits) {
+    return logits.reshape(logits.size(0), logits.size(1), logits.size(2) / 2, 2);
+  }
+
+  private static Tensor constant(Tensor like, double value) {
+    return Tensor.full(like.backend(), value, DType.F32, like.device(), 1);
+  }
+}

@@ -1,0 +1,22 @@
+package io.heatkv.sample;
+
+/** Seeds of the pictures of a batch. */
+public final class ImageSeeds {
+  private static final long GOLDEN = 0x9E3779B97F4A7C15L;
+
+  private ImageSeeds() {}
+
+  /**
+   * Seed of picture {@code index}: the batch's own for the first, then SplitMix64 of seed and
+   * index, never negative. It draws that picture alone.
+   */
+  public static long of(long seed, int index) {
+    if (index == 0) {
+      return seed;
+    }
+    long z = seed + index * GOLDEN;
+    z = (z ^ z >>> 30) * 0xBF58476D1CE4E5B9L;
+    z = (z ^ z >>> 27) * 0x94D049BB133111EBL;
+    return (z ^ z >>> 31) & Long.MAX_VALUE;
+  }
+}

@@ -1,0 +1,75 @@
+package io.heatkv.text;
+
+import ai.djl.huggingface.tokenizers.Encoding;
+import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import io.heatkv.error.UserException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Map;
+
+/** Turns prompts into token ids with Hugging Face's tokenizer.json. */
+public final class PromptTokenizer implements AutoCloseable {
+  private final HuggingFaceTokenizer tokenizer;
+  private final int maxTokens;
+
+  /**
+   * @param ids token ids with the end token
+   * @param tokens of the whole prompt; more than ids.length if it was cut
+   */
+  public record Tokens(int[] ids, int tokens) {
+    /** Whether the prompt was longer than the model reads. */
+    public boolean truncated() {
+      return tokens > ids.length;
+    }
+  }
+
+  private PromptTokenizer(HuggingFaceTokenizer tokenizer, int maxTokens) {
+    this.tokenizer = tokenizer;
+    this.maxTokens = maxTokens;
+  }
+
+  /**
+   * Reads a tokenizer.json.
+   *
+   * @param maxTokens longest prompt, end token included
+   * @throws UserException if the file is missing or not a tokenizer
+   */
+  public static PromptTokenizer open(Path file, int maxTokens) {
+    if (!Files.isRegularFile(file)) {
+      throw new UserException(file + ": no such file; expected the text encoder's tokenizer.json");
+    }
+    // On a machine with CUDA the library would download another build of itself.
+    if (System.getProperty("RUST_FLAVOR") == null && System.getenv("RUST_FLAVOR") == null) {
+      System.setProperty("RUST_FLAVOR", "cpu");
+    }
+    try {
+      HuggingFaceTokenizer tokenizer =
+          HuggingFaceTokenizer.newInstance(
+              file, Map.of("truncation", "false", "padding", "false", "addSpecialTokens", "true"));
+      return new PromptTokenizer(tokenizer, maxTokens);
+    } catch (IOException | RuntimeException e) {
+      throw new UserException(
+          file + ": is not a tokenizer (" + String.valueOf(e.getMessage()).lines().findFirst()
+              .orElse("") + ")", e);
+    }
+  }
+
+  /** Ids of a prompt, cut to the longest one with its end token kept, as the official code does. */
+  public Tokens encode(String prompt) {
+    Encoding encoding = tokenizer.encode(prompt);
+    int[] ids = Arrays.stream(encoding.getIds()).mapToInt(Math::toIntExact).toArray();
+    if (ids.length <= maxTokens) {
+      return new Tokens(ids, ids.length);
+    }
+    int[] cut = Arrays.copyOf(ids, maxTokens);
+    cut[maxTokens - 1] = ids[ids.length - 1];
+    return new Tokens(cut, ids.length);
+  }
+
+  @Override
+  public void close() {
+    tokenizer.close();
+  }
+}
