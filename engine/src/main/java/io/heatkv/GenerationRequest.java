@@ -25,7 +25,9 @@ public record GenerationRequest(
     ScaleSchedule schedule,
     SamplingOptions sampling,
     CachePolicy policy) {
-  /** @throws UserException if there is no prompt, a blank one, or no picture asked for */
+  /**
+   * @throws UserException if there is no prompt, a blank one, or no picture asked for
+   */
   public GenerationRequest {
     prompts = List.copyOf(prompts);
     if (prompts.isEmpty()) {

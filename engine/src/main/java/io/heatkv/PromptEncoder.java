@@ -27,8 +27,12 @@ final class PromptEncoder implements AutoCloseable {
     T5Config config = T5Config.read(folder.resolve("config.json"));
     if (config.width() != channels) {
       throw new UserException(
-          folder + ": the text encoder has " + config.width() + " channels, the transformer reads "
-              + channels + "; they belong to different models");
+          folder
+              + ": the text encoder has "
+              + config.width()
+              + " channels, the transformer reads "
+              + channels
+              + "; they belong to different models");
     }
     checkpoint = Checkpoints.open(folder);
     try {

@@ -22,7 +22,9 @@ public record SamplingOptions(
     boolean argmax,
     boolean guidanceOnLogits,
     Set<Integer> guidedLayers) {
-  /** @throws UserException if a value is out of range */
+  /**
+   * @throws UserException if a value is out of range
+   */
   public SamplingOptions {
     cfg = List.copyOf(cfg);
     tau = List.copyOf(tau);
@@ -42,7 +44,8 @@ public record SamplingOptions(
       }
     }
     if (!(topP > 0 && topP <= 1)) {
-      throw new UserException("top-p " + topP + " is out of range; expected more than 0, at most 1");
+      throw new UserException(
+          "top-p " + topP + " is out of range; expected more than 0, at most 1");
     }
     for (int layer : guidedLayers) {
       if (layer >= 0) {

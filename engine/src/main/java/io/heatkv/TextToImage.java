@@ -61,8 +61,12 @@ public final class TextToImage implements AutoCloseable {
       VaeConfig config = VaeConfig.infer(vaeFile);
       if (config.channels() != description.codeChannels()) {
         throw new UserException(
-            vaeFile.path() + ": has codes of " + config.channels() + " bits, the transformer draws "
-                + description.codeChannels() + "; they belong to different models");
+            vaeFile.path()
+                + ": has codes of "
+                + config.channels()
+                + " bits, the transformer draws "
+                + description.codeChannels()
+                + "; they belong to different models");
       }
       vae = opened.add(new BsqVae(config, vaeFile, backend, device, DType.F32));
       text =
@@ -78,8 +82,7 @@ public final class TextToImage implements AutoCloseable {
       throw e;
     }
     quantizer =
-        new MultiScaleBsq(
-            description.codeChannels(), description.transformer().spatialPatchify());
+        new MultiScaleBsq(description.codeChannels(), description.transformer().spatialPatchify());
   }
 
   /** What was opened so far, closed in reverse if a later step fails. */
@@ -143,24 +146,16 @@ public final class TextToImage implements AutoCloseable {
       double textMillis = millisSince(start);
       Tensor codes =
           new ScaleLoop(transformer, quantizer)
-              .run(
-                  condition,
-                  request.schedule(),
-                  request.sampling(),
-                  seeds,
-                  cache,
-                  progress);
+              .run(condition, request.schedule(), request.sampling(), seeds, cache, progress);
       long decodeStart = System.nanoTime();
       List<PngImage> pictures = decode(codes);
       List<GenerationResult.Image> images = new ArrayList<>();
       for (int i = 0; i < pictures.size(); i++) {
-        images.add(
-            new GenerationResult.Image(request.promptOf(i), seeds[i], pictures.get(i)));
+        images.add(new GenerationResult.Image(request.promptOf(i), seeds[i], pictures.get(i)));
       }
       return new GenerationResult(
           images,
-          new GenerationResult.Timings(
-              textMillis, progress.scaleMillis, millisSince(decodeStart)),
+          new GenerationResult.Timings(textMillis, progress.scaleMillis, millisSince(decodeStart)),
           request.schedule().totalTokens(),
           cache.bytes(),
           shape.fullBytes(),

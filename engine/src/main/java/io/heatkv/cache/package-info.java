@@ -1,7 +1,8 @@
 /**
  * Key-value caches: what a self-attention layer remembers of earlier scales.
  *
- * <p>The transformer knows only {@link io.heatkv.cache.KvCache}; each policy is one class behind it.
+ * <p>The transformer knows only {@link io.heatkv.cache.KvCache}; each policy is one class behind
+ * it.
  */
 @NullMarked
 package io.heatkv.cache;

@@ -30,15 +30,14 @@ public record KeyCheck(
     List<String> unexpected = new ArrayList<>();
     List<String> mismatched = new ArrayList<>();
     new TreeMap<>(expected)
-        .forEach(
-            (name, shape) -> {
-              TensorEntry entry = checkpoint.find(name).orElse(null);
-              if (entry == null) {
-                missing.add(Problems.quote(name) + " " + Problems.shape(shape));
-              } else if (!Arrays.equals(entry.shape(), shape)) {
-                mismatched.add(differs(name, entry.shape(), shape));
-              }
-            });
+        .forEach((name, shape) -> {
+          TensorEntry entry = checkpoint.find(name).orElse(null);
+          if (entry == null) {
+            missing.add(Problems.quote(name) + " " + Problems.shape(shape));
+          } else if (!Arrays.equals(entry.shape(), shape)) {
+            mismatched.add(differs(name, entry.shape(), shape));
+          }
+        });
     for (String name : checkpoint.names()) {
       if (!expected.containsKey(name)) {
         long[] shape = checkpoint.entry(name).shape();

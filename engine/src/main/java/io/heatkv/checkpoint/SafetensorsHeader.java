@@ -125,16 +125,15 @@ record SafetensorsHeader(Map<String, String> metadata, Map<String, Span> tensors
       }
       String dtype = parser.getText();
       return StorageType.named(dtype)
-          .orElseThrow(
-              () ->
-                  Problems.of(
-                      file,
-                      "tensor "
-                          + Problems.quote(name)
-                          + " has dtype "
-                          + Problems.quote(dtype)
-                          + "; expected F64, F32, F16, BF16, I64, I32, I16, I8, U8 or BOOL; convert"
-                          + " the file to one of these"));
+          .orElseThrow(() ->
+              Problems.of(
+                  file,
+                  "tensor "
+                      + Problems.quote(name)
+                      + " has dtype "
+                      + Problems.quote(dtype)
+                      + "; expected F64, F32, F16, BF16, I64, I32, I16, I8, U8 or BOOL; convert"
+                      + " the file to one of these"));
     }
 
     private long[] readLongs(String name, String field) throws IOException {

@@ -63,8 +63,7 @@ final class Block {
       }
     } else {
       // Plain attention divides scores by the root of head_dim.
-      Arrays.fill(
-          factors, 0, config.heads(), (float) (1 / Math.sqrt(config.headDim())));
+      Arrays.fill(factors, 0, config.heads(), (float) (1 / Math.sqrt(config.headDim())));
     }
     return weights.constant(factors, 1, 1, 2, config.heads(), 1);
   }
@@ -133,10 +132,7 @@ final class Block {
     long rows = x.size(0);
     long tokens = x.size(1);
     Tensor query =
-        textQuery
-            .apply(x)
-            .reshape(rows, tokens, config.heads(), config.headDim())
-            .transpose(1, 2);
+        textQuery.apply(x).reshape(rows, tokens, config.heads(), config.headDim()).transpose(1, 2);
     Tensor attended =
         Ops.attention(
             query,

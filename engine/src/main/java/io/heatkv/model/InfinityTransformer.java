@@ -99,8 +99,7 @@ public final class InfinityTransformer implements AutoCloseable {
   public Tensor rotary(ScaleSchedule schedule) {
     float[] table = RotaryTable.build(schedule, config.headDim(), config.rotary());
     return Ops.asComplex(
-        Tensor.of(
-                backend(), table, 1, schedule.totalTokens(), 1, 1, config.headDim() / 2, 2)
+        Tensor.of(backend(), table, 1, schedule.totalTokens(), 1, 1, config.headDim() / 2, 2)
             .to(device()));
   }
 

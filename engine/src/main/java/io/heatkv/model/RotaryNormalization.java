@@ -18,8 +18,7 @@ public enum RotaryNormalization {
    */
   public static RotaryNormalization of(int number) {
     if (number < 0 || number > 2) {
-      throw new UserException(
-          "rope2d_normalized_by_hw is " + number + "; expected 0, 1 or 2");
+      throw new UserException("rope2d_normalized_by_hw is " + number + "; expected 0, 1 or 2");
     }
     return values()[number];
   }

@@ -7,7 +7,8 @@ import io.heatkv.scale.ScaleSize;
  * Cosines and sines of the 2-D rotary embedding for all tokens of a schedule.
  *
  * <p>Reference: {@code precompute_rope2d_freqs_grid}. The first half of a head's channel pairs
- * encodes the row, the second half the column; frequencies are {@code 10000^(-2i / (head_dim / 2))}.
+ * encodes the row, the second half the column; frequencies are {@code 10000^(-2i / (head_dim /
+ * 2))}.
  */
 public final class RotaryTable {
   // The official table has 2048 / 16 rows and columns.

@@ -74,8 +74,7 @@ final class TextConditioner {
     try (Scope _ = Scope.open()) {
       List<Tensor> normed = new ArrayList<>();
       for (Tensor row : features) {
-        normed.add(
-            Ops.rmsNorm(row.to(weights.device()).to(DType.F32), norm, config.epsilon()));
+        normed.add(Ops.rmsNorm(row.to(weights.device()).to(DType.F32), norm, config.epsilon()));
       }
       Tensor pooled = pool(normed);
       Tensor text = padded(normed);
@@ -118,7 +117,11 @@ final class TextConditioner {
       Tensor query = poolQuery.reshape(1, heads, 1, dim);
       pooled.add(
           Ops.attention(
-                  query, keyValue.select(0, 0), keyValue.select(0, 1), null, 1 / Math.sqrt(dim))
+                  query,
+                  keyValue.select(0, 0),
+                  keyValue.select(0, 1),
+                  null,
+                  1 / Math.sqrt((double) dim))
               .reshape(1, heads * dim));
     }
     return poolProjection.apply(Ops.cat(0, pooled));
@@ -173,8 +176,7 @@ final class TextConditioner {
       return null;
     }
     Tensor mask =
-        Tensor.full(
-            weights.backend(), 0, dtype, weights.device(), rows.size(), 1, 1, longest);
+        Tensor.full(weights.backend(), 0, dtype, weights.device(), rows.size(), 1, 1, longest);
     for (int i = 0; i < rows.size(); i++) {
       long length = rows.get(i).size(0);
       if (length < longest) {

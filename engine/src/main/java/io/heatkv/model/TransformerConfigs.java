@@ -24,7 +24,8 @@ public final class TransformerConfigs {
     required(json, "rope2d_each_sa_layer");
     if (json.size("head_depth", 1) != 1 || json.number("cross_attn_layer_scale", -1) >= 0) {
       throw new UserException(
-          json.source() + ": head_depth must be 1 and cross_attn_layer_scale negative, as in all"
+          json.source()
+              + ": head_depth must be 1 and cross_attn_layer_scale negative, as in all"
               + " published models");
     }
     boolean patchify = json.flag("apply_spatial_patchify", false);
@@ -48,7 +49,10 @@ public final class TransformerConfigs {
   private static void unsupported(JsonObject json, String key) {
     if (json.flag(key, false)) {
       throw new UserException(
-          json.source() + ": transformer." + key + " is set; no published model sets it and this"
+          json.source()
+              + ": transformer."
+              + key
+              + " is set; no published model sets it and this"
               + " engine doesn't support it");
     }
   }
@@ -56,7 +60,10 @@ public final class TransformerConfigs {
   private static void required(JsonObject json, String key) {
     if (!json.flag(key, true)) {
       throw new UserException(
-          json.source() + ": transformer." + key + " is not set; this engine needs it, as all"
+          json.source()
+              + ": transformer."
+              + key
+              + " is not set; this engine needs it, as all"
               + " published models do");
     }
   }
@@ -119,7 +126,11 @@ public final class TransformerConfigs {
     long[] shape = checkpoint.entry(name).shape();
     if (dimension >= shape.length) {
       throw new UserException(
-          checkpoint.path() + ": tensor " + name + " has " + shape.length
+          checkpoint.path()
+              + ": tensor "
+              + name
+              + " has "
+              + shape.length
               + " dimensions; expected an Infinity transformer");
     }
     return Math.toIntExact(shape[dimension]);

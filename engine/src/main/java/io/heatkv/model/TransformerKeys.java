@@ -45,8 +45,7 @@ public final class TransformerKeys {
     return shapes;
   }
 
-  private static void block(
-      Map<String, long[]> shapes, String prefix, TransformerConfig config) {
+  private static void block(Map<String, long[]> shapes, String prefix, TransformerConfig config) {
     long c = config.width();
     put(shapes, prefix + "ada_gss", 1, 1, 6, c);
     put(shapes, prefix + "sa.mat_qkv.weight", 3 * c, c);

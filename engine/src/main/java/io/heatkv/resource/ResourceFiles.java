@@ -18,6 +18,7 @@ import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Objects;
 import java.util.zip.CRC32;
 import java.util.zip.CheckedInputStream;
 import java.util.zip.ZipEntry;
@@ -121,7 +122,7 @@ public final class ResourceFiles {
       }
       Path root = file;
       for (int i = 0; i < name.getNameCount(); i++) {
-        root = root.getParent();
+        root = Objects.requireNonNull(root.getParent());
       }
       if (folder != null && !folder.equals(root)) {
         return null;
@@ -190,8 +191,7 @@ public final class ResourceFiles {
   }
 
   private static long crc(Path file) throws IOException {
-    try (CheckedInputStream in =
-        new CheckedInputStream(Files.newInputStream(file), new CRC32())) {
+    try (CheckedInputStream in = new CheckedInputStream(Files.newInputStream(file), new CRC32())) {
       in.transferTo(OutputStream.nullOutputStream());
       return in.getChecksum().getValue();
     }

@@ -1,8 +1,8 @@
 package io.heatkv.sample;
 
 /**
- * The counter-based generator Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as
- * 1, 2, 3", 2011): four 32-bit words from a counter of four and a key of two.
+ * The counter-based generator Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1,
+ * 2, 3", 2011): four 32-bit words from a counter of four and a key of two.
  */
 final class Philox {
   private static final long MULTIPLIER_0 = 0xD2511F53L;

@@ -33,15 +33,14 @@ public enum Resolution {
     return Arrays.stream(values())
         .filter(value -> value.label.equals(text))
         .findFirst()
-        .orElseThrow(
-            () ->
-                new UserException(
-                    "resolution '"
-                        + text
-                        + "' is unknown; expected "
-                        + Arrays.stream(values())
-                            .map(Resolution::toString)
-                            .collect(Collectors.joining(", "))));
+        .orElseThrow(() ->
+            new UserException(
+                "resolution '"
+                    + text
+                    + "' is unknown; expected "
+                    + Arrays.stream(values())
+                        .map(Resolution::toString)
+                        .collect(Collectors.joining(", "))));
   }
 
   @Override

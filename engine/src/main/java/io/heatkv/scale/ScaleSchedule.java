@@ -16,7 +16,9 @@ public record ScaleSchedule(List<ScaleSize> scales, int ropeRows, int ropeColumn
   private static final int MAX_SCALES = 64;
   private static final int MAX_TOKENS = 1 << 20;
 
-  /** @throws UserException if there are no, too many or shrinking scales, or too many tokens */
+  /**
+   * @throws UserException if there are no, too many or shrinking scales, or too many tokens
+   */
   public ScaleSchedule {
     scales = List.copyOf(scales);
     if (scales.isEmpty() || scales.size() > MAX_SCALES) {
@@ -31,7 +33,10 @@ public record ScaleSchedule(List<ScaleSize> scales, int ropeRows, int ropeColumn
           && (size.height() < scales.get(t - 1).height()
               || size.width() < scales.get(t - 1).width())) {
         throw new UserException(
-            "scale " + size + " is smaller than the one before, " + scales.get(t - 1)
+            "scale "
+                + size
+                + " is smaller than the one before, "
+                + scales.get(t - 1)
                 + "; expected growing grids");
       }
     }

@@ -38,7 +38,9 @@ public final class ScaleSchedules {
 
   private static UserException wrongScale(String part) {
     return new UserException(
-        "scale '" + part + "' is not ROWSxCOLUMNS; expected a list such as 1x1,2x2,4x4, or 0.06M,"
+        "scale '"
+            + part
+            + "' is not ROWSxCOLUMNS; expected a list such as 1x1,2x2,4x4, or 0.06M,"
             + " 0.25M, 0.60M, 1M");
   }
 
@@ -52,8 +54,8 @@ public final class ScaleSchedules {
   }
 
   /**
-   * Height over width of an aspect ratio as users write it: {@code WIDTH:HEIGHT} or a decimal
-   * width over height.
+   * Height over width of an aspect ratio as users write it: {@code WIDTH:HEIGHT} or a decimal width
+   * over height.
    *
    * @throws UserException if it can't be read or is not from 1:3 to 3:1
    */
@@ -71,8 +73,7 @@ public final class ScaleSchedules {
           "aspect ratio '" + text + "' can't be read; expected WIDTH:HEIGHT such as 16:9", e);
     }
     if (!(widthDivHeight >= 1 / MAX_ASPECT - SLACK && widthDivHeight <= MAX_ASPECT + SLACK)) {
-      throw new UserException(
-          "aspect ratio '" + text + "' is out of range; expected 1:3 to 3:1");
+      throw new UserException("aspect ratio '" + text + "' is out of range; expected 1:3 to 3:1");
     }
     return 1 / widthDivHeight;
   }

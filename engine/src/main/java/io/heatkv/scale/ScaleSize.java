@@ -11,11 +11,17 @@ import io.heatkv.error.UserException;
 public record ScaleSize(int height, int width) {
   private static final int MAX_EDGE = 4096;
 
-  /** @throws UserException if an edge is not from 1 to 4096 */
+  /**
+   * @throws UserException if an edge is not from 1 to 4096
+   */
   public ScaleSize {
     if (height < 1 || width < 1 || height > MAX_EDGE || width > MAX_EDGE) {
       throw new UserException(
-          "scale " + height + "x" + width + " is out of range; expected edges from 1 to "
+          "scale "
+              + height
+              + "x"
+              + width
+              + " is out of range; expected edges from 1 to "
               + MAX_EDGE);
     }
   }

@@ -122,8 +122,7 @@ public final class Ops {
 
   /** {@code x / sqrt(mean(x^2) + eps) * weight} over the last dimension. */
   public static Tensor rmsNorm(Tensor x, Tensor weight, double eps) {
-    return x.call(
-        RMS_NORM, x, new long[] {x.size(-1)}, optional(weight), Backend.Optional.of(eps));
+    return x.call(RMS_NORM, x, new long[] {x.size(-1)}, optional(weight), Backend.Optional.of(eps));
   }
 
   /** Group norm; x [n, c, h, w], weight and bias [c]. */
@@ -202,8 +201,7 @@ public final class Ops {
       Tensor one = Tensor.of(target.backend(), new float[] {1}, 1);
       target
           .backend()
-          .callMany(
-              ADDCMUL, 0, new Tensor[] {target}, new Tensor[] {a}, new Tensor[] {b}, one);
+          .callMany(ADDCMUL, 0, new Tensor[] {target}, new Tensor[] {a}, new Tensor[] {b}, one);
     }
     return target;
   }

@@ -8,9 +8,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * An n-dimensional array in native memory, owned by a {@link Scope}.
  *
- * <p>Methods that return a tensor put it into the innermost open scope of the calling thread.
- * Views share memory with their source and may outlive it. Neural-network functions are in {@link
- * Ops}.
+ * <p>Methods that return a tensor put it into the innermost open scope of the calling thread. Views
+ * share memory with their source and may outlive it. Neural-network functions are in {@link Ops}.
  */
 public final class Tensor {
   private static final Operator MUL = Operator.of("mul", "Tensor");
@@ -27,8 +26,11 @@ public final class Tensor {
 
   private final Backend backend;
   private final long handle;
+
   // Keeps mapped memory reachable while a tensor looks at it.
+  @SuppressWarnings("UnusedVariable")
   private final @Nullable MemorySegment borrowed;
+
   private long @Nullable [] shape;
   private @Nullable DType dtype;
   private @Nullable Scope scope;
@@ -63,7 +65,8 @@ public final class Tensor {
     long bytes = Math.multiplyExact(count(shape), (long) dtype.bytes());
     if (memory.byteSize() != bytes) {
       throw new IllegalArgumentException(
-          "%d bytes don't hold %s of %s".formatted(memory.byteSize(), Arrays.toString(shape), dtype));
+          "%d bytes don't hold %s of %s"
+              .formatted(memory.byteSize(), Arrays.toString(shape), dtype));
     }
     return new Tensor(backend, backend.wrap(memory, dtype, shape), memory);
   }

@@ -51,8 +51,11 @@ public final class PromptTokenizer implements AutoCloseable {
       return new PromptTokenizer(tokenizer, maxTokens);
     } catch (IOException | RuntimeException e) {
       throw new UserException(
-          file + ": is not a tokenizer (" + String.valueOf(e.getMessage()).lines().findFirst()
-              .orElse("") + ")", e);
+          file
+              + ": is not a tokenizer ("
+              + String.valueOf(e.getMessage()).lines().findFirst().orElse("")
+              + ")",
+          e);
     }
   }
 

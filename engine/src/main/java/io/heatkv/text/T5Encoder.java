@@ -148,10 +148,8 @@ public final class T5Encoder implements AutoCloseable {
             .permute(1, 2, 0, 3);
     // T5 doesn't scale its scores.
     Tensor attended =
-        Ops.attention(
-            three.narrow(0, 0, 1), three.narrow(0, 1, 1), three.narrow(0, 2, 1), bias, 1);
-    return Ops.linear(
-        attended.select(0, 0).transpose(0, 1).reshape(tokens, -1), layer.out, null);
+        Ops.attention(three.narrow(0, 0, 1), three.narrow(0, 1, 1), three.narrow(0, 2, 1), bias, 1);
+    return Ops.linear(attended.select(0, 0).transpose(0, 1).reshape(tokens, -1), layer.out, null);
   }
 
   /** Bias of every query and key [1, heads, tokens, tokens]. */
@@ -163,8 +161,7 @@ public final class T5Encoder implements AutoCloseable {
       }
     }
     return Ops.embedding(
-            positions,
-            Tensor.of(weights.backend(), buckets, tokens, tokens).to(weights.device()))
+            positions, Tensor.of(weights.backend(), buckets, tokens, tokens).to(weights.device()))
         .permute(2, 0, 1)
         .unsqueeze(0)
         .contiguous();

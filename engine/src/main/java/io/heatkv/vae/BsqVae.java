@@ -54,8 +54,7 @@ public final class BsqVae implements AutoCloseable {
             new Level(
                 blocks,
                 widens
-                    ? Optional.of(
-                        Convolution.load(weights, name + ".upsample.conv", dtype))
+                    ? Optional.of(Convolution.load(weights, name + ".upsample.conv", dtype))
                     : Optional.empty()));
       }
       normOut = ResidualBlock.Norm.load(weights, "decoder.norm_out", dtype);
@@ -98,8 +97,7 @@ public final class BsqVae implements AutoCloseable {
           h = inner.keep(h);
         }
       }
-      Tensor pixels =
-          convOut.apply(Ops.siluInPlace(normOut.apply(h))).to(DType.F32);
+      Tensor pixels = convOut.apply(Ops.siluInPlace(normOut.apply(h))).to(DType.F32);
       Tensor low = Tensor.full(h.backend(), -1, DType.F32, h.device(), 1);
       Tensor high = Tensor.full(h.backend(), 1, DType.F32, h.device(), 1);
       return scope.keep(Ops.clamp(pixels, low, high));

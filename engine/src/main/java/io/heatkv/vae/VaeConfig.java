@@ -62,8 +62,13 @@ public record VaeConfig(
     TensorEntry entry = checkpoint.entry(name);
     if (entry.shape().length != rank) {
       throw new UserException(
-          checkpoint.path() + ": tensor " + name + " has " + entry.shape().length
-              + " dimensions; expected " + rank);
+          checkpoint.path()
+              + ": tensor "
+              + name
+              + " has "
+              + entry.shape().length
+              + " dimensions; expected "
+              + rank);
     }
     return entry.shape();
   }
@@ -79,5 +84,4 @@ public record VaeConfig(
     }
     return i - from;
   }
-
 }

@@ -31,8 +31,14 @@ final class Comparison {
   void add(double[] actual, double[] expected, String what) {
     if (actual.length != expected.length) {
       throw new UserException(
-          name + ": " + what + " has " + expected.length + " recorded values, computed are "
-              + actual.length + "; the golden file belongs to another model");
+          name
+              + ": "
+              + what
+              + " has "
+              + expected.length
+              + " recorded values, computed are "
+              + actual.length
+              + "; the golden file belongs to another model");
     }
     for (int i = 0; i < actual.length; i++) {
       double error = Math.abs(actual[i] - expected[i]);
@@ -40,7 +46,8 @@ final class Comparison {
         error = 0;
       }
       // NaN wins and stays.
-      largest = Double.isNaN(error) || Double.isNaN(largest) ? Double.NaN : Math.max(largest, error);
+      largest =
+          Double.isNaN(error) || Double.isNaN(largest) ? Double.NaN : Math.max(largest, error);
     }
     compared += actual.length;
   }
@@ -50,8 +57,13 @@ final class Comparison {
     byte[] expected = bytes(recorded, tensor);
     if (actual.length != expected.length) {
       throw new UserException(
-          recorded.path() + ": tensor " + tensor + " has " + expected.length
-              + " values, computed are " + actual.length);
+          recorded.path()
+              + ": tensor "
+              + tensor
+              + " has "
+              + expected.length
+              + " values, computed are "
+              + actual.length);
     }
     for (int i = 0; i < actual.length; i++) {
       if (actual[i] != expected[i] && !excused.contains(i)) {

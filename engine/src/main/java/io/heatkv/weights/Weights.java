@@ -90,7 +90,11 @@ public final class Weights implements AutoCloseable {
       case BOOL -> DType.BOOL;
       case I16, I8 ->
           throw new UserException(
-              checkpoint.path() + ": tensor " + entry.name() + " is " + stored
+              checkpoint.path()
+                  + ": tensor "
+                  + entry.name()
+                  + " is "
+                  + stored
                   + "; expected a floating-point, int32, int64 or uint8 tensor");
     };
   }

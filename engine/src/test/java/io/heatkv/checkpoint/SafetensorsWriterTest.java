@@ -52,14 +52,13 @@ class SafetensorsWriterTest {
     try (Checkpoint checkpoint = Safetensors.open(file)) {
       assertThat(checkpoint.names()).as("seed %d", seed).isEqualTo(contents.keySet());
       assertThat(checkpoint.metadata()).isEqualTo(metadata);
-      contents.forEach(
-          (name, content) -> {
-            TensorEntry entry = checkpoint.entry(name);
-            assertThat(entry.bytes().toArray(ValueLayout.JAVA_BYTE)).isEqualTo(content);
-            assertThat(entry.shape()).isEqualTo(items.get(name).shape());
-            assertThat(entry.dtype()).isEqualTo(items.get(name).dtype());
-            assertThat(entry.bytes().address() % entry.dtype().byteSize()).isZero();
-          });
+      contents.forEach((name, content) -> {
+        TensorEntry entry = checkpoint.entry(name);
+        assertThat(entry.bytes().toArray(ValueLayout.JAVA_BYTE)).isEqualTo(content);
+        assertThat(entry.shape()).isEqualTo(items.get(name).shape());
+        assertThat(entry.dtype()).isEqualTo(items.get(name).dtype());
+        assertThat(entry.bytes().address() % entry.dtype().byteSize()).isZero();
+      });
     }
     byte[] first = Files.readAllBytes(file);
     assertThat(ByteBuffer.wrap(first).order(ByteOrder.LITTLE_ENDIAN).getLong() % 8).isZero();

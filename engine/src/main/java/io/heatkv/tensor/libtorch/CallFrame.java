@@ -159,8 +159,7 @@ final class CallFrame {
     return switch (argument) {
       case long[] numbers -> Arrays.toString(numbers);
       case Tensor[] tensors -> Arrays.toString(tensors);
-      case Backend.Optional option ->
-          option.value() == null ? "none" : describe(option.value());
+      case Backend.Optional option -> option.value() == null ? "none" : describe(option.value());
       default -> String.valueOf(argument);
     };
   }

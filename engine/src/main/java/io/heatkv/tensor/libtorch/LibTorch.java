@@ -112,8 +112,7 @@ public final class LibTorch implements Backend {
     MemorySegment[] name = names.computeIfAbsent(operator, LibTorch::cStrings);
     try {
       frame.fill(arguments);
-      int code =
-          (int) abi.callDispatcher.invokeExact(name[0], name[1], frame.stack(), abi.version);
+      int code = (int) abi.callDispatcher.invokeExact(name[0], name[1], frame.stack(), abi.version);
       if (code != 0) {
         throw new TensorException(failure(operator, arguments));
       }
@@ -157,8 +156,7 @@ public final class LibTorch implements Backend {
   public long add(Tensor a, Tensor b, double alpha) {
     MemorySegment out = frames.get().out();
     try {
-      int code =
-          (int) scalars(a, b).addTensor.invokeExact(a.handle(), b.handle(), alpha, out);
+      int code = (int) scalars(a, b).addTensor.invokeExact(a.handle(), b.handle(), alpha, out);
       return created(code, out, Operators.ADD, a, b, alpha);
     } catch (Throwable e) {
       throw rethrow(e);
@@ -232,7 +230,11 @@ public final class LibTorch implements Backend {
                   out);
       if (code != 0) {
         throw new TensorException(
-            "no memory for " + dtype + java.util.Arrays.toString(shape) + " on " + device
+            "no memory for "
+                + dtype
+                + java.util.Arrays.toString(shape)
+                + " on "
+                + device
                 + reason());
       }
       live.incrementAndGet();
@@ -344,7 +346,8 @@ public final class LibTorch implements Backend {
     if (device.isCuda()) {
       try {
         MethodHandle wait =
-            abi.function("cudaDeviceSynchronize", java.lang.foreign.FunctionDescriptor.of(JAVA_INT));
+            abi.function(
+                "cudaDeviceSynchronize", java.lang.foreign.FunctionDescriptor.of(JAVA_INT));
         check((int) wait.invokeExact(), "synchronising " + device);
       } catch (Throwable e) {
         throw rethrow(e);

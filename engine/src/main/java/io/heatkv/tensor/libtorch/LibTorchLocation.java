@@ -82,7 +82,13 @@ public record LibTorchLocation(Path folder, String source, List<String> files) {
               ? "name its folder lib"
               : "name the folder lib of a PyTorch or libtorch";
       throw new UserException(
-          "libtorch folder " + folder + " (" + source + ") has no " + platform.torchCpu() + "; "
+          "libtorch folder "
+              + folder
+              + " ("
+              + source
+              + ") has no "
+              + platform.torchCpu()
+              + "; "
               + hint);
     }
     List<String> files = new ArrayList<>();

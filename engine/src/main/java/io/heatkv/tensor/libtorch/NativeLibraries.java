@@ -57,8 +57,7 @@ final class NativeLibraries {
 
   private static void openGlobally(Path path, NativePlatform platform) {
     int flags = RTLD_NOW | (platform.isMac() ? RTLD_GLOBAL_MAC : RTLD_GLOBAL_LINUX);
-    MethodHandle dlopen =
-        libc("dlopen", FunctionDescriptor.of(ADDRESS, ADDRESS, JAVA_INT));
+    MethodHandle dlopen = libc("dlopen", FunctionDescriptor.of(ADDRESS, ADDRESS, JAVA_INT));
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment library =
           (MemorySegment) dlopen.invokeExact(arena.allocateFrom(path.toString()), flags);

@@ -69,10 +69,10 @@ record NativePlatform(
   }
 
   boolean isWindows() {
-    return this == WINDOWS;
+    return equals(WINDOWS);
   }
 
   boolean isMac() {
-    return this == MAC;
+    return equals(MAC);
   }
 }

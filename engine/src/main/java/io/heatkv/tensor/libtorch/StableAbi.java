@@ -59,8 +59,7 @@ final class StableAbi {
 
   StableAbi(SymbolLookup symbols, LibTorchLocation location) {
     this.symbols = symbols;
-    MemorySegment abiVersion =
-        symbols.find("aoti_torch_abi_version").orElse(MemorySegment.NULL);
+    MemorySegment abiVersion = symbols.find("aoti_torch_abi_version").orElse(MemorySegment.NULL);
     String found = abiVersion.address() == 0 ? "of unknown version" : "";
     if (abiVersion.address() != 0) {
       version = longValue(link(abiVersion, FunctionDescriptor.of(JAVA_LONG)));
@@ -70,7 +69,10 @@ final class StableAbi {
     }
     if (symbols.find("torch_call_dispatcher").isEmpty()) {
       throw new UserException(
-          "libtorch " + found + " in " + location.folder()
+          "libtorch "
+              + found
+              + " in "
+              + location.folder()
               + " is too old; use libtorch 2.10 or newer");
     }
     callDispatcher =
@@ -89,8 +91,7 @@ final class StableAbi {
         function("torch_list_push_back", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG));
     listItem =
         function(
-            "torch_list_get_item",
-            FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG, ADDRESS));
+            "torch_list_get_item", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG, ADDRESS));
     deleteList = function("torch_delete_list", FunctionDescriptor.of(JAVA_INT, JAVA_LONG));
     newString =
         function(
@@ -105,20 +106,11 @@ final class StableAbi {
         function(
             "aoti_torch_create_tensor_from_blob",
             FunctionDescriptor.of(
-                JAVA_INT,
-                ADDRESS,
-                JAVA_LONG,
-                ADDRESS,
-                ADDRESS,
-                JAVA_LONG,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                ADDRESS));
+                JAVA_INT, ADDRESS, JAVA_LONG, ADDRESS, ADDRESS, JAVA_LONG, JAVA_INT, JAVA_INT,
+                JAVA_INT, ADDRESS));
     copy =
         function(
-            "aoti_torch_copy_",
-            FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT));
+            "aoti_torch_copy_", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT));
     fill =
         function(
             "aoti_torch_aten_fill__Scalar",
@@ -136,8 +128,7 @@ final class StableAbi {
     malloc = NativeLibraries.libc("malloc", FunctionDescriptor.of(ADDRESS, JAVA_LONG));
     // From 2.13 on; older versions print the reason to standard error.
     errorText =
-        optional(
-            "torch_exception_get_what_without_backtrace", FunctionDescriptor.of(ADDRESS));
+        optional("torch_exception_get_what_without_backtrace", FunctionDescriptor.of(ADDRESS));
     newOptional = optional("torch_new_stable_ivalue", FunctionDescriptor.of(JAVA_INT, ADDRESS));
   }
 
@@ -165,8 +156,8 @@ final class StableAbi {
     return link(
         symbols
             .find(name)
-            .orElseThrow(
-                () -> new UserException(
+            .orElseThrow(() ->
+                new UserException(
                     "libtorch lacks the function " + name + "; use libtorch 2.10 or newer")),
         descriptor);
   }
