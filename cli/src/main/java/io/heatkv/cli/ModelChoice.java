@@ -1,0 +1,44 @@
+package io.heatkv.cli;
+
+import io.heatkv.TextToImage;
+import io.heatkv.error.UserException;
+import io.heatkv.load.ModelDescription;
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
+import io.heatkv.tensor.libtorch.LibTorch;
+import io.heatkv.tensor.libtorch.LibTorchLocation;
+
+/**
+ * A model and where it runs, before anything is loaded.
+ *
+ * @param threads on the CPU, or 0 for libtorch's own choice
+ */
+record ModelChoice(
+    ModelDescription description,
+    Device device,
+    DType dtype,
+    LibTorchLocation location,
+    int threads) {
+  /**
+   * Opens libtorch.
+   *
+   * @throws UserException if it can't be opened or lacks the device
+   */
+  LibTorch library() {
+    LibTorch library = LibTorch.open(location, threads);
+    if (device.isCuda() && device.index() >= library.cudaDevices().size()) {
+      throw new UserException(
+          "device "
+              + device
+              + " is not there; this machine has "
+              + library.cudaDevices().size()
+              + " CUDA devices");
+    }
+    return library;
+  }
+
+  /** Loads the model. */
+  TextToImage load(LibTorch library) {
+    return new TextToImage(description, library, device, dtype);
+  }
+}
