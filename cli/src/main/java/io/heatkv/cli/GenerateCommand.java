@@ -33,11 +33,11 @@ import picocli.CommandLine.Option;
       "  heatkv generate \"a red apple, noto style emoji\" -o apple.png --seed 7",
       "  heatkv generate \"a cat, fluent style emoji\" -o cat.png --count 4",
       "  heatkv generate --prompts prompts.txt -o picture.png --json",
-      "  heatkv generate \"a bison, flat style emoji\" --cfg 1,2,3 --tau 0.5 --save-scales",
+      "  heatkv generate \"a bison, flat style emoji\" --cfg 1,2,3 --save-scales",
       "",
-      "One picture is written to the output file; of several, NAME.png becomes NAME-1.png,",
-      "NAME-2.png, … in the order of the prompts. Picture i has its own seed, which is written",
-      "into it and draws it alone."
+      "One picture is written to the output file; of several, NAME.png becomes",
+      "NAME-1.png, NAME-2.png, … in the order of the prompts. Each has its own seed,",
+      "which is written into it and draws it alone."
     })
 final class GenerateCommand implements Callable<Integer> {
   private final Console console;

@@ -60,6 +60,9 @@ final class HeatKv implements Runnable {
     HeatKv root = new HeatKv(console);
     return new CommandLine(root)
         .addSubcommand(new GenerateCommand(console))
+        .addSubcommand(new InspectCommand(console))
+        .addSubcommand(new DoctorCommand(console))
+        .addSubcommand(new CompletionCommand(console))
         .setOut(console.out())
         .setErr(console.err())
         .setUseSimplifiedAtFiles(false)

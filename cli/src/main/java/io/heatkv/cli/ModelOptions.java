@@ -62,7 +62,7 @@ final class ModelOptions {
     @Option(
         names = "--threads",
         paramLabel = "N",
-        description = "Threads on the CPU. Default: one for each core.")
+        description = "Threads on the CPU. Default: as many as libtorch chooses.")
     @Nullable Integer threads;
 
     @Option(

@@ -45,20 +45,42 @@ public record JsonObject(Path source, String path, Map<String, Object> values) {
       if (Files.size(file) > MAX_BYTES) {
         throw new UserException(file + ": is larger than 64 MiB; expected a small JSON file");
       }
-      try (JsonParser parser = JSON.createParser(Files.readAllBytes(file))) {
-        if (parser.nextToken() != JsonToken.START_OBJECT) {
-          throw new UserException(file + ": is not a JSON object");
-        }
-        JsonObject object = new JsonObject(file, "", object(parser));
-        if (parser.nextToken() != null) {
-          throw new UserException(file + ": has text after its JSON object");
-        }
-        return object;
-      }
+      return parse(file, JSON.createParser(Files.readAllBytes(file)));
     } catch (IOException e) {
-      String reason = String.valueOf(e.getMessage()).lines().findFirst().orElse("");
-      throw new UserException(file + ": can't be read as JSON (" + reason + ")", e);
+      throw unreadable(file, e);
     }
+  }
+
+  /**
+   * Reads a text that holds one object.
+   *
+   * @param source where it comes from, for messages
+   * @throws UserException if it is not JSON or not an object
+   */
+  public static JsonObject parse(Path source, String text) {
+    try {
+      return parse(source, JSON.createParser(text));
+    } catch (IOException e) {
+      throw unreadable(source, e);
+    }
+  }
+
+  private static JsonObject parse(Path source, JsonParser opened) throws IOException {
+    try (JsonParser parser = opened) {
+      if (parser.nextToken() != JsonToken.START_OBJECT) {
+        throw new UserException(source + ": is not a JSON object");
+      }
+      JsonObject object = new JsonObject(source, "", object(parser));
+      if (parser.nextToken() != null) {
+        throw new UserException(source + ": has text after its JSON object");
+      }
+      return object;
+    }
+  }
+
+  private static UserException unreadable(Path source, IOException e) {
+    String reason = String.valueOf(e.getMessage()).lines().findFirst().orElse("");
+    return new UserException(source + ": can't be read as JSON (" + reason + ")", e);
   }
 
   private static Map<String, Object> object(JsonParser parser) throws IOException {

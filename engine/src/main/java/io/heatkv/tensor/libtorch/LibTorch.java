@@ -78,6 +78,11 @@ public final class LibTorch implements Backend {
     return StableAbi.versionText(abi.version);
   }
 
+  /** Version number of the stable ABI, as libtorch gives it. */
+  public String abi() {
+    return "0x%016x".formatted(abi.version);
+  }
+
   /** Threads that operators on the CPU use. */
   public int threads() {
     try {
