@@ -28,7 +28,7 @@ import picocli.CommandLine.Option;
 final class DoctorCommand implements Callable<Integer> {
   private final Console console;
 
-  @Mixin private final ModelOptions.LibraryOptions options = new ModelOptions.LibraryOptions();
+  @Mixin private final LibraryOptions options = new LibraryOptions();
 
   @Option(names = "--json", description = "Print JSON.")
   private boolean json;

@@ -61,6 +61,7 @@ final class HeatKv implements Runnable {
     return new CommandLine(root)
         .addSubcommand(new GenerateCommand(console))
         .addSubcommand(new InspectCommand(console))
+        .addSubcommand(new VerifyCommand(console))
         .addSubcommand(new DoctorCommand(console))
         .addSubcommand(new CompletionCommand(console))
         .setOut(console.out())

@@ -1,7 +1,6 @@
 package io.heatkv.cli;
 
 import io.heatkv.TextToImage;
-import io.heatkv.error.UserException;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -19,22 +18,9 @@ record ModelChoice(
     DType dtype,
     LibTorchLocation location,
     int threads) {
-  /**
-   * Opens libtorch.
-   *
-   * @throws UserException if it can't be opened or lacks the device
-   */
+  /** Opens libtorch; see {@link DeviceOptions#open()}. */
   LibTorch library() {
-    LibTorch library = LibTorch.open(location, threads);
-    if (device.isCuda() && device.index() >= library.cudaDevices().size()) {
-      throw new UserException(
-          "device "
-              + device
-              + " is not there; this machine has "
-              + library.cudaDevices().size()
-              + " CUDA devices");
-    }
-    return library;
+    return DeviceOptions.open(location, threads, device);
   }
 
   /** Loads the model. */

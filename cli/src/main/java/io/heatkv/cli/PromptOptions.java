@@ -48,6 +48,9 @@ final class PromptOptions {
       if (text.isBlank()) {
         throw new UserException("a prompt is blank; expected a text that says what to draw");
       }
+      if (text.indexOf(0) >= 0) {
+        throw new UserException("a prompt holds a NUL character; remove it");
+      }
     }
     return texts;
   }
