@@ -100,8 +100,11 @@ final class GenerateCommand implements Callable<Integer> {
     List<GenerationRequest> requests = requests(texts, choice, schedule);
     OutputFiles files = new OutputFiles(output, requests.size());
     files.requireWritable(largestOutput(requests.size(), choice, schedule));
-    MemoryEstimate.of(choice.description(), choice.dtype(), requests.getFirst())
-        .requireAtMost(AvailableMemory.bytes());
+    if (!choice.device().isCuda()) {
+      MemoryEstimate.of(choice.description(), choice.dtype(), requests.getFirst())
+          .requireAtMost(AvailableMemory.bytes());
+    }
+    WarmUp.start(choice.description());
     try (Interruption interruption = new Interruption()) {
       long start = System.nanoTime();
       LibTorch library = choice.library();

@@ -50,7 +50,14 @@ final class HeatKv implements Runnable {
 
   /** Runs a command line and returns its exit status. */
   static int run(Console console, String... arguments) {
-    int status = commandLine(console).execute(arguments);
+    int status;
+    try {
+      status = commandLine(console).execute(arguments);
+    } catch (OutOfMemoryError | StackOverflowError | LinkageError e) {
+      // The parser hands exceptions to failed(), but no errors.
+      console.message("internal error: " + e);
+      status = INTERNAL_ERROR;
+    }
     console.out().flush();
     console.err().flush();
     return status;
