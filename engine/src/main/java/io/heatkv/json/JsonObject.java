@@ -38,6 +38,19 @@ public record JsonObject(Path source, String path, Map<String, Object> values) {
    * @throws UserException if it is missing, larger than 64 MiB, not JSON or not an object
    */
   public static JsonObject read(Path file) {
+    if (readDocument(file) instanceof JsonObject object) {
+      return object;
+    }
+    throw new UserException(file + ": is not a JSON object");
+  }
+
+  /**
+   * Reads a file that holds one object or one list.
+   *
+   * @return a JsonObject or a List of values
+   * @throws UserException if it is missing, larger than 64 MiB, not JSON or something else
+   */
+  public static Object readDocument(Path file) {
     try {
       if (!Files.isRegularFile(file)) {
         throw new UserException(file + ": no such file; expected a JSON file");
@@ -46,14 +59,18 @@ public record JsonObject(Path source, String path, Map<String, Object> values) {
         throw new UserException(file + ": is larger than 64 MiB; expected a small JSON file");
       }
       try (JsonParser parser = JSON.createParser(Files.readAllBytes(file))) {
-        if (parser.nextToken() != JsonToken.START_OBJECT) {
-          throw new UserException(file + ": is not a JSON object");
+        JsonToken first = parser.nextToken();
+        if (first != JsonToken.START_OBJECT && first != JsonToken.START_ARRAY) {
+          throw new UserException(file + ": is not a JSON object or list");
         }
-        JsonObject object = new JsonObject(file, "", object(parser));
+        Object document =
+            first == JsonToken.START_OBJECT
+                ? new JsonObject(file, "", object(parser))
+                : list(parser);
         if (parser.nextToken() != null) {
-          throw new UserException(file + ": has text after its JSON object");
+          throw new UserException(file + ": has text after its JSON document");
         }
-        return object;
+        return document;
       }
     } catch (IOException e) {
       String reason = String.valueOf(e.getMessage()).lines().findFirst().orElse("");
@@ -74,17 +91,19 @@ public record JsonObject(Path source, String path, Map<String, Object> values) {
     return values;
   }
 
+  private static List<Object> list(JsonParser parser) throws IOException {
+    List<Object> items = new ArrayList<>();
+    while (parser.nextToken() != JsonToken.END_ARRAY) {
+      Object item = value(parser);
+      items.add(item == null ? "null" : item);
+    }
+    return items;
+  }
+
   private static @Nullable Object value(JsonParser parser) throws IOException {
     return switch (parser.currentToken()) {
       case START_OBJECT -> object(parser);
-      case START_ARRAY -> {
-        List<Object> items = new ArrayList<>();
-        while (parser.nextToken() != JsonToken.END_ARRAY) {
-          Object item = value(parser);
-          items.add(item == null ? "null" : item);
-        }
-        yield items;
-      }
+      case START_ARRAY -> list(parser);
       case VALUE_STRING -> parser.getText();
       case VALUE_NUMBER_INT, VALUE_NUMBER_FLOAT -> parser.getDoubleValue();
       case VALUE_TRUE -> true;
