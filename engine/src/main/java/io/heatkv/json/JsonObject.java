@@ -21,10 +21,12 @@ import org.jspecify.annotations.Nullable;
  *
  * @param source file that it comes from
  * @param path of keys to this object, for messages
- * @param values by key: Map, List, String, Double, Boolean or absent for null
+ * @param values by key: Map, List, String, Double, Boolean or absent for null; whole numbers that a
+ *     Double can't hold exactly are Long
  */
 public record JsonObject(Path source, String path, Map<String, Object> values) {
   private static final long MAX_BYTES = 64L << 20;
+  private static final long EXACT = 1L << 53;
   private static final JsonFactory JSON =
       JsonFactory.builder()
           .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
@@ -105,11 +107,20 @@ public record JsonObject(Path source, String path, Map<String, Object> values) {
       case START_OBJECT -> object(parser);
       case START_ARRAY -> list(parser);
       case VALUE_STRING -> parser.getText();
-      case VALUE_NUMBER_INT, VALUE_NUMBER_FLOAT -> parser.getDoubleValue();
+      case VALUE_NUMBER_INT -> whole(parser);
+      case VALUE_NUMBER_FLOAT -> parser.getDoubleValue();
       case VALUE_TRUE -> true;
       case VALUE_FALSE -> false;
       default -> null;
     };
+  }
+
+  private static Number whole(JsonParser parser) throws IOException {
+    if (parser.getNumberType() == JsonParser.NumberType.BIG_INTEGER) {
+      return parser.getDoubleValue();
+    }
+    long value = parser.getLongValue();
+    return Math.abs(value) <= EXACT ? (Number) (double) value : (Number) value;
   }
 
   /** Whether the key has a value. */
@@ -146,8 +157,8 @@ public record JsonObject(Path source, String path, Map<String, Object> values) {
   }
 
   public double number(String key) {
-    if (values.get(key) instanceof Double number) {
-      return number;
+    if (values.get(key) instanceof Number number) {
+      return number.doubleValue();
     }
     throw wrong(key, "a number");
   }

@@ -134,7 +134,7 @@ public final class PruningSchedule {
 
   /** SHA-256 of {@link #canonicalJson()}, 64 hexadecimal digits. */
   public String sha256() {
-    return ScheduleJson.sha256(canonicalJson());
+    return Sha256.of(canonicalJson());
   }
 
   int[] earlyCodes(int scale, int layer) {

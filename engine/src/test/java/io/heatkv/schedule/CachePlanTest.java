@@ -3,6 +3,8 @@ package io.heatkv.schedule;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.BitSet;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -176,10 +178,11 @@ class CachePlanTest {
           .isLessThanOrEqualTo((int) (budget * 1120 * 6425));
       for (int l = 0; l < 40; l++) {
         CacheStep step = plan.step(12, l);
-        assertThat(step.readSlots()).doesNotHaveDuplicates();
-        for (int slot : step.readSlots()) {
-          assertThat(slot >= 0 && slot < plan.capacity()).isTrue();
-        }
+        BitSet slots = new BitSet(plan.capacity());
+        Arrays.stream(step.readSlots()).forEach(slots::set);
+        assertThat(slots.cardinality()).isEqualTo(step.readSlots().length);
+        assertThat(slots.length()).isLessThanOrEqualTo(plan.capacity());
+        assertThat(Arrays.stream(step.readLengths()).sum()).isEqualTo(step.readSlots().length);
       }
     }
   }

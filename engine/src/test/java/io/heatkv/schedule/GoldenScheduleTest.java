@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.zip.GZIPInputStream;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -82,6 +83,20 @@ class GoldenScheduleTest {
     assertThat(schedule.peakRatio()).isEqualTo(golden.number("peak_ratio"));
     assertThat(schedule.thresholdTokens()).isEqualTo(golden.number("threshold_total_tokens"));
     assertThat(schedule.sha256()).isEqualTo(golden.text("sha256"));
+  }
+
+  /** The report names its numbers as the golden files do. */
+  @ParameterizedTest
+  @MethodSource("schedules")
+  void report(Path file, @TempDir Path folder) throws IOException {
+    JsonObject golden = JsonObject.read(file);
+    ScheduleReport report = new ScheduleReport(schedule(golden));
+    Path written = Files.writeString(folder.resolve("report.json"), report.json());
+    JsonObject json = JsonObject.read(written);
+    assertThat(golden.values()).containsAllEntriesOf(json.values());
+    assertThat(report.text())
+        .contains(golden.text("sha256"))
+        .contains("ratio " + golden.number("peak_ratio"));
   }
 
   @ParameterizedTest

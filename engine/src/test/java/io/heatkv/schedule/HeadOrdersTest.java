@@ -4,9 +4,15 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.error.UserException;
+import io.heatkv.json.JsonObject;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -60,6 +66,48 @@ class HeadOrdersTest {
         .message()
         .startsWith(file + message)
         .hasLineCount(1);
+  }
+
+  /** The positions that the reference names for broken copies of the authors' orders. */
+  @Test
+  void positionsOfTheReference() {
+    List<?> cases =
+        (List<?>) JsonObject.readDocument(Goldens.file("schedules/infinity-2b_errors.json"));
+    int seen = 0;
+    for (Object item : cases) {
+      Map<?, ?> golden = (Map<?, ?>) item;
+      if (!golden.containsKey("case")) {
+        continue;
+      }
+      List<Object> orders =
+          new ArrayList<>(
+              (List<?>) JsonObject.readDocument(Goldens.file("orders-infinity-2b.json")));
+      List<Object> first = new ArrayList<>((List<?>) orders.getFirst());
+      orders.set(0, first);
+      switch ((String) golden.get("case")) {
+        case "too few orders" -> orders.removeLast();
+        case "duplicate entry" -> first.set(1, first.getFirst());
+        case "head out of range" -> first.set(0, List.of(16.0, 0.0));
+        case "layer out of range" -> first.set(0, List.of(0.0, 32.0));
+        case "short order" -> first.removeLast();
+        case "entry not a pair" -> first.set(0, 3.0);
+        default -> throw new IllegalStateException("unknown case " + golden);
+      }
+      String error = (String) golden.get("error");
+      Matcher position = Pattern.compile("position (\\d+)|order\\[(\\d+)\\]").matcher(error);
+      String expected =
+          position.find()
+              ? "source scale 3, entry "
+                  + (position.group(1) == null ? position.group(2) : position.group(1))
+              : error.contains("got 511") ? "source scale 3 has 511 entries" : "has 8 orders";
+      assertThatThrownBy(() -> HeadOrders.parse("broken", orders, 32, 16, 3, 11))
+          .as(error)
+          .isInstanceOf(UserException.class)
+          .message()
+          .contains(expected);
+      seen++;
+    }
+    assertThat(seen).isEqualTo(6);
   }
 
   @Test
