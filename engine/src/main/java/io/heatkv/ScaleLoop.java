@@ -5,6 +5,7 @@ import io.heatkv.model.Condition;
 import io.heatkv.model.GenerationPass;
 import io.heatkv.model.InfinityTransformer;
 import io.heatkv.model.LayerGuidance;
+import io.heatkv.sample.BitChooser;
 import io.heatkv.sample.BitNoise;
 import io.heatkv.sample.BitSampler;
 import io.heatkv.scale.ScaleSchedule;
@@ -42,7 +43,28 @@ public final class ScaleLoop {
       long[] seeds,
       KvCache cache,
       ScaleObserver observer) {
-    long batch = seeds.length;
+    BitChooser chooser =
+        sampling.argmax()
+            ? (scale, logits) -> BitSampler.argmax(logits)
+            : (scale, logits) ->
+                BitSampler.sample(logits, noise(logits, seeds, scale), sampling.topP());
+    return run(condition, schedule, sampling, seeds.length, chooser, cache, observer);
+  }
+
+  /**
+   * As above with other rules for the bits.
+   *
+   * @param batch pictures: conditional rows
+   * @param chooser takes the place of the sampling's seeds, top-p and argmax
+   */
+  public Tensor run(
+      Condition condition,
+      ScaleSchedule schedule,
+      SamplingOptions sampling,
+      int batch,
+      BitChooser chooser,
+      KvCache cache,
+      ScaleObserver observer) {
     try (Scope scope = Scope.open()) {
       Tensor rotary = transformer.rotary(schedule);
       GenerationPass pass =
@@ -52,7 +74,7 @@ public final class ScaleLoop {
         try (Scope _ = Scope.open()) {
           Tensor codes = t == 0 ? null : quantizer.nextInput(sum, schedule.size(t));
           Tensor logits = logits(pass, t, codes, sampling, batch, observer);
-          Tensor bits = bits(logits, sampling, seeds, t);
+          Tensor bits = chooser.choose(t, logits);
           quantizer.accumulate(sum, quantizer.codes(bits, schedule.size(t)));
           observer.scaleDone(t, bits, sum);
         }
@@ -92,18 +114,14 @@ public final class ScaleLoop {
     return new LayerGuidance(layers, sampling.cfg(scale));
   }
 
-  private Tensor bits(Tensor logits, SamplingOptions sampling, long[] seeds, int scale) {
-    if (sampling.argmax()) {
-      return BitSampler.argmax(logits);
-    }
+  /** Uniforms of every picture [batch, tokens, bits]. */
+  private static Tensor noise(Tensor logits, long[] seeds, int scale) {
     int tokens = Math.toIntExact(logits.size(1));
     int bits = Math.toIntExact(logits.size(2) / 2);
     float[] uniforms = new float[seeds.length * tokens * bits];
     for (int image = 0; image < seeds.length; image++) {
       BitNoise.fill(uniforms, image * tokens * bits, seeds[image], scale, tokens, bits);
     }
-    Tensor noise =
-        Tensor.of(logits.backend(), uniforms, seeds.length, tokens, bits).to(logits.device());
-    return BitSampler.sample(logits, noise, sampling.topP());
+    return Tensor.of(logits.backend(), uniforms, seeds.length, tokens, bits).to(logits.device());
   }
 }

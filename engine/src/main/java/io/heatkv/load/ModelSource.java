@@ -16,6 +16,7 @@ public final class ModelSource {
   private static final List<String> FILES =
       List.of(
           "model.json",
+          "golden.safetensors",
           "transformer.safetensors",
           "vae.safetensors",
           "text_encoder/config.json",

@@ -95,6 +95,16 @@ public final class InfinityTransformer implements AutoCloseable {
     return conditioner.condition(features);
   }
 
+  /** Features of a prompt after the text norm [tokens, text channels], float32. */
+  public Tensor normedText(Tensor features) {
+    return conditioner.normed(features);
+  }
+
+  /** What cross-attention reads of normed features [tokens, width], float32. */
+  public Tensor projectedText(Tensor normed) {
+    return conditioner.projected(normed);
+  }
+
   /** The rotary table of a schedule as complex numbers [1, tokens, 1, 1, head_dim / 2]. */
   public Tensor rotary(ScaleSchedule schedule) {
     float[] table = RotaryTable.build(schedule, config.headDim(), config.rotary());

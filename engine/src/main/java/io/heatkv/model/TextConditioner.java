@@ -66,6 +66,16 @@ final class TextConditioner {
     return unconditional.narrow(0, 0, tokens);
   }
 
+  /** Features [tokens, text channels] after the text norm, float32. */
+  Tensor normed(Tensor features) {
+    return Ops.rmsNorm(features.to(weights.device()).to(DType.F32), norm, config.epsilon());
+  }
+
+  /** Normed features [..., text channels] as cross-attention reads them [..., width], float32. */
+  Tensor projected(Tensor normed) {
+    return project2.apply(Ops.geluInPlace(project0.apply(normed)));
+  }
+
   /**
    * @param features of each row [text tokens, text channels]
    */
@@ -74,11 +84,10 @@ final class TextConditioner {
     try (Scope _ = Scope.open()) {
       List<Tensor> normed = new ArrayList<>();
       for (Tensor row : features) {
-        normed.add(Ops.rmsNorm(row.to(weights.device()).to(DType.F32), norm, config.epsilon()));
+        normed.add(normed(row));
       }
       Tensor pooled = pool(normed);
-      Tensor text = padded(normed);
-      Tensor projected = project2.apply(Ops.geluInPlace(project0.apply(text))).to(dtype);
+      Tensor projected = projected(padded(normed)).to(dtype);
       Tensor adaptive =
           shared.apply(Ops.silu(pooled)).reshape(pooled.size(0), 1, 6, config.width());
       Tensor headParameters =

@@ -73,7 +73,7 @@ public record ScaleTemplate(double heightDivWidth, List<ScaleSize> sizes) {
   }
 
   /** Other grids whose rotary positions refer to this template's last 1M scale. */
-  ScaleSchedule withRope(List<ScaleSize> scales) {
+  public ScaleSchedule withRope(List<ScaleSize> scales) {
     return new ScaleSchedule(scales, sizes.getLast().height(), sizes.getLast().width());
   }
 }

@@ -15,4 +15,8 @@ public record Check(
   public boolean passed() {
     return largestError <= tolerance && differing == 0 && compared > 0;
   }
+
+  Check prefixed(String prefix) {
+    return new Check(prefix + name, largestError, tolerance, differing, compared);
+  }
 }

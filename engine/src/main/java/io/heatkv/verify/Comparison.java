@@ -9,6 +9,7 @@ import io.heatkv.tensor.Tensor;
 import io.heatkv.weights.Weights;
 import java.lang.foreign.ValueLayout;
 import java.util.Set;
+import java.util.function.Consumer;
 
 /** Gathers the largest error of one kind of value over many tensors. */
 final class Comparison {
@@ -25,20 +26,22 @@ final class Comparison {
 
   /** Compares floating-point values with the recorded tensor of that name. */
   void add(Tensor actual, Checkpoint recorded, String tensor) {
-    add(actual.toDoubles(), values(actual.backend(), recorded, tensor), tensor);
+    add(
+        actual.toDoubles(),
+        values(actual.backend(), recorded, tensor),
+        recorded.path() + ": tensor " + tensor);
   }
 
+  /**
+   * Compares floating-point values.
+   *
+   * @param what is recorded, for the message if the numbers of values differ
+   */
   void add(double[] actual, double[] expected, String what) {
     if (actual.length != expected.length) {
       throw new UserException(
-          name
-              + ": "
-              + what
-              + " has "
-              + expected.length
-              + " recorded values, computed are "
-              + actual.length
-              + "; the golden file belongs to another model");
+          "%s has %d values, computed are %d; the recording belongs to another model"
+              .formatted(what, expected.length, actual.length));
     }
     for (int i = 0; i < actual.length; i++) {
       double error = Math.abs(actual[i] - expected[i]);
@@ -52,29 +55,41 @@ final class Comparison {
     compared += actual.length;
   }
 
-  /** Compares values that must be equal; positions in {@code excused} may differ. */
-  void addExact(byte[] actual, Checkpoint recorded, String tensor, Set<Integer> excused) {
-    byte[] expected = bytes(recorded, tensor);
-    if (actual.length != expected.length) {
-      throw new UserException(
-          recorded.path()
-              + ": tensor "
-              + tensor
-              + " has "
-              + expected.length
-              + " values, computed are "
-              + actual.length);
-    }
-    for (int i = 0; i < actual.length; i++) {
-      if (actual[i] != expected[i] && !excused.contains(i)) {
-        differing++;
-      }
-    }
-    compared += actual.length;
+  /** Compares values that must be equal. */
+  void addExact(Tensor actual, Checkpoint recorded, String tensor) {
+    addBits(actual, recorded, tensor, Set.of());
   }
 
-  Check result() {
-    return new Check(name, largest, tolerance, differing, compared);
+  /**
+   * Compares bits, which must be equal but for the positions in {@code excused}.
+   *
+   * @return the bits to go on with: as recorded where excused, so that a near tie doesn't spread
+   */
+  Tensor addBits(Tensor actual, Checkpoint recorded, String tensor, Set<Integer> excused) {
+    byte[] own = actual.toBytes();
+    byte[] expected = bytes(recorded, tensor);
+    if (own.length != expected.length) {
+      throw new UserException(
+          "%s: tensor %s has %d values, computed are %d; the recording belongs to another model"
+              .formatted(recorded.path(), tensor, expected.length, own.length));
+    }
+    long[] settled = new long[own.length];
+    for (int i = 0; i < own.length; i++) {
+      boolean free = excused.contains(i);
+      if (own[i] != expected[i] && !free) {
+        differing++;
+      }
+      settled[i] = free ? expected[i] : own[i];
+    }
+    compared += own.length;
+    return Tensor.of(actual.backend(), settled, actual.shape()).to(actual.device());
+  }
+
+  /** Hands out the result if anything was compared. */
+  void report(Consumer<Check> checks) {
+    if (compared > 0) {
+      checks.accept(new Check(name, largest, tolerance, differing, compared));
+    }
   }
 
   static double[] values(Backend backend, Checkpoint recorded, String tensor) {
@@ -83,7 +98,7 @@ final class Comparison {
     }
   }
 
-  static byte[] bytes(Checkpoint recorded, String tensor) {
+  private static byte[] bytes(Checkpoint recorded, String tensor) {
     if (recorded.entry(tensor).dtype() != StorageType.U8) {
       throw new UserException(recorded.path() + ": tensor " + tensor + " must be U8");
     }
