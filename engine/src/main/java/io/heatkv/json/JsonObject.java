@@ -80,6 +80,18 @@ public record JsonObject(Path source, String path, Map<String, Object> values) {
     }
   }
 
+  /**
+   * Reads a file that holds one list.
+   *
+   * @throws UserException if it is missing, larger than 64 MiB, not JSON or not a list
+   */
+  public static List<?> readList(Path file) {
+    if (readDocument(file) instanceof List<?> list) {
+      return list;
+    }
+    throw new UserException(file + ": is not a JSON list");
+  }
+
   private static Map<String, Object> object(JsonParser parser) throws IOException {
     Map<String, Object> values = new LinkedHashMap<>();
     while (parser.nextToken() == JsonToken.FIELD_NAME) {

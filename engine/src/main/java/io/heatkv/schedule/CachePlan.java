@@ -117,6 +117,11 @@ public final class CachePlan {
     return capacity;
   }
 
+  /** Whether nothing is ever removed, so that this is the full cache. */
+  public boolean keepsEverything() {
+    return Arrays.stream(goneFrom).allMatch(scale -> scale == shape.scales());
+  }
+
   /** Head-tokens stored after a layer has written a scale other than the last. */
   public int live(int scale, int layer) {
     return live[scale][layer];

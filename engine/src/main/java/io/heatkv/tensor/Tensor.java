@@ -125,6 +125,11 @@ public final class Tensor {
     return count(sizes());
   }
 
+  /** Bytes of all elements. */
+  public long bytes() {
+    return count() * dtype().bytes();
+  }
+
   public DType dtype() {
     if (dtype == null) {
       dtype = backend.dtype(handle);
