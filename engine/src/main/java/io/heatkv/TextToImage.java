@@ -137,6 +137,11 @@ public final class TextToImage implements AutoCloseable {
    * @throws UserException if the request doesn't fit the model
    */
   public GenerationResult generate(GenerationRequest request, GenerationListener listener) {
+    if (request.schedule().count() > transformer.maxScales()) {
+      throw new UserException(
+          "the picture has %d scales; model %s draws at most %d"
+              .formatted(request.schedule().count(), description.name(), transformer.maxScales()));
+    }
     long start = System.nanoTime();
     List<String> warnings = new ArrayList<>();
     long[] seeds = new long[request.images()];

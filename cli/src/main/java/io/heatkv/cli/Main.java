@@ -1,10 +1,24 @@
 package io.heatkv.cli;
 
+import java.io.PrintWriter;
+import java.nio.charset.Charset;
+
 /** The {@code heatkv} command. */
 public final class Main {
   private Main() {}
 
   public static void main(String[] arguments) {
-    System.exit(2);
+    Console console =
+        new Console(
+            writer(System.out, System.getProperty("stdout.encoding")),
+            writer(System.err, System.getProperty("stderr.encoding")),
+            Terminal.isStandardError());
+    System.exit(HeatKv.run(console, arguments));
+  }
+
+  /** Text in UTF-8 unless the terminal wants another encoding. */
+  private static PrintWriter writer(java.io.OutputStream stream, String encoding) {
+    Charset charset = encoding == null ? Charset.defaultCharset() : Charset.forName(encoding);
+    return new PrintWriter(stream, true, charset);
   }
 }

@@ -60,23 +60,9 @@ public record JsonObject(Path source, String path, Map<String, Object> values) {
       if (Files.size(file) > MAX_BYTES) {
         throw new UserException(file + ": is larger than 64 MiB; expected a small JSON file");
       }
-      try (JsonParser parser = JSON.createParser(Files.readAllBytes(file))) {
-        JsonToken first = parser.nextToken();
-        if (first != JsonToken.START_OBJECT && first != JsonToken.START_ARRAY) {
-          throw new UserException(file + ": is not a JSON object or list");
-        }
-        Object document =
-            first == JsonToken.START_OBJECT
-                ? new JsonObject(file, "", object(parser))
-                : list(parser);
-        if (parser.nextToken() != null) {
-          throw new UserException(file + ": has text after its JSON document");
-        }
-        return document;
-      }
+      return document(file, JSON.createParser(Files.readAllBytes(file)));
     } catch (IOException e) {
-      String reason = String.valueOf(e.getMessage()).lines().findFirst().orElse("");
-      throw new UserException(file + ": can't be read as JSON (" + reason + ")", e);
+      throw unreadable(file, e);
     }
   }
 
@@ -90,6 +76,45 @@ public record JsonObject(Path source, String path, Map<String, Object> values) {
       return list;
     }
     throw new UserException(file + ": is not a JSON list");
+  }
+
+  /**
+   * Reads a text that holds one object.
+   *
+   * @param source where it comes from, for messages
+   * @throws UserException if it is not JSON or not an object
+   */
+  public static JsonObject parse(Path source, String text) {
+    try {
+      if (document(source, JSON.createParser(text)) instanceof JsonObject object) {
+        return object;
+      }
+    } catch (IOException e) {
+      throw unreadable(source, e);
+    }
+    throw new UserException(source + ": is not a JSON object");
+  }
+
+  private static Object document(Path source, JsonParser opened) throws IOException {
+    try (JsonParser parser = opened) {
+      JsonToken first = parser.nextToken();
+      if (first != JsonToken.START_OBJECT && first != JsonToken.START_ARRAY) {
+        throw new UserException(source + ": is not a JSON object or list");
+      }
+      Object document =
+          first == JsonToken.START_OBJECT
+              ? new JsonObject(source, "", object(parser))
+              : list(parser);
+      if (parser.nextToken() != null) {
+        throw new UserException(source + ": has text after its JSON document");
+      }
+      return document;
+    }
+  }
+
+  private static UserException unreadable(Path source, IOException e) {
+    String reason = String.valueOf(e.getMessage()).lines().findFirst().orElse("");
+    return new UserException(source + ": can't be read as JSON (" + reason + ")", e);
   }
 
   private static Map<String, Object> object(JsonParser parser) throws IOException {

@@ -3,6 +3,7 @@ package io.heatkv.load;
 import io.heatkv.error.UserException;
 import io.heatkv.resource.CacheFolder;
 import io.heatkv.resource.ResourceFiles;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -44,12 +45,24 @@ public final class ModelSource {
     return ModelDescription.read(folder);
   }
 
+  /**
+   * Names of the embedded model's unpacked files whose content is damaged.
+   *
+   * @throws IOException if they can't be read
+   */
+  public static List<String> damaged() throws IOException {
+    return resources().damaged(embedded());
+  }
+
+  private static ResourceFiles resources() {
+    return new ResourceFiles(
+        EMBEDDED,
+        ModelSource.class,
+        FILES.stream().map(file -> new ResourceFiles.Item(ROOT + file, file)).toList());
+  }
+
   private static Path embedded() {
-    ResourceFiles files =
-        new ResourceFiles(
-            EMBEDDED,
-            ModelSource.class,
-            FILES.stream().map(file -> new ResourceFiles.Item(ROOT + file, file)).toList());
+    ResourceFiles files = resources();
     if (!files.arePresent()) {
       throw new UserException(
           "model 'emoji' is not on the class path; add the jar heatkv-model-emoji or name a folder");

@@ -73,6 +73,11 @@ public final class InfinityTransformer implements AutoCloseable {
     return dtype;
   }
 
+  /** The most scales that a picture can have: each has a learned embedding. */
+  public int maxScales() {
+    return Math.toIntExact(levels.size(0));
+  }
+
   public Backend backend() {
     return weights.backend();
   }

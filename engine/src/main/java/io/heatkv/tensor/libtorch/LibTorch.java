@@ -14,6 +14,7 @@ import io.heatkv.tensor.TensorException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
+import java.util.List;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
@@ -79,6 +80,11 @@ public final class LibTorch implements Backend {
     return StableAbi.versionText(abi.version);
   }
 
+  /** Version number of the stable ABI, as libtorch gives it. */
+  public String abi() {
+    return "0x%016x".formatted(abi.version);
+  }
+
   /** Threads that operators on the CPU use. */
   public int threads() {
     try {
@@ -88,6 +94,11 @@ public final class LibTorch implements Backend {
     } catch (Throwable e) {
       throw rethrow(e);
     }
+  }
+
+  /** Names of the CUDA devices that this libtorch can use, by their numbers. */
+  public List<String> cudaDevices() {
+    return cuda == null ? List.of() : CudaRuntime.deviceNames(abi);
   }
 
   @Override

@@ -1,0 +1,28 @@
+package io.heatkv.cli;
+
+import java.io.PrintWriter;
+
+/**
+ * Where a command writes.
+ *
+ * @param out results
+ * @param err messages and progress
+ * @param live whether {@code err} is a terminal, on which a line may be drawn over
+ */
+record Console(PrintWriter out, PrintWriter err, boolean live) {
+  /** A line of result, after what was already written to either stream. */
+  void print(String line) {
+    out.println(line);
+    out.flush();
+  }
+
+  /** A message of one line, whatever the text holds. */
+  void message(String text) {
+    err.println("heatkv: " + oneLine(text));
+    err.flush();
+  }
+
+  static String oneLine(String text) {
+    return text.strip().replaceAll("\\s*[\\p{Cntrl}\\u0085\\u2028\\u2029]+\\s*", " ");
+  }
+}

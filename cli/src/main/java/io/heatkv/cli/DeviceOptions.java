@@ -1,0 +1,71 @@
+package io.heatkv.cli;
+
+import io.heatkv.error.UserException;
+import io.heatkv.tensor.Device;
+import io.heatkv.tensor.libtorch.LibTorch;
+import io.heatkv.tensor.libtorch.LibTorchLocation;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Options that say on which device which libtorch computes. */
+final class DeviceOptions {
+  @Option(
+      names = "--device",
+      paramLabel = "DEVICE",
+      description = "cpu, cuda or cuda:N. Default: ${DEFAULT-VALUE}.")
+  private String device = Device.CPU.toString();
+
+  @Mixin private final LibraryOptions library = new LibraryOptions();
+
+  /**
+   * The device.
+   *
+   * @throws UserException if there is none of that name
+   */
+  Device device() {
+    return Device.parse(device);
+  }
+
+  /** See {@link LibraryOptions#threads()}. */
+  int threads() {
+    return library.threads();
+  }
+
+  /**
+   * Where libtorch lies.
+   *
+   * @throws UserException if it isn't there or is a CPU build where CUDA is asked for
+   */
+  LibTorchLocation location() {
+    LibTorchLocation location = library.location();
+    if (device().isCuda() && !location.hasCuda()) {
+      throw new UserException(
+          "device "
+              + device
+              + ": libtorch in "
+              + location.folder()
+              + " has no CUDA; name the folder lib of a CUDA build with --libtorch or "
+              + LibTorchLocation.VARIABLE);
+    }
+    return location;
+  }
+
+  /**
+   * Opens libtorch.
+   *
+   * @throws UserException if it can't be opened or lacks the device
+   */
+  LibTorch open() {
+    return open(location(), threads(), device());
+  }
+
+  static LibTorch open(LibTorchLocation location, int threads, Device device) {
+    LibTorch library = LibTorch.open(location, threads);
+    int devices = library.cudaDevices().size();
+    if (device.isCuda() && device.index() >= devices) {
+      throw new UserException(
+          "device " + device + " is not there; libtorch finds " + devices + " CUDA devices");
+    }
+    return library;
+  }
+}

@@ -1,0 +1,211 @@
+package io.heatkv.cli;
+
+import io.heatkv.GenerationListener;
+import io.heatkv.GenerationRequest;
+import io.heatkv.GenerationResult;
+import io.heatkv.MemoryEstimate;
+import io.heatkv.TextToImage;
+import io.heatkv.cache.CachePolicy;
+import io.heatkv.error.UserException;
+import io.heatkv.image.PngImage;
+import io.heatkv.image.PngText;
+import io.heatkv.resource.AvailableMemory;
+import io.heatkv.sample.ImageSeeds;
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.tensor.libtorch.LibTorch;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Draws pictures of prompts. */
+@Command(
+    name = "generate",
+    description = "Draws pictures of prompts.",
+    footer = {
+      "  heatkv generate \"a red apple, noto style emoji\" -o apple.png --seed 7",
+      "  heatkv generate \"a cat, fluent style emoji\" -o cat.png --count 4",
+      "  heatkv generate --prompts prompts.txt -o picture.png --json",
+      "  heatkv generate \"a bison, flat style emoji\" --cfg 1,2,3 --save-scales",
+      "",
+      "One picture is written to the output file; of several, NAME.png becomes",
+      "NAME-1.png, NAME-2.png, … in the order of the prompts. Each has its own seed,",
+      "which is written into it and draws it alone."
+    })
+final class GenerateCommand implements Callable<Integer> {
+  private final Console console;
+
+  @Mixin private final PromptOptions prompts = new PromptOptions();
+
+  @Option(
+      names = {"-o", "--output"},
+      paramLabel = "NAME.png",
+      description = "File to write. Default: ${DEFAULT-VALUE}.")
+  private Path output = Path.of("heatkv.png");
+
+  @Option(
+      names = "--seed",
+      paramLabel = "N",
+      description = "Number that decides the draws, 0 or more. Default: another at each run.")
+  private @Nullable Long seed;
+
+  @Option(
+      names = "--count",
+      paramLabel = "N",
+      description = "Pictures of each prompt. Default: ${DEFAULT-VALUE}.")
+  private int count = 1;
+
+  @Option(
+      names = "--negative-prompt",
+      paramLabel = "TEXT",
+      description = "What guidance leads away from. Default: what the model learned for no prompt.")
+  private @Nullable String negativePrompt;
+
+  @Mixin private final ScaleOptions scales = new ScaleOptions();
+  @Mixin private final SamplingChoices sampling = new SamplingChoices();
+  @Mixin private final ModelOptions model = new ModelOptions();
+
+  @Option(
+      names = "--save-scales",
+      description = "Also write what the picture shows after every scale: NAME.scale-01.png, …")
+  private boolean saveScales;
+
+  @Option(names = "--no-metadata", description = "Leave prompt and settings out of the files.")
+  private boolean noMetadata;
+
+  @Option(
+      names = {"-q", "--quiet"},
+      description = "Print nothing but errors and warnings.")
+  private boolean quiet;
+
+  @Option(names = "--json", description = "Print the result as JSON.")
+  private boolean json;
+
+  GenerateCommand(Console console) {
+    this.console = console;
+  }
+
+  @Override
+  public Integer call() {
+    List<String> texts = prompts.all();
+    ModelChoice choice = model.choose();
+    ScaleSchedule schedule = scales.schedule(choice.description().schedule());
+    List<GenerationRequest> requests = requests(texts, choice, schedule);
+    OutputFiles files = new OutputFiles(output, requests.size());
+    files.requireWritable(largestOutput(requests.size(), choice, schedule));
+    MemoryEstimate.of(choice.description(), choice.dtype(), requests.getFirst())
+        .requireAtMost(AvailableMemory.bytes());
+    try (Interruption interruption = new Interruption()) {
+      long start = System.nanoTime();
+      LibTorch library = choice.library();
+      try (TextToImage engine = choice.load(library)) {
+        GenerationReport report =
+            new GenerationReport(choice, library, (System.nanoTime() - start) / 1e6);
+        for (int i = 0; i < requests.size(); i++) {
+          draw(engine, requests.get(i), files.picture(i), interruption, report);
+        }
+        if (json) {
+          console.print(Json.pretty(report.toJson()));
+        }
+      }
+    }
+    return 0;
+  }
+
+  /** One request for each picture, so that the memory doesn't grow with their number. */
+  private List<GenerationRequest> requests(
+      List<String> texts, ModelChoice choice, ScaleSchedule schedule) {
+    if (count < 1 || (long) count * texts.size() > 100_000) {
+      throw new UserException(
+          "count " + count + " is out of range; expected 1 or more, at most 100000 pictures");
+    }
+    if (seed != null && seed < 0) {
+      throw new UserException("seed " + seed + " is out of range; expected 0 or more");
+    }
+    if (negativePrompt != null && negativePrompt.isBlank()) {
+      throw new UserException("the negative prompt is blank; expected a text, or leave it out");
+    }
+    long first = seed != null ? seed : ThreadLocalRandom.current().nextLong(1L << 32);
+    List<GenerationRequest> requests = new ArrayList<>();
+    for (String text : texts) {
+      for (int i = 0; i < count; i++) {
+        requests.add(
+            new GenerationRequest(
+                List.of(text),
+                Optional.ofNullable(negativePrompt),
+                1,
+                ImageSeeds.of(first, requests.size()),
+                schedule,
+                sampling.with(choice.description(), schedule),
+                CachePolicy.FULL));
+      }
+    }
+    return requests;
+  }
+
+  private long largestOutput(int pictures, ModelChoice choice, ScaleSchedule schedule) {
+    long stride = MemoryEstimate.pixelsPerToken(choice.description());
+    long files = (long) pictures * (saveScales ? 1 + schedule.count() : 1);
+    return files * (3 * stride * stride * schedule.last().tokens() + (64 << 10));
+  }
+
+  private void draw(
+      TextToImage engine,
+      GenerationRequest request,
+      Path file,
+      Interruption interruption,
+      GenerationReport report) {
+    Optional<ScaleProgress> progress =
+        quiet
+            ? Optional.empty()
+            : Optional.of(
+                new ScaleProgress(console, file.getFileName().toString(), request.schedule()));
+    List<Path> scaleFiles = new ArrayList<>();
+    GenerationListener listener =
+        new GenerationListener() {
+          @Override
+          public void scaleDone(int scale, int count, Supplier<List<PngImage>> preview) {
+            if (saveScales && !isCancelled()) {
+              Path target = OutputFiles.scale(file, scale);
+              PngImage picture = preview.get().getFirst();
+              interruption.write(target, picture, texts(request, report, picture));
+              scaleFiles.add(target);
+            }
+            progress.ifPresent(shown -> shown.done(scale));
+          }
+
+          @Override
+          public boolean isCancelled() {
+            return interruption.isRequested();
+          }
+        };
+    GenerationResult result = engine.generate(request, listener);
+    result.warnings().forEach(warning -> console.message("warning: " + warning));
+    PngImage picture = result.images().getFirst().pixels();
+    long start = System.nanoTime();
+    interruption.write(file, picture, texts(request, report, picture));
+    report.add(request, file, scaleFiles, result, (System.nanoTime() - start) / 1e6);
+    if (!quiet && !json) {
+      console.print(file + " (seed " + request.seed() + ")");
+    }
+  }
+
+  private List<PngText> texts(
+      GenerationRequest request, GenerationReport report, PngImage picture) {
+    return noMetadata
+        ? List.of()
+        : PictureTexts.of(
+            request,
+            report.choice(),
+            report.library().version(),
+            picture.width(),
+            picture.height());
+  }
+}

@@ -1,0 +1,115 @@
+package io.heatkv.cli;
+
+import io.heatkv.error.UserException;
+import java.util.List;
+import java.util.concurrent.CancellationException;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ScopeType;
+import picocli.CommandLine.UnmatchedArgumentException;
+
+/** The command without a subcommand, and how every command ends. */
+@Command(
+    name = "heatkv",
+    mixinStandardHelpOptions = true,
+    versionProvider = Version.class,
+    scope = ScopeType.INHERIT,
+    synopsisSubcommandLabel = "COMMAND",
+    usageHelpAutoWidth = true,
+    sortOptions = false,
+    description = "Draws pictures with visual autoregressive models and a scheduled KV cache.",
+    footerHeading = "%nExamples:%n",
+    footer = {
+      "  heatkv generate \"a red apple, noto style emoji\" -o apple.png",
+      "  heatkv inspect apple.png",
+      "  heatkv doctor"
+    })
+final class HeatKv implements Runnable {
+  private static final int INTERNAL_ERROR = 1;
+  private static final int USER_ERROR = 2;
+  private static final int INTERRUPTED = 130;
+
+  private final Console console;
+
+  @Option(
+      names = "--debug",
+      scope = ScopeType.INHERIT,
+      description = "Print the stack trace of an error.")
+  boolean debug;
+
+  private HeatKv(Console console) {
+    this.console = console;
+  }
+
+  @Override
+  public void run() {
+    commandLine(console).usage(console.out());
+  }
+
+  /** Runs a command line and returns its exit status. */
+  static int run(Console console, String... arguments) {
+    int status = commandLine(console).execute(arguments);
+    console.out().flush();
+    console.err().flush();
+    return status;
+  }
+
+  static CommandLine commandLine(Console console) {
+    HeatKv root = new HeatKv(console);
+    return new CommandLine(root)
+        .addSubcommand(new GenerateCommand(console))
+        .addSubcommand(new InspectCommand(console))
+        .addSubcommand(new VerifyCommand(console))
+        .addSubcommand(new DoctorCommand(console))
+        .addSubcommand(new CompletionCommand(console))
+        .setOut(console.out())
+        .setErr(console.err())
+        .setUseSimplifiedAtFiles(false)
+        .setExpandAtFiles(false)
+        .setParameterExceptionHandler((e, _) -> root.misused(e))
+        .setExecutionExceptionHandler((e, _, _) -> root.failed(e));
+  }
+
+  private int misused(ParameterException e) {
+    // Converters report what a user can mend by the engine's own exception.
+    if (e.getCause() instanceof UserException cause) {
+      return failed(cause);
+    }
+    String hint = "see " + e.getCommandLine().getCommandSpec().qualifiedName() + " --help";
+    if (e instanceof UnmatchedArgumentException unmatched) {
+      List<String> suggestions = unmatched.getSuggestions();
+      if (!suggestions.isEmpty()) {
+        String first = suggestions.getFirst();
+        hint = "did you mean " + first.replaceFirst("^heatkv ", "") + "? " + hint;
+      }
+    }
+    console.message(e.getMessage() + "; " + hint);
+    trace(e);
+    return USER_ERROR;
+  }
+
+  private int failed(Exception e) {
+    int status =
+        switch (e) {
+          case UserException _ -> USER_ERROR;
+          case CancellationException _ -> INTERRUPTED;
+          default -> INTERNAL_ERROR;
+        };
+    console.message(
+        switch (e) {
+          case UserException _ -> String.valueOf(e.getMessage());
+          case CancellationException _ -> "interrupted";
+          default -> "internal error: " + e + "; --debug prints more";
+        });
+    trace(e);
+    return status;
+  }
+
+  private void trace(Exception e) {
+    if (debug) {
+      e.printStackTrace(console.err());
+    }
+  }
+}

@@ -1,0 +1,83 @@
+package io.heatkv.cli;
+
+import io.heatkv.error.UserException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Locale;
+import java.util.Objects;
+
+/**
+ * Names of the files of a run: NAME.png for one picture, NAME-1.png, NAME-2.png, … for several;
+ * NAME.scale-01.png, … beside a picture for what its scales show.
+ *
+ * @param output NAME.png
+ * @param pictures how many there are
+ */
+record OutputFiles(Path output, int pictures) {
+  private static final String SUFFIX = ".png";
+
+  /**
+   * @throws UserException if the name doesn't end in .png
+   */
+  OutputFiles {
+    String name = Objects.toString(output.getFileName(), "");
+    if (Files.isDirectory(output)) {
+      throw new UserException(
+          "output "
+              + output
+              + " is a folder; name a file in it such as "
+              + output.resolve("a.png"));
+    }
+    if (!name.toLowerCase(Locale.ROOT).endsWith(SUFFIX) || name.length() == SUFFIX.length()) {
+      throw new UserException("output " + output + " is no name of a PNG; expected NAME.png");
+    }
+  }
+
+  /** File of a picture, numbered from 0. */
+  Path picture(int index) {
+    return pictures == 1 ? output : changed(output, "-" + (index + 1));
+  }
+
+  /** File of what a picture shows after a scale, numbered from 0. */
+  static Path scale(Path picture, int scale) {
+    return changed(picture, ".scale-%02d".formatted(scale + 1));
+  }
+
+  private static Path changed(Path file, String addition) {
+    String name = file.getFileName().toString();
+    int dot = name.length() - SUFFIX.length();
+    return file.resolveSibling(name.substring(0, dot) + addition + name.substring(dot));
+  }
+
+  /**
+   * Finds out before the work whether the files can be written.
+   *
+   * @param bytes that all files together may take
+   * @throws UserException if the folder is missing, can't be written or has too little space
+   */
+  void requireWritable(long bytes) {
+    Path folder = Objects.requireNonNull(output.toAbsolutePath().getParent());
+    if (!Files.isDirectory(folder)) {
+      throw new UserException(
+          "output " + output + ": folder " + folder + " does not exist; create it first");
+    }
+    for (int i = 0; i < pictures; i++) {
+      if (Files.isDirectory(picture(i))) {
+        throw new UserException("output " + picture(i) + " is a folder; name another file");
+      }
+    }
+    try {
+      Files.delete(Files.createTempFile(folder, ".heatkv-", ".tmp"));
+      long free = Files.getFileStore(folder).getUsableSpace();
+      if (free < bytes) {
+        throw new UserException(
+            "output %s: %s are free in %s, the pictures take up to %s; free some space"
+                .formatted(output, Sizes.text(free), folder, Sizes.text(bytes)));
+      }
+    } catch (IOException e) {
+      throw new UserException(
+          "output " + output + ": folder " + folder + " can't be written; choose another", e);
+    }
+  }
+}

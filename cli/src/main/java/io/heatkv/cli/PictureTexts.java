@@ -1,0 +1,104 @@
+package io.heatkv.cli;
+
+import io.heatkv.GenerationRequest;
+import io.heatkv.SamplingOptions;
+import io.heatkv.image.PngText;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.stream.Collectors;
+
+/** How a picture was made, as texts inside its PNG: enough to draw it again. */
+final class PictureTexts {
+  private PictureTexts() {}
+
+  /**
+   * The texts of a request of one picture.
+   *
+   * @param choice the model and where it runs
+   * @param libtorch version
+   * @param width of the picture in pixels
+   * @param height of the picture in pixels
+   */
+  static List<PngText> of(
+      GenerationRequest request, ModelChoice choice, String libtorch, int width, int height) {
+    return List.of(
+        PngText.parameters(parameters(request, choice, width, height)),
+        PngText.heatkv(Json.line(record(request, choice, libtorch, width, height))));
+  }
+
+  /** Prompt, negative prompt and one line of settings, as image tools read it. */
+  private static String parameters(
+      GenerationRequest request, ModelChoice choice, int width, int height) {
+    SamplingOptions sampling = request.sampling();
+    Map<String, String> settings = new LinkedHashMap<>();
+    settings.put("Steps", String.valueOf(request.schedule().count()));
+    settings.put("Sampler", sampling.argmax() ? "Argmax" : "Bitwise");
+    settings.put("CFG scale", numbers(sampling.cfg()));
+    settings.put("Seed", String.valueOf(request.seed()));
+    settings.put("Size", width + "x" + height);
+    settings.put("Model", choice.description().name());
+    settings.put("Tau", numbers(sampling.tau()));
+    settings.put("Top P", number(sampling.topP()));
+    settings.put("Version", "HeatKV " + Version.text());
+    List<String> lines = new ArrayList<>(List.of(request.prompts().getFirst()));
+    request.negativePrompt().ifPresent(text -> lines.add("Negative prompt: " + text));
+    lines.add(
+        settings.entrySet().stream()
+            .map(entry -> entry.getKey() + ": " + quoted(entry.getValue()))
+            .collect(Collectors.joining(", ")));
+    return String.join("\n", lines);
+  }
+
+  /** Readers split the line at commas outside quotes. */
+  private static String quoted(String value) {
+    return value.matches("[^,:\"\\n]*")
+        ? value
+        : '"' + value.replace("\\", "\\\\").replace("\"", "\\\"").replace("\n", " ") + '"';
+  }
+
+  private static String numbers(List<Double> values) {
+    return values.stream().map(PictureTexts::number).collect(Collectors.joining(","));
+  }
+
+  private static String number(double value) {
+    return value == Math.rint(value)
+        ? String.format(Locale.ROOT, "%.0f", value)
+        : String.valueOf(value);
+  }
+
+  private static Map<String, Object> record(
+      GenerationRequest request, ModelChoice choice, String libtorch, int width, int height) {
+    SamplingOptions sampling = request.sampling();
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("version", Version.text());
+    json.put("prompt", request.prompts().getFirst());
+    request.negativePrompt().ifPresent(text -> json.put("negative_prompt", text));
+    json.put("seed", request.seed());
+    json.put("width", width);
+    json.put("height", height);
+    json.put("model", choice.description().name());
+    json.put("scales", request.schedule().toString());
+    json.put("cfg", sampling.cfg());
+    json.put("tau", sampling.tau());
+    json.put("top_p", sampling.topP());
+    json.put("argmax", sampling.argmax());
+    json.put("cfg_layers", cfgLayers(sampling));
+    json.put("cache", request.policy().name());
+    json.put("device", choice.device());
+    json.put("dtype", choice.dtype());
+    json.put("libtorch", libtorch);
+    return json;
+  }
+
+  private static List<Integer> cfgLayers(SamplingOptions sampling) {
+    List<Integer> layers = new ArrayList<>(sampling.guidedLayers());
+    if (sampling.guidanceOnLogits()) {
+      layers.add(0);
+    }
+    layers.sort(null);
+    return layers.reversed();
+  }
+}

@@ -1,0 +1,65 @@
+package io.heatkv.cli;
+
+import io.heatkv.error.UserException;
+import io.heatkv.scale.Resolution;
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.ScaleTemplate;
+import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+
+/** Options that say how large pictures are and over which scales they are drawn. */
+final class ScaleOptions {
+  @Option(
+      names = "--aspect-ratio",
+      paramLabel = "W:H",
+      description = "Width to height, from 1:3 to 3:1; the nearest of the model family is taken.")
+  @Nullable String aspectRatio;
+
+  @Option(
+      names = "--resolution",
+      paramLabel = "SIZE",
+      description = "0.06M, 0.25M, 0.60M or 1M. Default: the model's own scales.")
+  @Nullable String resolution;
+
+  @Option(
+      names = "--scales",
+      paramLabel = "LIST",
+      description = "Grids of all scales as rows x columns, such as 1x1,2x2,4x4,8x8.")
+  @Nullable String scales;
+
+  /**
+   * The schedule asked for.
+   *
+   * @param own the model's
+   * @throws UserException if the options contradict each other or are out of range
+   */
+  ScaleSchedule schedule(ScaleSchedule own) {
+    if (scales != null) {
+      if (aspectRatio != null || resolution != null) {
+        throw new UserException(
+            "--scales already says size and aspect ratio; leave out --aspect-ratio and"
+                + " --resolution");
+      }
+      return ScaleSchedules.parse(scales);
+    }
+    if (aspectRatio == null && resolution == null) {
+      return own;
+    }
+    double heightDivWidth =
+        aspectRatio != null
+            ? ScaleSchedules.parseAspect(aspectRatio)
+            : (double) own.last().height() / own.last().width();
+    Resolution size = resolution != null ? Resolution.parse(resolution) : nearest(own);
+    return ScaleTemplate.nearest(heightDivWidth).schedule(size);
+  }
+
+  /** The resolution that draws as many scales as the model's own schedule, else the largest. */
+  private static Resolution nearest(ScaleSchedule own) {
+    return Arrays.stream(Resolution.values())
+        .filter(size -> size.scales() == own.count())
+        .findFirst()
+        .orElse(Resolution.P1);
+  }
+}
