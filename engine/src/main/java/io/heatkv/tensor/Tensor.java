@@ -40,7 +40,13 @@ public final class Tensor {
     this.backend = backend;
     this.handle = handle;
     this.borrowed = borrowed;
-    Scope.current().add(this);
+    try {
+      Scope.current().add(this);
+    } catch (IllegalStateException e) {
+      // Nobody would free it.
+      backend.free(handle);
+      throw e;
+    }
   }
 
   static Tensor of(Backend backend, long handle) {

@@ -78,17 +78,21 @@ final class NativeLibraries {
   private static void openGlobally(Path path, NativePlatform platform) {
     int flags = RTLD_NOW | (platform.isMac() ? RTLD_GLOBAL_MAC : RTLD_GLOBAL_LINUX);
     MethodHandle dlopen = libc("dlopen", FunctionDescriptor.of(ADDRESS, ADDRESS, JAVA_INT));
+    MethodHandle dlerror = libc("dlerror", FunctionDescriptor.of(ADDRESS));
     try (Arena arena = Arena.ofConfined()) {
+      // Its first call makes the JVM look up symbols, which would erase the reason.
+      MemorySegment ignored = (MemorySegment) dlerror.invokeExact();
       MemorySegment library =
           (MemorySegment) dlopen.invokeExact(arena.allocateFrom(path.toString()), flags);
       if (library.address() == 0) {
-        MethodHandle dlerror = libc("dlerror", FunctionDescriptor.of(ADDRESS));
         MemorySegment reason = (MemorySegment) dlerror.invokeExact();
         throw new UserException(
             "native library "
                 + path
                 + " can't be opened: "
-                + reason.reinterpret(4096).getString(0)
+                + (reason.address() == 0
+                    ? "no reason given"
+                    : reason.reinterpret(Long.MAX_VALUE).getString(0))
                 + "; is it built for this system?");
       }
     } catch (UserException e) {
