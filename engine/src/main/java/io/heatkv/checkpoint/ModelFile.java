@@ -20,7 +20,11 @@ record ModelFile(SortedMap<String, TensorEntry> entries, Map<String, String> met
    * @throws UserException if the file cannot be read or contradicts its format
    */
   static ModelFile map(Path file, Arena arena) {
-    MemorySegment all = mapBytes(file, arena);
+    return read(file, mapBytes(file, arena), arena);
+  }
+
+  /** Checks a file's bytes; the entries are views of them, or copies that live in the arena. */
+  static ModelFile read(Path file, MemorySegment all, Arena arena) {
     if (TorchZip.isOne(all)) {
       return TorchZip.read(file, all, arena);
     }

@@ -8,6 +8,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Set;
 import java.util.SortedMap;
 
 /**
@@ -15,10 +16,9 @@ import java.util.SortedMap;
  * data/KEY} for each storage, {@code version} and, since 2.1, {@code byteorder}.
  */
 final class TorchZip {
-  /** "PK" and the number of a first entry, or of an empty archive's end. */
-  private static final int FIRST_ENTRY = 0x04034b50;
+  /** "PK" and the number of a first entry, or of an empty archive's end records. */
+  private static final Set<Integer> STARTS = Set.of(0x04034b50, 0x06054b50, 0x06064b50);
 
-  private static final int EMPTY = 0x06054b50;
   private static final int LONGEST_NOTE = 16;
 
   /** As {@code kMaxSupportedFileFormatVersion} of PyTorch. */
@@ -27,11 +27,7 @@ final class TorchZip {
   private TorchZip() {}
 
   static boolean isOne(MemorySegment all) {
-    if (all.byteSize() < Integer.BYTES) {
-      return false;
-    }
-    int start = all.get(Cursor.INT, 0);
-    return start == FIRST_ENTRY || start == EMPTY;
+    return all.byteSize() >= Integer.BYTES && STARTS.contains(all.get(Cursor.INT, 0));
   }
 
   /**
