@@ -73,8 +73,33 @@ def module():
     return state
 
 
+def conversions():
+    """Floats with PyTorch's own casts of them: ties, subnormals, the largest, infinities, NaN."""
+    generator = numpy.random.default_rng(5)
+    bits = generator.integers(0, 2**32, 600, dtype=numpy.uint32)
+    ties = numpy.concatenate([(bits[:100] & 0xFFFF0000) | 0x8000, (bits[100:200] & 0xFFFFE000) | 0x1000])
+    near = numpy.concatenate([ties + 1, ties - 1])
+    halves = (generator.integers(0, 2**16, 200, dtype=numpy.uint16).view(numpy.float16)).astype(numpy.float32)
+    small = (generator.standard_normal(300) * 10.0 ** generator.integers(-9, 6, 300)).astype(numpy.float32)
+    edges = numpy.array(
+        [0x00000000, 0x80000000, 0x7F800000, 0xFF800000, 0x7F7FFFFF, 0x7F7F7FFF, 0x7F7F8000, 0x477FE000,
+         0x477FEFFF, 0x477FF000, 0x33000000, 0x33000001, 0x32FFFFFF, 0x00000001, 0x007FFFFF, 0x387FE000],
+        dtype=numpy.uint32)
+    f32 = torch.from_numpy(numpy.concatenate([n.view(numpy.float32) for n in (bits, ties, near, edges)] + [halves, small]))
+    f32 = f32[~f32.isnan()]
+    f32 = torch.cat([f32, torch.tensor([float("nan")])])
+    f64 = torch.from_numpy(generator.standard_normal(200) * 10.0 ** generator.integers(-40, 40, 200))
+    result = {"f32": f32, "f64": f64, "f16": f32.half(), "bf16": f32.bfloat16()}
+    targets = dict(F32=torch.float32, F16=torch.float16, BF16=torch.bfloat16)
+    for name in list(result):
+        for target, dtype in targets.items():
+            result[f"{name}.{target}"] = result[name].to(dtype, copy=True)
+    save_file({k: v.contiguous() for k, v in result.items()}, OUT / "conversions.safetensors")
+
+
 def main():
     (OUT / "refused").mkdir(parents=True, exist_ok=True)
+    conversions()
     for name, make in dict(dtypes=dtypes, views=views, module=module).items():
         tensors = make()
         torch.save(tensors, OUT / f"{name}.pth")
