@@ -7,11 +7,14 @@ import io.heatkv.checkpoint.ShardedWriter;
 import io.heatkv.checkpoint.StorageType;
 import io.heatkv.checkpoint.TensorEntry;
 import io.heatkv.error.UserException;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.function.Consumer;
 
 /**
  * Converts a checkpoint of any format to a folder of safetensors shards, tensor by tensor.
@@ -52,7 +55,7 @@ public final class CheckpointImport {
       items.add(
           Elements.isFloating(entry.dtype())
               ? converted(entry, requireTarget(dtype), overflowed)
-              : Item.of(entry));
+              : new Item(name, entry.dtype(), entry.shape(), sink -> copy(entry, sink)));
     }
     if (items.isEmpty()) {
       throw new UserException(source.path() + ": holds no tensor to convert; check the path");
@@ -62,7 +65,8 @@ public final class CheckpointImport {
             "format", "pt", "heatkv.source", Fingerprint.of(source), "heatkv.dtype", dtype.name());
     ShardedWriter.Result result =
         ShardedWriter.write(folder, items, metadata, shardBytes, progress);
-    return new Result(result.index(), result.written(), result.kept(), overflowed);
+    return new Result(
+        result.index(), result.written(), result.kept(), Collections.unmodifiableMap(overflowed));
   }
 
   private static Item converted(
@@ -76,7 +80,20 @@ public final class CheckpointImport {
           if (count > 0) {
             overflowed.put(entry.name(), count);
           }
+          forget(entry);
         });
+  }
+
+  private static void copy(TensorEntry entry, Consumer<MemorySegment> sink) {
+    sink.accept(entry.bytes());
+    forget(entry);
+  }
+
+  /** Gives the pages back, or the process would seem to hold all of a large file. */
+  private static void forget(TensorEntry entry) {
+    if (entry.bytes().isMapped() && entry.bytes().byteSize() > 0) {
+      entry.bytes().unload();
+    }
   }
 
   /** The types that weights are kept in. */

@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
+import java.util.stream.IntStream;
 
 /**
  * Checkpoints of random weights, for trying out sizes without the trained ones. Element i of a
@@ -25,6 +26,9 @@ public final class SyntheticCheckpoint {
   private static final Pattern NORM = Pattern.compile("(^|.*\\.)[^.]*norm[^.]*\\.(.*\\.)?weight");
 
   private static final int CHUNK = 1 << 18;
+
+  /** Elements of a chunk that one thread fills. */
+  private static final int BLOCK = 1 << 14;
 
   /** A sum of four uniform 16-bit numbers: its mean, and its standard deviation. */
   private static final int MEAN = 2 * 0xFFFF;
@@ -71,30 +75,42 @@ public final class SyntheticCheckpoint {
       long seed,
       Consumer<MemorySegment> sink) {
     long key = hash(name);
-    int[] words = new int[4];
     int length = (int) Math.min(CHUNK, elements);
     float[] values = new float[length];
     MemorySegment out = MemorySegment.ofArray(new byte[length * dtype.byteSize()]);
     for (long at = 0; at < elements; at += length) {
+      long start = at;
       int count = (int) Math.min(length, elements - at);
-      // A chunk begins at an even element, and each counter gives two.
-      for (int i = 0; i < count; i += 2) {
-        long counter = (at + i) / 2;
-        Philox.generate(
-            (int) counter,
-            (int) (counter >>> 32),
-            (int) key,
-            (int) (key >>> 32),
-            (int) seed,
-            (int) (seed >>> 32),
-            words);
-        values[i] = mean + SCALE * (sum(words[0], words[1]) - MEAN);
-        if (i + 1 < count) {
-          values[i + 1] = mean + SCALE * (sum(words[2], words[3]) - MEAN);
-        }
+      IntStream.range(0, (count + BLOCK - 1) / BLOCK)
+          .parallel()
+          .forEach(block ->
+              fillBlock(
+                  values, block * BLOCK, Math.min(count, (block + 1) * BLOCK), start, key, seed));
+      for (int i = 0; i < count; i++) {
+        values[i] = mean + SCALE * values[i];
       }
       Elements.encode(values, count, dtype, out);
       sink.accept(out.asSlice(0, (long) count * dtype.byteSize()));
+    }
+  }
+
+  /** Whole numbers around 0, for {@code values[from..to)}, which begin at an even element. */
+  private static void fillBlock(float[] values, int from, int to, long start, long key, long seed) {
+    int[] words = new int[4];
+    for (int i = from; i < to; i += 2) {
+      long counter = (start + i) / 2;
+      Philox.generate(
+          (int) counter,
+          (int) (counter >>> 32),
+          (int) key,
+          (int) (key >>> 32),
+          (int) seed,
+          (int) (seed >>> 32),
+          words);
+      values[i] = sum(words[0], words[1]) - MEAN;
+      if (i + 1 < to) {
+        values[i + 1] = sum(words[2], words[3]) - MEAN;
+      }
     }
   }
 
