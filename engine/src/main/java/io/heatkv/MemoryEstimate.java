@@ -10,6 +10,7 @@ import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.tensor.DType;
 import io.heatkv.vae.VaeConfig;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 
 /**
@@ -20,6 +21,8 @@ import java.util.Locale;
  * @param activations bytes of the largest intermediate values
  */
 public record MemoryEstimate(long weights, long cache, long activations) {
+  private static final long PROGRAM = 256L << 20;
+
   /**
    * Estimates a request.
    *
@@ -66,13 +69,19 @@ public record MemoryEstimate(long weights, long cache, long activations) {
         + joined;
   }
 
-  /** The finest level of the image tokenizer: a few maps of all its channels. */
+  /**
+   * The finest level of the image tokenizer, by measurement: a residual block takes up to twelve
+   * maps of its channels, the convolution on the enlarged map before it six of the next level's.
+   */
   private static long decoding(ModelDescription model, ScaleSchedule schedule) {
     try (Checkpoint checkpoint = Checkpoints.open(model.vaeFile())) {
       VaeConfig config = VaeConfig.infer(checkpoint);
+      List<Integer> multipliers = config.decoderMultipliers();
+      int maps =
+          Math.max(12 * multipliers.get(0), multipliers.size() > 1 ? 6 * multipliers.get(1) : 0);
       long edge = edge(model, config);
-      long channels = (long) config.baseChannels() * config.decoderMultipliers().get(0);
-      return 4 * edge * edge * schedule.last().tokens() * channels * DType.F32.bytes();
+      long pixels = edge * edge * schedule.last().tokens();
+      return maps * pixels * config.baseChannels() * DType.F32.bytes();
     }
   }
 
@@ -87,9 +96,9 @@ public record MemoryEstimate(long weights, long cache, long activations) {
     }
   }
 
-  /** All together. */
+  /** All together, with what the program and its libraries take. */
   public long total() {
-    return weights + cache + activations;
+    return PROGRAM + weights + cache + activations;
   }
 
   /**
@@ -98,8 +107,16 @@ public record MemoryEstimate(long weights, long cache, long activations) {
   public void requireAtMost(long available) {
     if (total() > available) {
       throw new UserException(
-          "not enough memory: about %s GiB are needed (weights %s, KV cache %s, activations %s), %s GiB are free; choose a smaller resolution, a smaller model or --dtype bf16"
-              .formatted(gib(total()), gib(weights), gib(cache), gib(activations), gib(available)));
+          ("not enough memory: about %s GiB are needed (weights %s, KV cache %s, activations %s,"
+                  + " program %s), %s GiB are free; choose a smaller resolution or model, or --dtype"
+                  + " bf16")
+              .formatted(
+                  gib(total()),
+                  gib(weights),
+                  gib(cache),
+                  gib(activations),
+                  gib(PROGRAM),
+                  gib(available)));
     }
   }
 
