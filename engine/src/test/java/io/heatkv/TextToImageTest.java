@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvCache;
+import io.heatkv.cache.KvMemory;
 import io.heatkv.cache.KvShape;
 import io.heatkv.error.UserException;
 import io.heatkv.image.PngImage;
@@ -132,8 +133,8 @@ class TextToImageTest {
     int cached = 1 + 4 + 16 + 36;
     assertThat(result.tokens()).isEqualTo(cached + 64);
     // Keys and values of 12 layers, 10 heads of 32 channels, 2 pictures with both halves, float32.
-    assertThat(result.kvBytes()).isEqualTo(2L * 12 * 10 * 32 * 2 * 2 * 4 * cached);
-    assertThat(result.fullKvBytes()).isEqualTo(result.kvBytes());
+    assertThat(result.kv().storage()).isEqualTo(2L * 12 * 10 * 32 * 2 * 2 * 4 * cached);
+    assertThat(result.fullKvBytes()).isEqualTo(result.kv().storage());
     assertThat(result.images().getFirst().pixels().width()).isEqualTo(8 * 8);
     assertThat(result.timings().scales()).hasSize(5);
     assertThat(result.warnings()).isEmpty();
@@ -230,8 +231,8 @@ class TextToImageTest {
               }
 
               @Override
-              public long bytes() {
-                return full.bytes();
+              public KvMemory memory() {
+                return full.memory();
               }
 
               @Override

@@ -35,6 +35,7 @@ final class NativeLibraries {
     NativePlatform platform = NativePlatform.current();
     if (!platform.isWindows()) {
       prepareEnvironment(threads);
+      HeapTuning.apply();
     }
     SymbolLookup all = name -> java.util.Optional.empty();
     for (String file : location.files()) {
