@@ -196,6 +196,7 @@ def variants(ratios):
     for ratio in ratios:
         runs[f'{ratio}_0.06M'] = dict(template=ratio)
         runs[f'{ratio}_0.25M'] = dict(template=ratio, pn='0.25M')
+    del runs['1.0_0.06M']  # 'plain'
     for ratio, pn in ((1.333, '0.60M'), (0.4, '0.60M'), (0.571, '1M'), (3.0, '1M')):
         runs[f'{ratio}_{pn}'] = dict(template=ratio, pn=pn)
     for rope in (0, 1):
@@ -216,6 +217,56 @@ def variants(ratios):
     runs['sampled'] = dict(top_p=0.9, cfg=[1.5, 2.0], tau=[0.8, 1.3])
     runs['sampled_batch'] = dict(top_p=0.97, texts=[0, 1], cfg=[2.0])
     return {name: base | change for name, change in runs.items()}
+
+
+@torch.no_grad()
+def traced(infinity, model, vae, text, scales, cfg):
+    """One run with everything between, named as in golden/README.md."""
+    out = {}
+    hooks = []
+    scale = lambda: sum(name.startswith('logits_raw') for name in out)
+
+    def keep(name, value):
+        # Nothing is returned: what a hook returns takes the place of the output, and the model changes some in place.
+        out[name] = value.clone()
+
+    def after(module, name, every_scale=True):
+        hooks.append(module.register_forward_hook(lambda m, i, result: keep(f'{name}.{scale()}' if every_scale else name, result)))
+    hooks.append(model.block_chunks[0].module[0].register_forward_pre_hook(
+        lambda m, i, kwargs: keep(f'x_in.{scale()}', kwargs['x'][:2 if scale() == 0 else 1]), with_kwargs=True))
+    hooks.append(model.word_embed.register_forward_pre_hook(lambda m, inputs: keep(f'code_in.{scale()}', inputs[0])))
+    for layer in (0, DEPTH - 1):
+        after(model.unregistered_blocks[layer].sa, f'attn_out.layer{layer}')
+    for name in ('text_norm', 'text_proj_for_ca', 'text_proj_for_sos', 'shared_ada_lin'):
+        after(getattr(model, name), 'cond.' + name, every_scale=False)
+    after(model.head, 'logits_raw')
+    options = dict(texts=[0], negative=None, cfg=[cfg], tau=[1.0], guided=[0], top_p=0.0, patchify=0)
+    seen, out['codes_final'], _ = run(infinity, model, vae, [text], options, scales)
+    near = []
+    for t, (logits, bits) in enumerate(seen):
+        out[f'logits_cfg.{t}'] = logits.reshape(1, -1, 2 * BITS)
+        out[f'bits.{t}'] = bits.reshape(1, -1, BITS).to(torch.uint8)
+        gap = (logits[..., 1] - logits[..., 0]).abs().reshape(-1, BITS)
+        near += [[t, int(a), int(b), gap[a, b].item()] for a, b in (gap < NEAR).nonzero()]
+    for hook in hooks:
+        hook.remove()
+    # The last squeezed dimension is the image's one frame.
+    out['codes_final'] = out['codes_final'].reshape(1, BITS, *scales[-1][1:])
+    return {k: v.contiguous() for k, v in out.items()}, near
+
+
+def second_folder(out, infinity, model, vae, texts, resolutions):
+    """A golden folder of other sizes, template and guidance than golden/tiny-a; its weights and texts are those above."""
+    os.makedirs(out, exist_ok=True)
+    info = {'near_ties_lt_1e-3': {}}
+    for ratio, cfg in ((0.666, 2.5),):
+        scales = [(1, h, w) for _, h, w in resolutions[ratio]['0.06M']['scales']]
+        recorded, near = traced(infinity, model, vae, texts[0], scales, cfg)
+        save_file(recorded, os.path.join(out, f'full_{ratio}.safetensors'))
+        info[f'full_{ratio}'] = {'schedule': scales}
+        info['near_ties_lt_1e-3'][f'full_{ratio}.safetensors'] = near
+    with open(os.path.join(out, 'info.json'), 'w') as file:
+        json.dump(info, file)
 
 
 def quantizer_goldens(out, quantizer, generator):
@@ -264,7 +315,11 @@ def main():
     texts = [torch.randn(n, TEXT, generator=generator) for n in LENGTHS]
     save_file(base, os.path.join(args.out, 'infinity.safetensors'))
     save_file(patched, os.path.join(args.out, 'patchify.safetensors'))
-    save_file({f'text.{i}': t for i, t in enumerate(texts)}, os.path.join(args.out, 'texts.safetensors'))
+    save_file({f'text_features.{i}': t for i, t in enumerate(texts)}, os.path.join(args.out, 'texts.safetensors'))
+
+    model = build(infinity, vae, plain)
+    torch.nn.Module.load_state_dict(model, {k: v.float() for k, v in base.items()}, strict=True)
+    second_folder(os.path.join(args.out, 'tiny-b'), infinity, model, vae, texts, resolutions)
 
     out, description = {}, {}
     for name, options in variants(resolutions).items():

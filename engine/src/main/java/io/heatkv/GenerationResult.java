@@ -1,5 +1,6 @@
 package io.heatkv;
 
+import io.heatkv.cache.KvMemory;
 import io.heatkv.image.PngImage;
 import java.util.List;
 
@@ -9,15 +10,15 @@ import java.util.List;
  * @param images in the order of the request
  * @param timings of the stages
  * @param tokens drawn for each picture
- * @param kvBytes storage for keys and values, allocated for the whole pass
- * @param fullKvBytes what the full cache takes
+ * @param kv bytes that the cache took
+ * @param fullKvBytes storage that the full cache takes
  * @param warnings for the user, such as a prompt that was cut
  */
 public record GenerationResult(
     List<Image> images,
     Timings timings,
     int tokens,
-    long kvBytes,
+    KvMemory kv,
     long fullKvBytes,
     List<String> warnings) {
   public GenerationResult {

@@ -34,12 +34,17 @@ final class PromptEncoder implements AutoCloseable {
               + channels
               + "; they belong to different models");
     }
-    checkpoint = Checkpoints.open(folder);
+    tokenizer = PromptTokenizer.open(folder.resolve("tokenizer.json"), maxTokens);
     try {
-      tokenizer = PromptTokenizer.open(folder.resolve("tokenizer.json"), maxTokens);
-      encoder = new T5Encoder(config, checkpoint, backend, device, DType.F32);
+      checkpoint = Checkpoints.open(folder);
+      try {
+        encoder = new T5Encoder(config, checkpoint, backend, device, DType.F32);
+      } catch (RuntimeException e) {
+        checkpoint.close();
+        throw e;
+      }
     } catch (RuntimeException e) {
-      checkpoint.close();
+      tokenizer.close();
       throw e;
     }
   }

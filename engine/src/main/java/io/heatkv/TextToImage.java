@@ -4,6 +4,7 @@ import io.heatkv.cache.KvCache;
 import io.heatkv.cache.KvShape;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Checkpoints;
+import io.heatkv.checkpoint.Fingerprint;
 import io.heatkv.error.UserException;
 import io.heatkv.image.PngImage;
 import io.heatkv.load.ModelDescription;
@@ -109,6 +110,11 @@ public final class TextToImage implements AutoCloseable {
     return description;
   }
 
+  /** Tells this transformer's weights apart from others', see {@link Fingerprint}. */
+  public String fingerprint() {
+    return Fingerprint.of(transformerFile);
+  }
+
   /** The transformer, for calibration and comparison. */
   public InfinityTransformer transformer() {
     return transformer;
@@ -162,7 +168,7 @@ public final class TextToImage implements AutoCloseable {
           images,
           new GenerationResult.Timings(textMillis, progress.scaleMillis, millisSince(decodeStart)),
           request.schedule().totalTokens(),
-          cache.bytes(),
+          cache.memory(),
           shape.fullBytes(),
           warnings);
     }

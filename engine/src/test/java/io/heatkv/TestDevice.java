@@ -1,5 +1,7 @@
 package io.heatkv;
 
+import io.heatkv.load.ModelDescription;
+import io.heatkv.load.ModelSource;
 import io.heatkv.resource.CacheFolder;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Device;
@@ -23,6 +25,11 @@ public final class TestDevice {
   /** The CPU, or the device that the system property heatkv.device names. */
   public static Device device() {
     return Device.parse(System.getProperty("heatkv.device", "cpu"));
+  }
+
+  /** The embedded model, from a jar or a folder. */
+  public static ModelDescription model() {
+    return ModelSource.find(ModelSource.EMBEDDED);
   }
 
   /** A test resource such as {@code /golden/tiny-a}. */

@@ -49,7 +49,7 @@ record GenerationReport(
     json.put("scales", request.schedule());
     json.put("tokens", result.tokens());
     json.put("cache", request.policy().name());
-    json.put("kv_bytes", result.kvBytes());
+    json.put("kv_bytes", result.kv().storage());
     json.put("full_kv_bytes", result.fullKvBytes());
     json.put("timings_ms", millis);
     json.put("warnings", result.warnings());

@@ -12,6 +12,7 @@ public final class FullCache implements KvCache {
   private final Scope storage = Scope.detached();
   // [layers, 2, batch, heads, cached tokens, head_dim]; index 0 keys, 1 values.
   private final Tensor arena;
+  private final MemoryMeter meter = new MemoryMeter();
 
   public FullCache(Backend backend, Device device, KvShape shape) {
     this.shape = shape;
@@ -35,15 +36,29 @@ public final class FullCache implements KvCache {
   public Tensor attend(int layer, int scale, Tensor q, Tensor k, Tensor v) {
     int start = shape.schedule().offset(scale);
     int tokens = shape.schedule().tokens(scale);
-    Tensor keys = arena.select(0, layer).select(0, 0);
-    Tensor values = arena.select(0, layer).select(0, 1);
+    Tensor keys = keys(layer);
+    Tensor values = values(layer);
     if (scale == shape.schedule().count() - 1) {
-      return Ops.attention(q, joined(keys, start, k), joined(values, start, v), null, 1);
+      Tensor allKeys = joined(keys, start, k);
+      Tensor allValues = joined(values, start, v);
+      meter.add(k, v, allKeys, allValues);
+      return Ops.attention(q, allKeys, allValues, null, 1);
     }
+    meter.add(k, v);
     keys.narrow(2, start, tokens).copyFrom(k);
     values.narrow(2, start, tokens).copyFrom(v);
     return Ops.attention(
         q, keys.narrow(2, 0, start + tokens), values.narrow(2, 0, start + tokens), null, 1);
+  }
+
+  /** Stored keys of a layer [batch, heads, cached tokens, head_dim]; a view. */
+  public Tensor keys(int layer) {
+    return arena.select(0, layer).select(0, 0);
+  }
+
+  /** Stored values of a layer, same shape; a view. */
+  public Tensor values(int layer) {
+    return arena.select(0, layer).select(0, 1);
   }
 
   private static Tensor joined(Tensor stored, int count, Tensor current) {
@@ -51,8 +66,8 @@ public final class FullCache implements KvCache {
   }
 
   @Override
-  public long bytes() {
-    return shape.fullBytes();
+  public KvMemory memory() {
+    return meter.report(arena);
   }
 
   @Override

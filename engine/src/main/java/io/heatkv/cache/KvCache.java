@@ -24,8 +24,8 @@ public interface KvCache extends AutoCloseable {
    */
   Tensor attend(int layer, int scale, Tensor q, Tensor k, Tensor v);
 
-  /** Bytes of the storage for keys and values, allocated for the life of the cache. */
-  long bytes();
+  /** What this cache has taken so far. */
+  KvMemory memory();
 
   /** Frees the storage. */
   @Override

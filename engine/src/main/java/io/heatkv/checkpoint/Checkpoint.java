@@ -29,6 +29,16 @@ public interface Checkpoint extends AutoCloseable {
     return find(name).orElseThrow(() -> Problems.missing(path(), name));
   }
 
+  /**
+   * The tensors below a name, as {@code under("trainer.gpt_fsdp")}, their names without it and its
+   * dot; closing either checkpoint closes both.
+   *
+   * @throws UserException if there are none
+   */
+  default Checkpoint under(String name) {
+    return PartOfCheckpoint.of(this, name + ".");
+  }
+
   /** The file's own notes, text to text; of shards, the first that has a key gives its value. */
   Map<String, String> metadata();
 

@@ -3,6 +3,7 @@ package io.heatkv.checkpoint;
 import io.heatkv.error.UserException;
 import java.io.IOException;
 import java.io.InputStream;
+import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collection;
@@ -11,20 +12,36 @@ import java.util.stream.Stream;
 
 /** Opens whatever holds a model: a file of any known format, told by its content, or a folder. */
 public final class Checkpoints {
-  private static final String SINGLE = ".safetensors";
-  private static final String INDEX = ".safetensors.index.json";
+  /** What to look for in a folder, best first: a HuggingFace folder often holds both formats. */
+  private static final List<List<String>> SUFFIXES =
+      List.of(
+          List.of(".safetensors.index.json"),
+          List.of(".safetensors"),
+          List.of(".bin.index.json"),
+          List.of(".bin", ".pth", ".pt"));
 
   private Checkpoints() {}
 
   /**
-   * Opens a file, or the one checkpoint in a folder: its index if it has one, else its only
-   * .safetensors file.
+   * Opens a file, or the one checkpoint in a folder: an index or else a file of safetensors, else
+   * an index or else a file of PyTorch's.
    *
    * @throws UserException if there is none, more than one, or it is unsound
    */
   public static Checkpoint open(Path path) {
     Path file = Files.isDirectory(path) ? onlyOneIn(path) : path;
-    return startsLikeJson(file) ? Safetensors.openSharded(file) : Safetensors.open(file);
+    return startsLikeJson(file) ? Shards.open(file) : openSingle(file);
+  }
+
+  private static Checkpoint openSingle(Path file) {
+    Arena arena = Arena.ofShared();
+    try {
+      ModelFile mapped = ModelFile.map(file, arena);
+      return new MappedCheckpoint(file, arena, mapped.entries(), mapped.metadata());
+    } catch (Throwable t) {
+      arena.close();
+      throw t;
+    }
   }
 
   private static Path onlyOneIn(Path folder) {
@@ -34,21 +51,21 @@ public final class Checkpoints {
     } catch (IOException e) {
       throw Problems.unreadable(folder, e);
     }
-    List<Path> indexes = endingWith(files, INDEX);
-    List<Path> found = indexes.isEmpty() ? endingWith(files, SINGLE) : indexes;
-    return switch (found.size()) {
-      case 0 ->
-          throw Problems.of(
-              folder, "holds no *" + INDEX + " and no *" + SINGLE + "; name the model file");
-      case 1 -> found.getFirst();
-      default ->
-          throw Problems.of(
-              folder, "holds several checkpoints (" + names(found) + "); name one of them");
-    };
-  }
-
-  private static List<Path> endingWith(List<Path> files, String suffix) {
-    return files.stream().filter(f -> f.getFileName().toString().endsWith(suffix)).toList();
+    for (List<String> suffixes : SUFFIXES) {
+      List<Path> found =
+          files.stream().filter(f -> suffixes.stream().anyMatch(f.toString()::endsWith)).toList();
+      if (found.size() == 1) {
+        return found.getFirst();
+      }
+      if (!found.isEmpty()) {
+        throw Problems.of(
+            folder, "holds several checkpoints (" + names(found) + "); name one of them");
+      }
+    }
+    throw Problems.of(
+        folder,
+        "holds no *.safetensors.index.json, *.safetensors, *.bin.index.json, *.bin, *.pth or *.pt;"
+            + " name the model file");
   }
 
   private static String names(Collection<Path> files) {

@@ -45,7 +45,10 @@ final class Problems {
       case NoSuchFileException e -> "no such file or folder; check the path";
       case AccessDeniedException e -> "permission denied; check the rights of the file and folder";
       case FileSystemException e when e.getReason() != null -> quiet(e.getReason());
-      default -> quiet(String.valueOf(cause.getMessage()));
+      default -> {
+        String text = quiet(String.valueOf(cause.getMessage()));
+        yield text.startsWith("No space left") ? text + "; free some space and try again" : text;
+      }
     };
   }
 

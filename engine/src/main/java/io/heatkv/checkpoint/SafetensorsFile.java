@@ -1,27 +1,20 @@
 package io.heatkv.checkpoint;
 
 import io.heatkv.error.UserException;
-import java.io.IOException;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
-import java.nio.channels.FileChannel.MapMode;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Map;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
 /**
- * One mapped safetensors file: 8 bytes header length (little-endian), the JSON header, the data
- * section, which the tensors cover without overlap or hole.
+ * The safetensors format: 8 bytes header length (little-endian), the JSON header, the data section,
+ * which the tensors cover without overlap or hole.
  */
-record SafetensorsFile(SortedMap<String, TensorEntry> entries, Map<String, String> metadata) {
+final class SafetensorsFile {
   /** The format's own limit. */
   static final long LONGEST_HEADER = 100_000_000;
 
@@ -29,13 +22,14 @@ record SafetensorsFile(SortedMap<String, TensorEntry> entries, Map<String, Strin
   private static final ValueLayout.OfLong LENGTH =
       ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
+  private SafetensorsFile() {}
+
   /**
-   * Maps and checks a file; the mapping lives as long as {@code arena}.
+   * Checks a file's bytes; the entries are views of them.
    *
-   * @throws UserException if the file cannot be read or contradicts the format
+   * @throws UserException if the file contradicts the format
    */
-  static SafetensorsFile map(Path file, Arena arena) {
-    MemorySegment all = mapBytes(file, arena);
+  static ModelFile read(Path file, MemorySegment all) {
     if (all.byteSize() < PREFIX) {
       throw Problems.damaged(
           file, "is " + all.byteSize() + " bytes long; a safetensors file has at least 8");
@@ -71,23 +65,7 @@ record SafetensorsFile(SortedMap<String, TensorEntry> entries, Map<String, Strin
       MemorySegment bytes = data.asSlice(span.begin(), span.end() - span.begin());
       entries.put(span.name(), new TensorEntry(span.name(), span.dtype(), span.shape(), bytes));
     }
-    return new SafetensorsFile(entries, header.metadata());
-  }
-
-  /** All bytes of a regular file; symbolic links are followed. */
-  static MemorySegment mapBytes(Path file, Arena arena) {
-    if (Files.isDirectory(file)) {
-      throw Problems.of(file, "is a folder; expected a file; name the model file in it");
-    }
-    // A pipe would block and a device has no size, so only plain files are opened.
-    if (Files.exists(file) && !Files.isRegularFile(file)) {
-      throw Problems.of(file, "is not a regular file; expected a model file");
-    }
-    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-      return channel.map(MapMode.READ_ONLY, 0, channel.size(), arena);
-    } catch (IOException e) {
-      throw Problems.unreadable(file, e);
-    }
+    return new ModelFile(entries, header.metadata());
   }
 
   private static void checkCover(Path file, SafetensorsHeader header, long dataBytes) {

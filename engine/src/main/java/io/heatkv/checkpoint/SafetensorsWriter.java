@@ -14,14 +14,18 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.security.MessageDigest;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HashSet;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.UUID;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 
 /**
@@ -31,19 +35,28 @@ import java.util.function.Supplier;
  */
 public final class SafetensorsWriter {
   private static final JsonFactory FACTORY = new JsonFactory();
-  private static final long LARGEST_PIECE = 1L << 26;
+  private static final long LARGEST_PIECE = 1L << 24;
 
   private SafetensorsWriter() {}
 
   /**
-   * A tensor to write.
-   *
-   * @param bytes gives the elements, row-major and little-endian; asked once, when their turn
-   *     comes, so that not all need be in memory together
+   * Gives a tensor's elements, row-major and little-endian, in as many pieces as it likes; asked
+   * once, when their turn comes, so that not all need be in memory together. A piece is written
+   * before the call returns.
    */
-  public record Item(String name, StorageType dtype, long[] shape, Supplier<MemorySegment> bytes) {
+  public interface Content {
+    void writeTo(Consumer<MemorySegment> sink);
+  }
+
+  /** A tensor to write. */
+  public record Item(String name, StorageType dtype, long[] shape, Content content) {
     public Item {
       shape = shape.clone();
+    }
+
+    /** A tensor in one piece, asked for once when its turn comes. */
+    public Item(String name, StorageType dtype, long[] shape, Supplier<MemorySegment> bytes) {
+      this(name, dtype, shape, sink -> sink.accept(bytes.get()));
     }
 
     /** The same tensor as an opened checkpoint's. */
@@ -56,7 +69,7 @@ public final class SafetensorsWriter {
       return shape.clone();
     }
 
-    private long byteSize() {
+    long byteSize() {
       return dtype.bytesOf(shape);
     }
   }
@@ -65,11 +78,12 @@ public final class SafetensorsWriter {
    * Writes a file, at first beside the target under another name, so that the target is either
    * whole or untouched.
    *
+   * @return the file's SHA-256, in hexadecimal digits
    * @throws UserException if the target cannot be written
    * @throws IllegalArgumentException if a name appears twice, is {@code __metadata__} or no
    *     Unicode, or a tensor's bytes do not fit its shape
    */
-  public static void write(Path target, List<Item> items, Map<String, String> metadata) {
+  public static String write(Path target, List<Item> items, Map<String, String> metadata) {
     List<Item> ordered = order(items);
     byte[] header = header(ordered, metadata);
     if (Files.isDirectory(target)) {
@@ -77,15 +91,21 @@ public final class SafetensorsWriter {
     }
     Path temporary = target.resolveSibling(".heatkv-" + UUID.randomUUID() + ".tmp");
     try {
+      String digest;
       try (FileChannel channel =
           FileChannel.open(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
-        writeAll(channel, ByteBuffer.wrap(header));
+        Output output = new Output(channel);
+        output.accept(MemorySegment.ofArray(header));
         for (Item item : ordered) {
-          writeTensor(channel, item);
+          writeTensor(output, item);
         }
         channel.force(true);
+        digest = output.digest();
       }
       Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
+      return digest;
+    } catch (UncheckedIOException e) {
+      throw Problems.unwritable(target, Objects.requireNonNull(e.getCause()));
     } catch (IOException e) {
       throw Problems.unwritable(target, e);
     } finally {
@@ -158,27 +178,51 @@ public final class SafetensorsWriter {
     json.writeArray(values, 0, values.length);
   }
 
-  private static void writeTensor(FileChannel channel, Item item) throws IOException {
-    MemorySegment bytes = item.bytes().get();
-    if (bytes.byteSize() != item.byteSize()) {
+  private static void writeTensor(Output output, Item item) {
+    long before = output.written;
+    item.content().writeTo(output);
+    long written = output.written - before;
+    if (written != item.byteSize()) {
       throw new IllegalArgumentException(
           item.name()
               + ": "
-              + bytes.byteSize()
+              + written
               + " bytes do not fit "
               + item.dtype()
               + Arrays.toString(item.shape()));
     }
-    // A byte buffer holds no more than 2 GiB, so a tensor goes out in pieces.
-    for (long at = 0; at < bytes.byteSize(); at += LARGEST_PIECE) {
-      long length = Math.min(LARGEST_PIECE, bytes.byteSize() - at);
-      writeAll(channel, bytes.asSlice(at, length).asByteBuffer());
-    }
   }
 
-  private static void writeAll(FileChannel channel, ByteBuffer buffer) throws IOException {
-    while (buffer.hasRemaining()) {
-      channel.write(buffer);
+  /** Writes pieces one after another and digests them on the way. */
+  private static final class Output implements Consumer<MemorySegment> {
+    private final FileChannel channel;
+    private final MessageDigest sha256 = Fingerprint.sha256();
+    private long written;
+
+    Output(FileChannel channel) {
+      this.channel = channel;
+    }
+
+    @Override
+    public void accept(MemorySegment bytes) {
+      // A byte buffer holds no more than 2 GiB, so a large piece goes out in smaller ones.
+      for (long at = 0; at < bytes.byteSize(); at += LARGEST_PIECE) {
+        long length = Math.min(LARGEST_PIECE, bytes.byteSize() - at);
+        ByteBuffer buffer = bytes.asSlice(at, length).asByteBuffer();
+        sha256.update(buffer.duplicate());
+        try {
+          while (buffer.hasRemaining()) {
+            channel.write(buffer);
+          }
+        } catch (IOException e) {
+          throw new UncheckedIOException(e);
+        }
+        written += length;
+      }
+    }
+
+    String digest() {
+      return HexFormat.of().formatHex(sha256.digest());
     }
   }
 

@@ -12,7 +12,7 @@ import java.util.Objects;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
-/** The {@code weight_map} of a {@code *.safetensors.index.json}: tensor name to shard file name. */
+/** The {@code weight_map} of a HuggingFace {@code *.index.json}: tensor name to shard file name. */
 record ShardIndex(Map<String, String> shardOf) {
   /**
    * Reads an index; anything but its weight_map is skipped.
@@ -21,7 +21,7 @@ record ShardIndex(Map<String, String> shardOf) {
    */
   static ShardIndex read(Path file) {
     try (Arena arena = Arena.ofConfined()) {
-      MemorySegment bytes = SafetensorsFile.mapBytes(file, arena);
+      MemorySegment bytes = ModelFile.mapBytes(file, arena);
       if (bytes.byteSize() > SafetensorsFile.LONGEST_HEADER) {
         throw Problems.of(
             file,
@@ -56,8 +56,7 @@ record ShardIndex(Map<String, String> shardOf) {
 
   private static Map<String, String> checkPresent(Path file, @Nullable Map<String, String> map) {
     if (map == null) {
-      throw Problems.of(
-          file, "has no weight_map; expected a *.safetensors.index.json; check the path");
+      throw Problems.of(file, "has no weight_map; expected a *.index.json; check the path");
     }
     if (map.isEmpty()) {
       throw Problems.damaged(file, "has an empty weight_map");

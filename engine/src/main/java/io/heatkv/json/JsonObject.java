@@ -21,10 +21,12 @@ import org.jspecify.annotations.Nullable;
  *
  * @param source file that it comes from
  * @param path of keys to this object, for messages
- * @param values by key: Map, List, String, Double, Boolean or absent for null
+ * @param values by key: Map, List, String, Double, Boolean or absent for null; whole numbers that a
+ *     Double can't hold exactly are Long
  */
 public record JsonObject(Path source, String path, Map<String, Object> values) {
   private static final long MAX_BYTES = 64L << 20;
+  private static final long EXACT = 1L << 53;
   private static final JsonFactory JSON =
       JsonFactory.builder()
           .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
@@ -38,6 +40,19 @@ public record JsonObject(Path source, String path, Map<String, Object> values) {
    * @throws UserException if it is missing, larger than 64 MiB, not JSON or not an object
    */
   public static JsonObject read(Path file) {
+    if (readDocument(file) instanceof JsonObject object) {
+      return object;
+    }
+    throw new UserException(file + ": is not a JSON object");
+  }
+
+  /**
+   * Reads a file that holds one object or one list.
+   *
+   * @return a JsonObject or a List of values
+   * @throws UserException if it is missing, larger than 64 MiB, not JSON or something else
+   */
+  public static Object readDocument(Path file) {
     try {
       if (!Files.isRegularFile(file)) {
         throw new UserException(file + ": no such file; expected a JSON file");
@@ -45,10 +60,22 @@ public record JsonObject(Path source, String path, Map<String, Object> values) {
       if (Files.size(file) > MAX_BYTES) {
         throw new UserException(file + ": is larger than 64 MiB; expected a small JSON file");
       }
-      return parse(file, JSON.createParser(Files.readAllBytes(file)));
+      return document(file, JSON.createParser(Files.readAllBytes(file)));
     } catch (IOException e) {
       throw unreadable(file, e);
     }
+  }
+
+  /**
+   * Reads a file that holds one list.
+   *
+   * @throws UserException if it is missing, larger than 64 MiB, not JSON or not a list
+   */
+  public static List<?> readList(Path file) {
+    if (readDocument(file) instanceof List<?> list) {
+      return list;
+    }
+    throw new UserException(file + ": is not a JSON list");
   }
 
   /**
@@ -59,22 +86,29 @@ public record JsonObject(Path source, String path, Map<String, Object> values) {
    */
   public static JsonObject parse(Path source, String text) {
     try {
-      return parse(source, JSON.createParser(text));
+      if (document(source, JSON.createParser(text)) instanceof JsonObject object) {
+        return object;
+      }
     } catch (IOException e) {
       throw unreadable(source, e);
     }
+    throw new UserException(source + ": is not a JSON object");
   }
 
-  private static JsonObject parse(Path source, JsonParser opened) throws IOException {
+  private static Object document(Path source, JsonParser opened) throws IOException {
     try (JsonParser parser = opened) {
-      if (parser.nextToken() != JsonToken.START_OBJECT) {
-        throw new UserException(source + ": is not a JSON object");
+      JsonToken first = parser.nextToken();
+      if (first != JsonToken.START_OBJECT && first != JsonToken.START_ARRAY) {
+        throw new UserException(source + ": is not a JSON object or list");
       }
-      JsonObject object = new JsonObject(source, "", object(parser));
+      Object document =
+          first == JsonToken.START_OBJECT
+              ? new JsonObject(source, "", object(parser))
+              : list(parser);
       if (parser.nextToken() != null) {
-        throw new UserException(source + ": has text after its JSON object");
+        throw new UserException(source + ": has text after its JSON document");
       }
-      return object;
+      return document;
     }
   }
 
@@ -96,23 +130,34 @@ public record JsonObject(Path source, String path, Map<String, Object> values) {
     return values;
   }
 
+  private static List<Object> list(JsonParser parser) throws IOException {
+    List<Object> items = new ArrayList<>();
+    while (parser.nextToken() != JsonToken.END_ARRAY) {
+      Object item = value(parser);
+      items.add(item == null ? "null" : item);
+    }
+    return items;
+  }
+
   private static @Nullable Object value(JsonParser parser) throws IOException {
     return switch (parser.currentToken()) {
       case START_OBJECT -> object(parser);
-      case START_ARRAY -> {
-        List<Object> items = new ArrayList<>();
-        while (parser.nextToken() != JsonToken.END_ARRAY) {
-          Object item = value(parser);
-          items.add(item == null ? "null" : item);
-        }
-        yield items;
-      }
+      case START_ARRAY -> list(parser);
       case VALUE_STRING -> parser.getText();
-      case VALUE_NUMBER_INT, VALUE_NUMBER_FLOAT -> parser.getDoubleValue();
+      case VALUE_NUMBER_INT -> whole(parser);
+      case VALUE_NUMBER_FLOAT -> parser.getDoubleValue();
       case VALUE_TRUE -> true;
       case VALUE_FALSE -> false;
       default -> null;
     };
+  }
+
+  private static Number whole(JsonParser parser) throws IOException {
+    if (parser.getNumberType() == JsonParser.NumberType.BIG_INTEGER) {
+      return parser.getDoubleValue();
+    }
+    long value = parser.getLongValue();
+    return Math.abs(value) <= EXACT ? (Number) (double) value : (Number) value;
   }
 
   /** Whether the key has a value. */
@@ -149,8 +194,8 @@ public record JsonObject(Path source, String path, Map<String, Object> values) {
   }
 
   public double number(String key) {
-    if (values.get(key) instanceof Double number) {
-      return number;
+    if (values.get(key) instanceof Number number) {
+      return number.doubleValue();
     }
     throw wrong(key, "a number");
   }

@@ -13,12 +13,14 @@ import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.FileTime;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Objects;
+import java.util.concurrent.TimeUnit;
 import java.util.zip.CRC32;
 import java.util.zip.CheckedInputStream;
 import java.util.zip.ZipEntry;
@@ -71,7 +73,7 @@ public final class ResourceFiles {
       Files.createDirectories(folder);
       for (Packed file : packed) {
         Path target = folder.resolve(file.item.fileName);
-        if (!Files.isRegularFile(target) || Files.size(target) != file.size) {
+        if (!isWhole(file, target)) {
           write(file, target);
         }
       }
@@ -89,6 +91,21 @@ public final class ResourceFiles {
     }
   }
 
+  /** Whether the target is as it was written. */
+  private static boolean isWhole(Packed file, Path target) throws IOException {
+    return Files.isRegularFile(target)
+        && Files.size(target) == file.size
+        && Files.getLastModifiedTime(target).equals(date(file));
+  }
+
+  /**
+   * The date that an unpacked file gets: its checksum, in seconds. Who changes the file changes the
+   * date too, so that a start sees it without reading hundreds of megabytes.
+   */
+  private static FileTime date(Packed file) {
+    return FileTime.from(file.crc, TimeUnit.SECONDS);
+  }
+
   /**
    * Names of unpacked files whose content differs from the resource, for a thorough check.
    *
@@ -100,7 +117,7 @@ public final class ResourceFiles {
       return names;
     }
     for (Packed file : describe()) {
-      if (file.crc >= 0 && crc(folder.resolve(file.item.fileName)) != file.crc) {
+      if (crc(folder.resolve(file.item.fileName)) != file.crc) {
         names.add(file.item.fileName);
       }
     }
@@ -149,7 +166,11 @@ public final class ResourceFiles {
         ZipEntry entry = jar.getJarEntry();
         packed.add(new Packed(item, url, entry.getSize(), entry.getCrc()));
       } else {
-        packed.add(new Packed(item, url, connection.getContentLengthLong(), -1));
+        CRC32 crc = new CRC32();
+        try (InputStream in = new CheckedInputStream(connection.getInputStream(), crc)) {
+          long size = in.transferTo(OutputStream.nullOutputStream());
+          packed.add(new Packed(item, url, size, crc.getValue()));
+        }
       }
     }
     return packed;
@@ -172,13 +193,15 @@ public final class ResourceFiles {
     Files.createDirectories(target.getParent());
     Path temporary = Files.createTempFile(target.getParent(), ".unpacking", null);
     try {
-      try (InputStream in = file.url.openStream();
+      CRC32 crc = new CRC32();
+      try (InputStream in = new CheckedInputStream(file.url.openStream(), crc);
           OutputStream out = Files.newOutputStream(temporary)) {
         in.transferTo(out);
       }
-      if (file.size >= 0 && Files.size(temporary) != file.size) {
-        throw new IOException(file.item.resource + " ended early");
+      if (Files.size(temporary) != file.size || crc.getValue() != file.crc) {
+        throw new IOException(file.item.resource + " is damaged in its jar");
       }
+      Files.setLastModifiedTime(temporary, date(file));
       try {
         Files.move(
             temporary, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);

@@ -54,10 +54,11 @@ public final class BitSampler {
     Tensor pairs = pairs(logits);
     Tensor one = Ops.sigmoid(pairs.select(3, 1).sub(pairs.select(3, 0)));
     if (topP < 1) {
-      Tensor least = constant(one, 1 - topP);
-      Tensor never = Ops.lessOrEqual(one, least);
-      Tensor always = Ops.lessOrEqual(one.mul(-1).add(1), least);
-      one = Ops.where(never, constant(one, 0), Ops.where(always, constant(one, 1), one));
+      Tensor less = Ops.minimum(one, one.mul(-1).add(1));
+      // Of equal choices the reference keeps 1, the last in its sort.
+      Tensor likelier =
+          Ops.where(Ops.less(one, constant(one, 0.5)), constant(one, 0), constant(one, 1));
+      one = Ops.where(Ops.lessOrEqual(less, constant(one, 1 - topP)), likelier, one);
     }
     return Ops.less(uniforms, one);
   }

@@ -4,7 +4,7 @@ package io.heatkv.sample;
  * The counter-based generator Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1,
  * 2, 3", 2011): four 32-bit words from a counter of four and a key of two.
  */
-final class Philox {
+public final class Philox {
   private static final long MULTIPLIER_0 = 0xD2511F53L;
   private static final long MULTIPLIER_1 = 0xCD9E8D57L;
   private static final int WEYL_0 = 0x9E3779B9;
@@ -14,7 +14,7 @@ final class Philox {
   private Philox() {}
 
   /** Writes the words of a counter and key to {@code out[0..3]}. */
-  static void generate(int c0, int c1, int c2, int c3, int key0, int key1, int[] out) {
+  public static void generate(int c0, int c1, int c2, int c3, int key0, int key1, int[] out) {
     int k0 = key0;
     int k1 = key1;
     for (int round = 0; round < ROUNDS; round++) {

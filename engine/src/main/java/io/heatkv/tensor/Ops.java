@@ -27,7 +27,7 @@ public final class Ops {
   private static final Operator MAXIMUM = Operator.of("maximum");
   private static final Operator CLAMP = Operator.of("clamp", "Tensor");
   private static final Operator SOFTMAX = Operator.of("softmax", "int");
-  private static final Operator LOGSUMEXP = Operator.of("logaddexp");
+  private static final Operator LOGSUMEXP = Operator.of("logsumexp");
   private static final Operator SUM = Operator.of("sum", "dim_IntList");
   private static final Operator MEAN = Operator.of("mean", "dim");
   private static final Operator SQRT = Operator.of("sqrt");
@@ -45,9 +45,9 @@ public final class Ops {
   private static final Operator AS_COMPLEX = Operator.of("view_as_complex");
   private static final Operator AS_REAL = Operator.of("view_as_real");
   private static final Operator ADDCMUL = Operator.of("_foreach_addcmul_", "Tensor");
-  private static final Operator ATTENTION = Operator.of("scaled_dot_product_attention");
+  private static final Operator ATTENTION = Operator.threaded("scaled_dot_product_attention");
   private static final Operator CPU_FLASH =
-      Operator.of("_scaled_dot_product_flash_attention_for_cpu");
+      Operator.threaded("_scaled_dot_product_flash_attention_for_cpu");
 
   private Ops() {}
 
@@ -82,6 +82,16 @@ public final class Ops {
    */
   public static Tensor attention(
       Tensor q, Tensor k, Tensor v, @Nullable Tensor mask, double scale) {
+    if (q.dtype() != DType.F32 && !q.device().isCuda()) {
+      // Without MKL the half-precision kernels of the CPU are a hundred times slower.
+      return attention(
+              q.to(DType.F32),
+              k.to(DType.F32),
+              v.to(DType.F32),
+              mask == null ? null : mask.to(DType.F32),
+              scale)
+          .to(q.dtype());
+    }
     return q.call(
         ATTENTION, q, k, v, optional(mask), 0.0, false, Backend.Optional.of(scale), false);
   }
@@ -92,6 +102,11 @@ public final class Ops {
    * @return output [b, h, n, d] and log-sum-exp [b, h, n], float32
    */
   public static AttentionParts attentionWithLse(Tensor q, Tensor k, Tensor v, double scale) {
+    if (q.dtype() != DType.F32 && !q.device().isCuda()) {
+      AttentionParts parts =
+          attentionWithLse(q.to(DType.F32), k.to(DType.F32), v.to(DType.F32), scale);
+      return new AttentionParts(parts.output().to(q.dtype()), parts.lse());
+    }
     long[] results =
         q.backend()
             .callMany(
@@ -190,11 +205,6 @@ public final class Ops {
     return x.call(CLAMP, x, optional(low), optional(high));
   }
 
-  /** {@code log(exp(a) + exp(b))}. */
-  public static Tensor logAddExp(Tensor a, Tensor b) {
-    return a.call(LOGSUMEXP, a, b);
-  }
-
   /** {@code target += a * b}, broadcast to target; returns target. */
   public static Tensor addProductInPlace(Tensor target, Tensor a, Tensor b) {
     try (Scope _ = Scope.open()) {
@@ -218,6 +228,11 @@ public final class Ops {
 
   public static Tensor sum(Tensor x, boolean keep, long... dims) {
     return x.call(SUM, x, Backend.Optional.of(dims), keep, Backend.Optional.NONE);
+  }
+
+  /** {@code log(sum(exp(x)))} over one dimension, which becomes 1. */
+  public static Tensor logSumExp(Tensor x, int dim) {
+    return x.call(LOGSUMEXP, x, new long[] {dim}, true);
   }
 
   public static Tensor mean(Tensor x, boolean keep, long... dims) {

@@ -40,7 +40,13 @@ public final class Tensor {
     this.backend = backend;
     this.handle = handle;
     this.borrowed = borrowed;
-    Scope.current().add(this);
+    try {
+      Scope.current().add(this);
+    } catch (IllegalStateException e) {
+      // Nobody would free it.
+      backend.free(handle);
+      throw e;
+    }
   }
 
   static Tensor of(Backend backend, long handle) {
@@ -123,6 +129,11 @@ public final class Tensor {
   /** Number of elements. */
   public long count() {
     return count(sizes());
+  }
+
+  /** Bytes of all elements. */
+  public long bytes() {
+    return count() * dtype().bytes();
   }
 
   public DType dtype() {

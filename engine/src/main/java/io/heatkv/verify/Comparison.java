@@ -85,6 +85,12 @@ final class Comparison {
     return Tensor.of(actual.backend(), settled, actual.shape()).to(actual.device());
   }
 
+  /** Compares values that must be equal. */
+  void addExact(Object actual, Object expected) {
+    differing += actual.equals(expected) ? 0 : 1;
+    compared++;
+  }
+
   /** Hands out the result if anything was compared. */
   void report(Consumer<Check> checks) {
     if (compared > 0) {

@@ -16,7 +16,14 @@ import java.util.stream.Stream;
 public final class GoldenFolder {
   private static final List<GoldenGroup> GROUPS =
       List.of(
-          new GoldenUnits(), new GoldenT5(), new GoldenVae(), new GoldenRuns(), new GoldenModel());
+          new GoldenUnits(),
+          new GoldenT5(),
+          new GoldenVae(),
+          new GoldenRuns(),
+          new GoldenPrunedRuns(),
+          new GoldenScores(),
+          new GoldenSchedules(),
+          new GoldenModel());
 
   private GoldenFolder() {}
 

@@ -13,6 +13,7 @@ import io.heatkv.model.InfinityTransformer;
 import io.heatkv.sample.BitChooser;
 import io.heatkv.sample.BitSampler;
 import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
@@ -83,7 +84,13 @@ final class GoldenTransformer {
       recorder.condition.add(condition.pooled(), "cond.text_proj_for_sos");
       recorder.condition.add(condition.shared(), "cond.shared_ada_lin");
       SamplingOptions sampling =
-          new SamplingOptions(guidance(schedule.count()), List.of(1.0), 1, true, true, Set.of());
+          new SamplingOptions(
+              guidance(recorded, transformer.backend(), schedule.count()),
+              List.of(1.0),
+              1,
+              true,
+              true,
+              Set.of());
       Tensor codes =
           new ScaleLoop(transformer, new MultiScaleBsq(transformer.config().bits(), false))
               .run(condition, schedule, sampling, 1, recorder, cache, recorder);
@@ -96,11 +103,11 @@ final class GoldenTransformer {
    * Guidance strength of every scale: no file states it, but the recorded logits before and after
    * guidance do, as the least-squares solution of {@code guided - u = cfg (c - u)}.
    */
-  private List<Double> guidance(int scales) {
+  static List<Double> guidance(Checkpoint recorded, Backend backend, int scales) {
     List<Double> strengths = new ArrayList<>();
     for (int scale = 0; scale < scales; scale++) {
-      double[] raw = Comparison.values(transformer.backend(), recorded, "logits_raw." + scale);
-      double[] guided = Comparison.values(transformer.backend(), recorded, "logits_cfg." + scale);
+      double[] raw = Comparison.values(backend, recorded, "logits_raw." + scale);
+      double[] guided = Comparison.values(backend, recorded, "logits_cfg." + scale);
       double product = 0;
       double square = 0;
       for (int i = 0; i < Math.min(guided.length, raw.length / 2); i++) {

@@ -88,8 +88,7 @@ class GoldenCheckpointTest {
 
   @Test
   void readsShardsOfBfloat16() {
-    try (Checkpoint model =
-        Safetensors.openSharded(golden("tiny_infinity.safetensors.index.json"))) {
+    try (Checkpoint model = Shards.open(golden("tiny_infinity.safetensors.index.json"))) {
       assertThat(model.names()).hasSize(106).contains("word_embed.weight");
       assertThat(List.copyOf(model.names())).isSorted();
       assertThat(model.names().stream().mapToLong(n -> model.entry(n).bytes().byteSize()).sum())

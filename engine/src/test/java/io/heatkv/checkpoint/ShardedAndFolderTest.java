@@ -69,7 +69,7 @@ class ShardedAndFolderTest {
   void refusesAnUnsoundIndex(String json, String words) {
     Path index = index(json);
     UserException refusal =
-        catchThrowableOfType(UserException.class, () -> Safetensors.openSharded(index).close());
+        catchThrowableOfType(UserException.class, () -> Shards.open(index).close());
     assertThat(refusal).hasMessageContaining(words);
     TestFiles.assertOneLine(refusal, index);
   }
@@ -78,7 +78,7 @@ class ShardedAndFolderTest {
   void namesTheDamagedShard() {
     Path index = index(map("\"a\":\"bad.safetensors\""));
     UserException refusal =
-        catchThrowableOfType(UserException.class, () -> Safetensors.openSharded(index).close());
+        catchThrowableOfType(UserException.class, () -> Shards.open(index).close());
     TestFiles.assertOneLine(refusal, folder.resolve("bad.safetensors"));
   }
 
@@ -128,7 +128,7 @@ class ShardedAndFolderTest {
     }
     Path single = Files.createDirectory(folder.resolve("single"));
     assertThat(catchThrowableOfType(UserException.class, () -> Checkpoints.open(single).close()))
-        .hasMessageContaining("holds no *.safetensors.index.json and no *.safetensors");
+        .hasMessageContaining("holds no *.safetensors.index.json, *.safetensors, *.bin.index.json");
     TestFiles.write(single.resolve("m.safetensors"), shard("only"));
     try (Checkpoint checkpoint = Checkpoints.open(single)) {
       assertThat(checkpoint.names()).containsExactly("only");

@@ -18,9 +18,16 @@ final class TestFiles {
   private TestFiles() {}
 
   static Path golden(String name) {
+    return resource("/golden/tiny-a/" + name);
+  }
+
+  static Path fixture(String name) {
+    return resource("/checkpoint/" + name);
+  }
+
+  private static Path resource(String name) {
     try {
-      return Path.of(
-          Objects.requireNonNull(TestFiles.class.getResource("/golden/tiny-a/" + name)).toURI());
+      return Path.of(Objects.requireNonNull(TestFiles.class.getResource(name)).toURI());
     } catch (URISyntaxException e) {
       throw new IllegalStateException(e);
     }

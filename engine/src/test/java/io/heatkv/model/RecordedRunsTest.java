@@ -108,13 +108,13 @@ class RecordedRunsTest {
   private List<Tensor> rows(RecordedRun run, InfinityTransformer transformer, Checkpoint texts) {
     List<Tensor> rows = new ArrayList<>();
     for (int text : run.texts()) {
-      rows.add(Weights.wrap(backend, texts.entry("text." + text), texts));
+      rows.add(Weights.wrap(backend, texts.entry("text_features." + text), texts));
     }
     if (run.sampling().cfg().stream().anyMatch(cfg -> cfg != 1)) {
       for (Tensor row : List.copyOf(rows)) {
         rows.add(
             run.negative().isPresent()
-                ? Weights.wrap(backend, texts.entry("text." + run.negative().get()), texts)
+                ? Weights.wrap(backend, texts.entry("text_features." + run.negative().get()), texts)
                 : transformer.unconditional(row.size(0)));
       }
     }

@@ -56,6 +56,19 @@ class GoldenFolderTest {
       expect(byName, name + "logits", 1e-4, 3 * tokens[i] * 32);
       expect(byName, name + "bits", 0, tokens[i] * 16);
     }
+    for (int i = 0; i < templates.length; i++) {
+      for (String budget : new String[] {"0.3", "0.5"}) {
+        String name = "pruned " + templates[i] + " to " + budget + " ";
+        expect(byName, name + "schedule", 0, 7 * (2 + 4));
+        expect(byName, name + "self-attention", 5e-5, tokens[i] * 256);
+        expect(byName, name + "logits", 1e-4, 3 * tokens[i] * 32);
+        expect(byName, name + "bits", 0, tokens[i] * 16);
+      }
+      String name = "calibration " + templates[i] + " ";
+      expect(byName, name + "bits", 0, 3 * tokens[i] * 16);
+      expect(byName, name + "scores", 1e-6, 4 * 4 * 7);
+      expect(byName, name + "orders", 0, 3 * 16);
+    }
     expect(byName, "full 1.0 summed codes", 1e-5, 16 * 16 * 16);
     expect(byName, "full 1.5 summed codes", 1e-5, 16 * 21 * 14);
     int pixels = 3 * 256 * 256 + 3 * 336 * 224;

@@ -19,10 +19,7 @@ class GoldenModelTest {
   static List<Check> checks() {
     if (CHECKS.isEmpty()) {
       GoldenFolder.verify(
-          TestDevice.resource("/io/heatkv/models/emoji"),
-          TestDevice.backend(),
-          TestDevice.device(),
-          CHECKS::add);
+          TestDevice.model().folder(), TestDevice.backend(), TestDevice.device(), CHECKS::add);
     }
     return CHECKS;
   }

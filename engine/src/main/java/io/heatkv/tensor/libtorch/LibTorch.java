@@ -28,6 +28,7 @@ public final class LibTorch implements Backend {
   private final Constants constants;
   private final Scalars cpu;
   private final @Nullable Scalars cuda;
+  private final @Nullable MethodHandle openBlas;
   private final AtomicLong live = new AtomicLong();
   private final ConcurrentHashMap<Operator, MemorySegment[]> names = new ConcurrentHashMap<>();
   private final ThreadLocal<CallFrame> frames;
@@ -41,6 +42,7 @@ public final class LibTorch implements Backend {
     this.constants = new Constants(abi);
     this.cpu = scalars("cpu");
     this.cuda = location.hasCuda() ? scalars("cuda") : null;
+    this.openBlas = abi.openBlasThreads();
     this.frames = ThreadLocal.withInitial(() -> new CallFrame(abi, constants));
   }
 
@@ -123,12 +125,25 @@ public final class LibTorch implements Backend {
     MemorySegment[] name = names.computeIfAbsent(operator, LibTorch::cStrings);
     try {
       frame.fill(arguments);
-      int code = (int) abi.callDispatcher.invokeExact(name[0], name[1], frame.stack(), abi.version);
+      int code = dispatch(operator, name, frame);
       if (code != 0) {
         throw new TensorException(failure(operator, arguments));
       }
     } catch (Throwable e) {
       throw rethrow(e);
+    }
+  }
+
+  private int dispatch(Operator operator, MemorySegment[] name, CallFrame frame) throws Throwable {
+    if (!operator.isThreaded() || openBlas == null) {
+      return (int) abi.callDispatcher.invokeExact(name[0], name[1], frame.stack(), abi.version);
+    }
+    // OpenBLAS serves one of several callers at a time unless each asks for one thread.
+    openBlas.invokeExact(1);
+    try {
+      return (int) abi.callDispatcher.invokeExact(name[0], name[1], frame.stack(), abi.version);
+    } finally {
+      openBlas.invokeExact(threads());
     }
   }
 

@@ -11,6 +11,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.invoke.MethodHandle;
 import java.nio.file.Path;
+import java.util.List;
 
 /** Opens native libraries so that they see each other's symbols. */
 final class NativeLibraries {
@@ -18,33 +19,53 @@ final class NativeLibraries {
   private static final int RTLD_GLOBAL_LINUX = 0x100;
   private static final int RTLD_GLOBAL_MAC = 8;
 
+  private static final int LOG_ERRORS = 2;
+  private static final List<String> THREAD_VARIABLES =
+      List.of("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS");
+
   private NativeLibraries() {}
 
   /**
    * Opens the files of {@code location} in order, for the life of the process.
    *
-   * @param threads of the math libraries, or 0 for their own choice
+   * @param threads of the math libraries, or 0 for one a core
    * @throws UserException naming the file that can't be opened and the loader's reason
    */
   static SymbolLookup open(LibTorchLocation location, int threads) {
     NativePlatform platform = NativePlatform.current();
+    if (!platform.isWindows()) {
+      prepareEnvironment(threads);
+      HeapTuning.apply();
+    }
     SymbolLookup all = name -> java.util.Optional.empty();
     for (String file : location.files()) {
       Path path = location.folder().resolve(file);
       if (platform.isWindows()) {
         all = open(path).or(all);
       } else {
-        // OpenMP and OpenBLAS read their thread counts when they are loaded.
-        if (threads > 0) {
-          setEnvironment("OMP_NUM_THREADS", Integer.toString(threads));
-          setEnvironment("OPENBLAS_NUM_THREADS", Integer.toString(threads));
-          setEnvironment("MKL_NUM_THREADS", Integer.toString(threads));
-        }
         openGlobally(path, platform);
         all = open(path).or(all);
       }
     }
+    silenceWarnings(all);
     return all;
+  }
+
+  /** The libraries read these variables when they are loaded; a user's own values stay. */
+  private static void prepareEnvironment(int threads) {
+    if (threads > 0) {
+      THREAD_VARIABLES.forEach(name -> setEnvironment(name, threads));
+    } else if (System.getenv("OMP_NUM_THREADS") == null) {
+      // libtorch's own guess is one thread where it can't read the processor's topology.
+      THREAD_VARIABLES.forEach(name -> setEnvironment(name, Processor.cores()));
+    }
+  }
+
+  /** Warnings about parts that a processor lacks don't help a user; errors reach us as such. */
+  private static void silenceWarnings(SymbolLookup libraries) {
+    libraries
+        .find("FLAGS_caffe2_log_level")
+        .ifPresent(level -> level.reinterpret(JAVA_INT.byteSize()).set(JAVA_INT, 0, LOG_ERRORS));
   }
 
   private static SymbolLookup open(Path path) {
@@ -58,17 +79,21 @@ final class NativeLibraries {
   private static void openGlobally(Path path, NativePlatform platform) {
     int flags = RTLD_NOW | (platform.isMac() ? RTLD_GLOBAL_MAC : RTLD_GLOBAL_LINUX);
     MethodHandle dlopen = libc("dlopen", FunctionDescriptor.of(ADDRESS, ADDRESS, JAVA_INT));
+    MethodHandle dlerror = libc("dlerror", FunctionDescriptor.of(ADDRESS));
     try (Arena arena = Arena.ofConfined()) {
+      // Its first call makes the JVM look up symbols, which would erase the reason.
+      MemorySegment ignored = (MemorySegment) dlerror.invokeExact();
       MemorySegment library =
           (MemorySegment) dlopen.invokeExact(arena.allocateFrom(path.toString()), flags);
       if (library.address() == 0) {
-        MethodHandle dlerror = libc("dlerror", FunctionDescriptor.of(ADDRESS));
         MemorySegment reason = (MemorySegment) dlerror.invokeExact();
         throw new UserException(
             "native library "
                 + path
                 + " can't be opened: "
-                + reason.reinterpret(4096).getString(0)
+                + (reason.address() == 0
+                    ? "no reason given"
+                    : reason.reinterpret(Long.MAX_VALUE).getString(0))
                 + "; is it built for this system?");
       }
     } catch (UserException e) {
@@ -78,12 +103,13 @@ final class NativeLibraries {
     }
   }
 
-  private static void setEnvironment(String name, String value) {
+  private static void setEnvironment(String name, Object value) {
     MethodHandle setenv =
         libc("setenv", FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS, JAVA_INT));
     try (Arena arena = Arena.ofConfined()) {
       int ignored =
-          (int) setenv.invokeExact(arena.allocateFrom(name), arena.allocateFrom(value), 1);
+          (int)
+              setenv.invokeExact(arena.allocateFrom(name), arena.allocateFrom(value.toString()), 1);
     } catch (Throwable e) {
       throw new IllegalStateException(e);
     }

@@ -147,6 +147,11 @@ final class StableAbi {
     return function("aoti_torch_" + device + "_mul_Scalar", MUL_SCALAR);
   }
 
+  /** Sets the number of OpenBLAS's threads; null where another library multiplies matrices. */
+  @Nullable MethodHandle openBlasThreads() {
+    return optional("openblas_set_num_threads", FunctionDescriptor.ofVoid(JAVA_INT));
+  }
+
   /** The value of a constant such as {@code aoti_torch_dtype_float32}. */
   int constant(String name) {
     return intValue(function(name, FunctionDescriptor.of(JAVA_INT)));

@@ -27,8 +27,8 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** A recording that differs must show, and one that can't be read must say so in a line. */
-class GoldenDamageTest {
+/** Recordings of other sizes agree, wrong ones show, and unreadable ones say so in a line. */
+class OtherRecordingsTest {
   private static final String RUN = "full_1.0.safetensors";
   private static final List<String> RUN_FILES =
       List.of(
@@ -87,6 +87,17 @@ class GoldenDamageTest {
     assertThat(verify())
         .extracting(Check::name)
         .containsExactly("tiny-z: interpolation", "tiny-z: codes of bits", "tiny-z: rotary tables");
+  }
+
+  @Test
+  void sizesTemplateAndGuidanceComeFromTheFiles() throws IOException {
+    Path extra = TestDevice.resource("/golden-extra");
+    Files.copy(extra.resolve("infinity.safetensors"), folder.resolve("tiny_infinity.safetensors"));
+    Files.copy(extra.resolve("texts.safetensors"), folder.resolve("tiny_text.safetensors"));
+    for (String file : List.of("full_0.666.safetensors", "info.json")) {
+      Files.copy(extra.resolve("tiny-b").resolve(file), folder.resolve(file));
+    }
+    assertThat(verify()).hasSize(6).allMatch(Check::passed);
   }
 
   @Test

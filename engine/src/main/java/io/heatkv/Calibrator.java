@@ -1,0 +1,143 @@
+package io.heatkv;
+
+import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.KvCache;
+import io.heatkv.calibrate.ObservedCache;
+import io.heatkv.error.UserException;
+import io.heatkv.model.Condition;
+import io.heatkv.model.InfinityTransformer;
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.schedule.CalibrationProfile;
+import io.heatkv.schedule.CalibrationSetup;
+import io.heatkv.schedule.PromptSet;
+import io.heatkv.tensor.Scope;
+import io.heatkv.tensor.Tensor;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CancellationException;
+
+/**
+ * Calibrates a model: draws a few prompts with the full cache and sums up how much every scale
+ * attends to each earlier one in each head (S-CAS).
+ *
+ * <p>Prompts are drawn one by one, prompt {@code i} with seed {@code seed + i}, as the reference
+ * does. After each the state is saved, so that a killed calibration goes on where it was, with the
+ * same result.
+ */
+public final class Calibrator {
+  /** Follows a calibration and may end it. */
+  public interface Listener {
+    /**
+     * @param done prompts done, those of an earlier run included
+     */
+    void promptDone(int done, int count);
+
+    /** Asked between scales; true ends the calibration with a CancellationException. */
+    boolean isCancelled();
+  }
+
+  private final TextToImage model;
+  private final ScaleSchedule schedule;
+  private final SamplingOptions sampling;
+  private final int sinkScales;
+  private final long seed;
+
+  /**
+   * @param sinkScales first scales, which are never removed and so not scored
+   * @param seed of the first prompt
+   */
+  public Calibrator(
+      TextToImage model,
+      ScaleSchedule schedule,
+      SamplingOptions sampling,
+      int sinkScales,
+      long seed) {
+    this.model = model;
+    this.schedule = schedule;
+    this.sampling = sampling;
+    this.sinkScales = sinkScales;
+    this.seed = seed;
+  }
+
+  /**
+   * Draws the prompts and writes the profile. Until it is whole it lies beside, as {@code
+   * NAME.partial}.
+   *
+   * @throws CancellationException if the listener ended it; what was done is kept
+   * @throws UserException if the partial file is of another calibration, or can't be written
+   */
+  public CalibrationProfile calibrate(List<String> prompts, Path output, Listener listener) {
+    PromptSet set = PromptSet.of(prompts, seed);
+    Path partial = output.resolveSibling(output.getFileName() + ".partial");
+    CalibrationProfile profile = CalibrationProfile.resume(partial, setup(), set);
+    listener.promptDone(profile.promptsDone(), prompts.size());
+    while (!profile.isComplete()) {
+      int next = profile.promptsDone();
+      profile = profile.plus(masses(prompts.get(next), seed + next, listener));
+      profile.write(partial);
+      listener.promptDone(next + 1, prompts.size());
+    }
+    try {
+      Files.move(partial, output, StandardCopyOption.ATOMIC_MOVE);
+    } catch (IOException e) {
+      throw new UserException(
+          output + ": can't be written (" + e.getMessage() + "); the result is in " + partial, e);
+    }
+    return profile;
+  }
+
+  private CalibrationSetup setup() {
+    return new CalibrationSetup(
+        model.description().name(),
+        model.fingerprint(),
+        model.transformer().config().depth(),
+        model.transformer().config().heads(),
+        schedule,
+        sinkScales,
+        sampling.cfg(),
+        sampling.tau(),
+        sampling.topP());
+  }
+
+  /**
+   * Attention masses of one prompt [target][source][layer][head]; null where not measured.
+   *
+   * @throws CancellationException if the listener ended it
+   */
+  public double[][][][] masses(String prompt, long promptSeed, Listener listener) {
+    GenerationRequest request =
+        new GenerationRequest(
+            List.of(prompt), Optional.empty(), 1, promptSeed, schedule, sampling, CachePolicy.FULL);
+    InfinityTransformer transformer = model.transformer();
+    double[][][][] masses = new double[schedule.count()][][][];
+    try (Scope _ = Scope.open();
+        Condition condition = transformer.condition(model.rows(request, new ArrayList<>()));
+        KvCache cache =
+            new ObservedCache(
+                transformer.backend(),
+                transformer.device(),
+                model.kvShape(request),
+                sinkScales,
+                (target, mass) -> masses[target] = mass)) {
+      new ScaleLoop(transformer, model.quantizer())
+          .run(condition, schedule, sampling, new long[] {promptSeed}, cache, new Watch(listener));
+    }
+    return masses;
+  }
+
+  /** Ends a cancelled calibration between scales. */
+  private record Watch(Listener listener) implements ScaleObserver {
+
+    @Override
+    public void scaleDone(int scale, Tensor bits, Tensor sum) {
+      if (listener.isCancelled()) {
+        throw new CancellationException("the calibration was cancelled");
+      }
+    }
+  }
+}

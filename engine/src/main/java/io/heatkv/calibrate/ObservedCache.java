@@ -1,0 +1,116 @@
+package io.heatkv.calibrate;
+
+import io.heatkv.cache.FullCache;
+import io.heatkv.cache.KvCache;
+import io.heatkv.cache.KvMemory;
+import io.heatkv.cache.KvShape;
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.tensor.Backend;
+import io.heatkv.tensor.Device;
+import io.heatkv.tensor.Ops;
+import io.heatkv.tensor.Scope;
+import io.heatkv.tensor.Tensor;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * A full cache that measures attention mass (S-CAS of the paper, capture_scas of the reference):
+ * for the first row, and every scale from the first after the sink scales on, {@code mass(s) = mean
+ * over queries of sum over keys of scale s of softmax(q k^T)}.
+ *
+ * <p>No probabilities are materialised: attention over the keys of one scale also gives the
+ * log-sum-exp of its scores, and the mass is {@code exp(lse of the scale - lse of all)}. The
+ * picture is drawn by the plain attention, so that its bits are those of a plain generation.
+ */
+public final class ObservedCache implements KvCache {
+  private final FullCache cache;
+  private final KvShape shape;
+  private final int sinkScales;
+  private final MassListener listener;
+  // Masses of the scale at hand, one tensor [sources, heads] a layer, read together at its end.
+  private final List<Tensor> masses = new ArrayList<>();
+  private Scope pending = Scope.detached();
+
+  /**
+   * @param sinkScales first scales, which are never removed and so not measured
+   */
+  public ObservedCache(
+      Backend backend, Device device, KvShape shape, int sinkScales, MassListener listener) {
+    this.cache = new FullCache(backend, device, shape);
+    this.shape = shape;
+    this.sinkScales = sinkScales;
+    this.listener = listener;
+  }
+
+  @Override
+  public Tensor attend(int layer, int scale, Tensor q, Tensor k, Tensor v) {
+    Tensor attended = cache.attend(layer, scale, q, k, v);
+    if (scale > sinkScales) {
+      try (Scope _ = Scope.open()) {
+        masses.add(pending.adopt(mass(layer, scale, q, k, v)));
+      }
+      if (layer == shape.layers() - 1) {
+        report(scale);
+      }
+    }
+    return attended;
+  }
+
+  /** Masses of one layer, float32 [sources, heads]. */
+  private Tensor mass(int layer, int scale, Tensor q, Tensor k, Tensor v) {
+    ScaleSchedule schedule = shape.schedule();
+    Tensor query = q.narrow(0, 0, 1);
+    Tensor keys = cache.keys(layer).narrow(0, 0, 1);
+    Tensor values = cache.values(layer).narrow(0, 0, 1);
+    List<Tensor> parts = new ArrayList<>();
+    for (int source = sinkScales; source < scale; source++) {
+      int start = schedule.offset(source);
+      int tokens = schedule.tokens(source);
+      parts.add(logSumExp(query, keys.narrow(2, start, tokens), values.narrow(2, start, tokens)));
+    }
+    parts.add(logSumExp(query, k.narrow(0, 0, 1), v.narrow(0, 0, 1)));
+    if (sinkScales > 0) {
+      int sinks = schedule.offset(sinkScales);
+      parts.add(logSumExp(query, keys.narrow(2, 0, sinks), values.narrow(2, 0, sinks)));
+    }
+    Tensor each = Ops.stack(0, parts.toArray(Tensor[]::new));
+    Tensor sources = each.narrow(0, 0, scale - sinkScales);
+    return Ops.mean(Ops.exp(sources.sub(Ops.logSumExp(each, 0))), false, -1).select(1, 0);
+  }
+
+  private static Tensor logSumExp(Tensor q, Tensor k, Tensor v) {
+    Ops.AttentionParts parts = Ops.attentionWithLse(q, k, v, 1);
+    parts.output().release();
+    return parts.lse();
+  }
+
+  private void report(int scale) {
+    int sources = scale - sinkScales;
+    double[][][] mass = new double[scale][][];
+    for (int source = sinkScales; source < scale; source++) {
+      mass[source] = new double[shape.layers()][shape.heads()];
+    }
+    try (Scope _ = Scope.open()) {
+      double[] all = Ops.stack(0, masses.toArray(Tensor[]::new)).toDoubles();
+      for (int i = 0; i < all.length; i++) {
+        int row = i / shape.heads();
+        mass[sinkScales + row % sources][row / sources][i % shape.heads()] = all[i];
+      }
+    }
+    masses.clear();
+    pending.close();
+    pending = Scope.detached();
+    listener.scaleObserved(scale, mass);
+  }
+
+  @Override
+  public KvMemory memory() {
+    return cache.memory();
+  }
+
+  @Override
+  public void close() {
+    pending.close();
+    cache.close();
+  }
+}

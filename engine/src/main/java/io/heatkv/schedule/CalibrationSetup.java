@@ -1,0 +1,102 @@
+package io.heatkv.schedule;
+
+import io.heatkv.error.UserException;
+import io.heatkv.scale.ScaleSchedule;
+import java.util.List;
+
+/**
+ * What a calibration was made with; profiles add up only if all of it but the name agrees.
+ *
+ * @param model name for people
+ * @param fingerprint of the model's weights, lower-case hexadecimal digits
+ * @param layers self-attention layers
+ * @param heads heads of a layer
+ * @param schedule grids of the scales
+ * @param sinkScales first scales, which are never removed and not scored
+ * @param cfg guidance strength of each scale; the last value serves all further scales
+ * @param tau temperature of each scale, likewise
+ * @param topP nucleus filter
+ */
+public record CalibrationSetup(
+    String model,
+    String fingerprint,
+    int layers,
+    int heads,
+    ScaleSchedule schedule,
+    int sinkScales,
+    List<Double> cfg,
+    List<Double> tau,
+    double topP) {
+  private static final int MAX_HEADS = 1 << 20;
+
+  /**
+   * @throws UserException if a value is out of range
+   */
+  public CalibrationSetup {
+    cfg = List.copyOf(cfg);
+    tau = List.copyOf(tau);
+    if (!fingerprint.matches("[0-9a-f]{1,128}")) {
+      throw new UserException("the model's fingerprint is wrong; expected hexadecimal digits");
+    }
+    if (layers < 1 || heads < 1 || (long) layers * heads > MAX_HEADS) {
+      throw new UserException(
+          layers + " layers of " + heads + " heads are out of range; expected 1 to 2^20 heads");
+    }
+    if (!isUsable(cfg) || !isUsable(tau) || !(topP > 0 && topP <= 1)) {
+      throw new UserException(
+          "cfg, tau or top-p are out of range; expected one number or more, top-p in (0, 1]");
+    }
+    if (sinkScales < 0 || sinkScales > schedule.count() - 2) {
+      throw new UserException(
+          "sink scales "
+              + sinkScales
+              + " leave none to score of "
+              + schedule.count()
+              + " scales; expected 0 to the number of scales - 2");
+    }
+  }
+
+  private static boolean isUsable(List<Double> values) {
+    return !values.isEmpty() && values.stream().allMatch(Double::isFinite);
+  }
+
+  /** The same setup under another name. */
+  CalibrationSetup named(String name) {
+    return new CalibrationSetup(
+        name, fingerprint, layers, heads, schedule, sinkScales, cfg, tau, topP);
+  }
+
+  /**
+   * Makes sure that profiles can be added up.
+   *
+   * @param here name of the profile with this setup
+   * @param there name of the other profile
+   * @throws UserException naming both sides of the first difference
+   */
+  void requireSame(CalibrationSetup other, String here, String there) {
+    require("model fingerprint", fingerprint, other.fingerprint, here, there);
+    require("layers", layers, other.layers, here, there);
+    require("heads", heads, other.heads, here, there);
+    require("scale schedule", schedule.toString(), other.schedule.toString(), here, there);
+    require("sink scales", sinkScales, other.sinkScales, here, there);
+    require("cfg", cfg, other.cfg, here, there);
+    require("tau", tau, other.tau, here, there);
+    require("top-p", topP, other.topP, here, there);
+  }
+
+  private static void require(String what, Object mine, Object others, String here, String there) {
+    if (!mine.equals(others)) {
+      throw new UserException(
+          here
+              + " has "
+              + what
+              + " "
+              + mine
+              + ", but "
+              + there
+              + " has "
+              + others
+              + "; only calibrations of the same model and settings go together");
+    }
+  }
+}

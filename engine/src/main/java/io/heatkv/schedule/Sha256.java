@@ -1,0 +1,33 @@
+package io.heatkv.schedule;
+
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+
+/** SHA-256 as lower-case hexadecimal digits. */
+final class Sha256 {
+  private Sha256() {}
+
+  static MessageDigest digest() {
+    try {
+      return MessageDigest.getInstance("SHA-256");
+    } catch (NoSuchAlgorithmException e) {
+      throw new AssertionError("every Java platform has SHA-256", e);
+    }
+  }
+
+  static String hex(MessageDigest digest) {
+    return HexFormat.of().formatHex(digest.digest());
+  }
+
+  static String of(String ascii) {
+    MessageDigest digest = digest();
+    digest.update(ascii.getBytes(StandardCharsets.US_ASCII));
+    return hex(digest);
+  }
+
+  static boolean isHex(String text) {
+    return text.matches("[0-9a-f]{64}");
+  }
+}
