@@ -20,6 +20,8 @@ final class NativeLibraries {
   private static final int RTLD_GLOBAL_MAC = 8;
 
   private static final int LOG_ERRORS = 2;
+  private static final int SPINS = 1000;
+  private static final int LOG2_CYCLES = 8;
   private static final List<String> THREAD_VARIABLES =
       List.of("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS");
 
@@ -58,6 +60,15 @@ final class NativeLibraries {
     } else if (System.getenv("OMP_NUM_THREADS") == null) {
       // libtorch's own guess is one thread where it can't read the processor's topology.
       THREAD_VARIABLES.forEach(name -> setEnvironment(name, Processor.cores()));
+    }
+    // Threads that spin for work keep those with work from a core, on a busy machine for long.
+    setDefault("GOMP_SPINCOUNT", SPINS);
+    setDefault("OPENBLAS_THREAD_TIMEOUT", LOG2_CYCLES);
+  }
+
+  private static void setDefault(String name, int value) {
+    if (System.getenv(name) == null) {
+      setEnvironment(name, value);
     }
   }
 
