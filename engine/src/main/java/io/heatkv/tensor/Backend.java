@@ -44,6 +44,9 @@ public interface Backend {
   /** A tensor over memory that the caller keeps alive; nothing is copied. CPU only. */
   long wrap(MemorySegment memory, DType dtype, long... shape);
 
+  /** A tensor over the same memory, {@code offset} elements further. */
+  long view(long handle, long[] shape, long[] strides, long offset);
+
   /** The memory of a contiguous CPU tensor, valid while the tensor lives. */
   MemorySegment memory(Tensor tensor);
 
@@ -59,6 +62,25 @@ public interface Backend {
 
   /** Waits until all work queued on {@code device} is done. */
   void synchronize(Device device);
+
+  /**
+   * Refuses a device that this process can't use.
+   *
+   * @throws io.heatkv.error.UserException saying what is missing
+   */
+  void require(Device device);
+
+  /** Memory of a CUDA device as its driver reports it, all processes counted. */
+  DeviceMemory memory(Device device);
+
+  /**
+   * @param free bytes
+   * @param total bytes
+   */
+  record DeviceMemory(long free, long total) {}
+
+  /** The steps of a transformer block as this device runs them best. */
+  DeviceOps ops(Device device);
 
   /** Number of tensors handed out and not yet freed. */
   long liveTensors();

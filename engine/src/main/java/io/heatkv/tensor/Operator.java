@@ -9,7 +9,8 @@ package io.heatkv.tensor;
  *     each of these must run on one
  */
 public record Operator(String name, String overload, boolean isThreaded) {
-  static Operator of(String name) {
+  /** The operator {@code aten::name} without an overload name. */
+  public static Operator of(String name) {
     return of(name, "");
   }
 

@@ -102,6 +102,9 @@ public final class Ops {
    * @return output [b, h, n, d] and log-sum-exp [b, h, n], float32
    */
   public static AttentionParts attentionWithLse(Tensor q, Tensor k, Tensor v, double scale) {
+    if (q.device().isCuda()) {
+      return q.backend().ops(q.device()).attentionWithLse(q, k, v, scale);
+    }
     if (q.dtype() != DType.F32 && !q.device().isCuda()) {
       AttentionParts parts =
           attentionWithLse(q.to(DType.F32), k.to(DType.F32), v.to(DType.F32), scale);

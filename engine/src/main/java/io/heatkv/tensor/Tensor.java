@@ -15,14 +15,10 @@ public final class Tensor {
   private static final Operator MUL = Operator.of("mul", "Tensor");
   private static final Operator MUL_ = Operator.of("mul_", "Tensor");
   private static final Operator DIV = Operator.of("div", "Tensor");
-  private static final Operator NARROW = Operator.of("narrow");
-  private static final Operator SELECT = Operator.of("select", "int");
   private static final Operator RESHAPE = Operator.of("reshape");
-  private static final Operator PERMUTE = Operator.of("permute");
   private static final Operator EXPAND = Operator.of("expand");
   private static final Operator CONTIGUOUS = Operator.of("clone");
   private static final Operator TO_DTYPE = Operator.of("to", "dtype");
-  private static final Operator UNSQUEEZE = Operator.of("unsqueeze");
 
   private final Backend backend;
   private final long handle;
@@ -32,6 +28,7 @@ public final class Tensor {
   private final @Nullable MemorySegment borrowed;
 
   private long @Nullable [] shape;
+  private long @Nullable [] strides;
   private @Nullable DType dtype;
   private @Nullable Scope scope;
   private int place;
@@ -49,7 +46,8 @@ public final class Tensor {
     }
   }
 
-  static Tensor of(Backend backend, long handle) {
+  /** Takes over a handle that {@code backend} made; it belongs to the innermost open scope. */
+  public static Tensor of(Backend backend, long handle) {
     return new Tensor(backend, handle, null);
   }
 
@@ -176,13 +174,27 @@ public final class Tensor {
     return count;
   }
 
+  /**
+   * Elements from one index of dimension {@code dim} to the next; negative counts from the last.
+   */
+  public long stride(int dim) {
+    return strides()[dim < 0 ? dim + rank() : dim];
+  }
+
+  private long[] strides() {
+    if (strides == null) {
+      strides = backend.strides(handle);
+    }
+    return strides;
+  }
+
   /** Whether elements lie row-major without gaps. */
   public boolean isContiguous() {
-    long[] strides = backend.strides(handle);
+    long[] strides = strides();
     long[] sizes = sizes();
     long expected = 1;
-    for (int i = sizes.length - 1; i >= 0; i--) {
-      if (sizes[i] != 1 && strides[i] != expected) {
+    for (int i = sizes.length - 1; i >= 0 && expected > 0; i--) {
+      if (sizes[i] > 1 && strides[i] != expected) {
         return false;
       }
       expected *= sizes[i];
@@ -192,32 +204,107 @@ public final class Tensor {
 
   // ---- views and copies
 
+  /** The same memory seen otherwise. Made here, since an operator call costs several times more. */
+  private Tensor view(long[] sizes, long[] newStrides, long offset) {
+    Tensor view = of(backend, backend.view(handle(), sizes, newStrides, offset));
+    view.shape = sizes;
+    view.strides = newStrides;
+    view.dtype = dtype;
+    return view;
+  }
+
+  private int dimension(int dim, int rank) {
+    int index = dim < 0 ? dim + rank : dim;
+    if (index < 0 || index >= rank) {
+      throw new TensorException("dimension " + dim + " of " + this + " doesn't exist");
+    }
+    return index;
+  }
+
   /** Elements {@code start .. start+length-1} of dimension {@code dim}; a view. */
   public Tensor narrow(int dim, long start, long length) {
-    return call(NARROW, this, (long) dim, start, length);
+    int at = dimension(dim, rank());
+    if (start < 0 || length < 0 || start + length > sizes()[at]) {
+      throw new TensorException(
+          "elements %d to %d of dimension %d of %s don't exist"
+              .formatted(start, start + length - 1, at, this));
+    }
+    long[] sizes = shape();
+    sizes[at] = length;
+    return view(sizes, strides(), start * strides()[at]);
   }
 
   /** The slice at {@code index} of dimension {@code dim}, without that dimension; a view. */
   public Tensor select(int dim, long index) {
-    return call(SELECT, this, (long) dim, index);
+    int at = dimension(dim, rank());
+    if (index < 0 || index >= sizes()[at]) {
+      throw new TensorException(
+          "element %d of dimension %d of %s doesn't exist".formatted(index, at, this));
+    }
+    return view(without(sizes(), at), without(strides(), at), index * strides()[at]);
+  }
+
+  private static long[] without(long[] values, int at) {
+    long[] rest = new long[values.length - 1];
+    System.arraycopy(values, 0, rest, 0, at);
+    System.arraycopy(values, at + 1, rest, at, rest.length - at);
+    return rest;
   }
 
   /** The same elements in another shape; one size may be -1. A view where possible. */
   public Tensor reshape(long... sizes) {
-    return call(RESHAPE, this, sizes);
+    if (!isContiguous() || count() == 0) {
+      return call(RESHAPE, this, sizes);
+    }
+    long[] known = sizes.clone();
+    long rest = 1;
+    int open = -1;
+    for (int i = 0; i < known.length; i++) {
+      if (known[i] == -1 && open < 0) {
+        open = i;
+      } else {
+        rest *= known[i];
+      }
+    }
+    if (open >= 0 && rest != 0) {
+      known[open] = count() / rest;
+      rest *= known[open];
+    }
+    if (rest != count()) {
+      // The operator says what is wrong.
+      return call(RESHAPE, this, sizes);
+    }
+    long[] rowMajor = new long[known.length];
+    long stride = 1;
+    for (int i = known.length - 1; i >= 0; i--) {
+      rowMajor[i] = stride;
+      stride *= known[i];
+    }
+    return view(known, rowMajor, 0);
   }
 
   /** Dimensions in another order; a view. */
   public Tensor permute(long... dims) {
-    return call(PERMUTE, this, dims);
+    if (dims.length != rank()) {
+      throw new TensorException(
+          Arrays.toString(dims) + " is no order of the dimensions of " + this);
+    }
+    long[] sizes = new long[dims.length];
+    long[] steps = new long[dims.length];
+    for (int i = 0; i < dims.length; i++) {
+      int from = dimension((int) dims[i], dims.length);
+      sizes[i] = sizes()[from];
+      steps[i] = strides()[from];
+    }
+    return view(sizes, steps, 0);
   }
 
   /** Swaps two dimensions; a view. */
   public Tensor transpose(int a, int b) {
     long[] dims = new long[rank()];
     Arrays.setAll(dims, i -> i);
-    int x = a < 0 ? a + dims.length : a;
-    int y = b < 0 ? b + dims.length : b;
+    int x = dimension(a, dims.length);
+    int y = dimension(b, dims.length);
     dims[x] = y;
     dims[y] = x;
     return permute(dims);
@@ -230,7 +317,15 @@ public final class Tensor {
 
   /** Inserts a dimension of size 1; a view. */
   public Tensor unsqueeze(int dim) {
-    return call(UNSQUEEZE, this, (long) dim);
+    int at = dimension(dim, rank() + 1);
+    long[] sizes = new long[rank() + 1];
+    long[] steps = new long[rank() + 1];
+    for (int i = 0; i < sizes.length; i++) {
+      int from = i < at ? i : i - 1;
+      sizes[i] = i == at ? 1 : sizes()[from];
+      steps[i] = i == at ? 1 : strides()[from];
+    }
+    return view(sizes, steps, 0);
   }
 
   /** This tensor if row-major, else a row-major copy. */

@@ -23,7 +23,11 @@ public final class Weights implements AutoCloseable {
   private final Device device;
   private final Scope owned = Scope.detached();
 
+  /**
+   * @throws UserException if the device can't be used
+   */
   public Weights(Checkpoint checkpoint, Backend backend, Device device) {
+    backend.require(device);
     this.checkpoint = checkpoint;
     this.backend = backend;
     this.device = device;

@@ -62,6 +62,11 @@ final class CallFrame {
     return sizes;
   }
 
+  MemorySegment strides(long[] steps) {
+    MemorySegment.copy(steps, 0, strides, JAVA_LONG, 0, steps.length);
+    return strides;
+  }
+
   MemorySegment rowMajorStrides(long[] shape) {
     long stride = 1;
     for (int i = shape.length - 1; i >= 0; i--) {

@@ -8,12 +8,15 @@ import io.heatkv.error.UserException;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
+import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.Operator;
+import io.heatkv.tensor.PlainOps;
 import io.heatkv.tensor.Tensor;
 import io.heatkv.tensor.TensorException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
@@ -27,10 +30,12 @@ public final class LibTorch implements Backend {
   private final StableAbi abi;
   private final Constants constants;
   private final Scalars cpu;
-  private final @Nullable Scalars cuda;
+  private final @Nullable Scalars cudaScalars;
+  private final @Nullable Cuda cuda;
   private final @Nullable MethodHandle openBlas;
   private final AtomicLong live = new AtomicLong();
   private final ConcurrentHashMap<Operator, MemorySegment[]> names = new ConcurrentHashMap<>();
+  private final ConcurrentHashMap<Device, DeviceOps> ops = new ConcurrentHashMap<>();
   private final ThreadLocal<CallFrame> frames;
 
   /** Scalar functions of one device, which the dispatcher can't call. */
@@ -41,7 +46,8 @@ public final class LibTorch implements Backend {
     this.abi = new StableAbi(NativeLibraries.open(location, threads), location);
     this.constants = new Constants(abi);
     this.cpu = scalars("cpu");
-    this.cuda = location.hasCuda() ? scalars("cuda") : null;
+    this.cudaScalars = location.hasCuda() ? scalars("cuda") : null;
+    this.cuda = location.hasCuda() ? new Cuda(abi) : null;
     this.openBlas = abi.openBlasThreads();
     this.frames = ThreadLocal.withInitial(() -> new CallFrame(abi, constants));
   }
@@ -154,7 +160,7 @@ public final class LibTorch implements Backend {
     };
   }
 
-  private String failure(Operator operator, Object... arguments) {
+  String failure(Operator operator, Object... arguments) {
     StringBuilder text = new StringBuilder(operator + " failed on (");
     for (int i = 0; i < arguments.length; i++) {
       text.append(i == 0 ? "" : ", ").append(CallFrame.describe(arguments[i]));
@@ -212,8 +218,7 @@ public final class LibTorch implements Backend {
   }
 
   private Scalars scalars(Tensor a, Tensor b) {
-    boolean onCuda = cuda != null && (a.device().isCuda() || b.device().isCuda());
-    return onCuda ? java.util.Objects.requireNonNull(cuda) : cpu;
+    return cudaScalars != null && (a.device().isCuda() || b.device().isCuda()) ? cudaScalars : cpu;
   }
 
   @Override
@@ -256,12 +261,7 @@ public final class LibTorch implements Backend {
                   out);
       if (code != 0) {
         throw new TensorException(
-            "no memory for "
-                + dtype
-                + java.util.Arrays.toString(shape)
-                + " on "
-                + device
-                + reason());
+            "no memory for " + dtype + Arrays.toString(shape) + " on " + device + reason());
       }
       live.incrementAndGet();
       return out.get(JAVA_LONG, 0);
@@ -287,7 +287,29 @@ public final class LibTorch implements Backend {
                   constants.code(Device.Type.CPU),
                   0,
                   out);
-      check(code, "view of memory as " + dtype + java.util.Arrays.toString(shape));
+      check(code, "view of memory as " + dtype + Arrays.toString(shape));
+      live.incrementAndGet();
+      return out.get(JAVA_LONG, 0);
+    } catch (Throwable e) {
+      throw rethrow(e);
+    }
+  }
+
+  @Override
+  public long view(long handle, long[] shape, long[] strides, long offset) {
+    CallFrame frame = frames.get();
+    MemorySegment out = frame.out();
+    try {
+      int code =
+          (int)
+              abi.view.invokeExact(
+                  handle,
+                  (long) shape.length,
+                  frame.sizes(shape),
+                  frame.strides(strides),
+                  offset,
+                  out);
+      check(code, "view as " + Arrays.toString(shape));
       live.incrementAndGet();
       return out.get(JAVA_LONG, 0);
     } catch (Throwable e) {
@@ -297,14 +319,8 @@ public final class LibTorch implements Backend {
 
   @Override
   public MemorySegment memory(Tensor tensor) {
-    long bytes = tensor.count() * tensor.dtype().bytes();
-    MemorySegment out = frames.get().out();
-    try {
-      check((int) abi.dataPointer.invokeExact(tensor.handle(), out), "data of a tensor");
-      return out.get(ADDRESS, 0).reinterpret(bytes);
-    } catch (Throwable e) {
-      throw rethrow(e);
-    }
+    return MemorySegment.ofAddress(address(tensor))
+        .reinterpret(tensor.count() * tensor.dtype().bytes());
   }
 
   @Override
@@ -359,9 +375,20 @@ public final class LibTorch implements Backend {
 
   @Override
   public void free(long handle) {
+    delete(handle);
+    live.decrementAndGet();
+  }
+
+  /** A tensor of a handle that a function of libtorch returned. */
+  Tensor created(long handle) {
+    live.incrementAndGet();
+    return Tensor.of(this, handle);
+  }
+
+  /** Frees a handle that never became a tensor. */
+  void delete(long handle) {
     try {
       check((int) abi.deleteTensor.invokeExact(handle), "freeing a tensor");
-      live.decrementAndGet();
     } catch (Throwable e) {
       throw rethrow(e);
     }
@@ -370,14 +397,56 @@ public final class LibTorch implements Backend {
   @Override
   public void synchronize(Device device) {
     if (device.isCuda()) {
-      try {
-        MethodHandle wait =
-            abi.function(
-                "cudaDeviceSynchronize", java.lang.foreign.FunctionDescriptor.of(JAVA_INT));
-        check((int) wait.invokeExact(), "synchronising " + device);
-      } catch (Throwable e) {
-        throw rethrow(e);
-      }
+      cuda(device).synchronize(device.index());
+    }
+  }
+
+  @Override
+  public void require(Device device) {
+    if (!device.isCuda()) {
+      return;
+    }
+    int count = cuda(device).devices();
+    if (device.index() >= count) {
+      throw new UserException(
+          "device %s is missing; this machine has %s"
+              .formatted(
+                  device,
+                  count == 0
+                      ? "no CUDA device, use device cpu"
+                      : "cuda:0" + (count == 1 ? "" : " to cuda:" + (count - 1))));
+    }
+  }
+
+  @Override
+  public DeviceMemory memory(Device device) {
+    return cuda(device).memory(device.index());
+  }
+
+  private Cuda cuda(Device device) {
+    if (cuda == null) {
+      throw new UserException(
+          "device %s needs a CUDA build of libtorch, %s is a CPU build; name a PyTorch's …/torch/lib with %s, or use device cpu"
+              .formatted(device, description(), LibTorchLocation.VARIABLE));
+    }
+    return cuda;
+  }
+
+  @Override
+  public DeviceOps ops(Device device) {
+    return ops.computeIfAbsent(
+        device,
+        key -> key.isCuda() ? new CudaOps(this, abi, cuda(key), key.index()) : new PlainOps());
+  }
+
+  /** Where a tensor's elements lie, on any device. */
+  long address(Tensor tensor) {
+    MemorySegment out = frames.get().out();
+    try {
+      check((int) abi.dataPointer.invokeExact(tensor.handle(), out), "data of a tensor");
+      return out.get(JAVA_LONG, 0);
+    } catch (Throwable e) {
+      throw rethrow(e);
     }
   }
 

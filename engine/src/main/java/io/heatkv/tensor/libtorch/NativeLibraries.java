@@ -25,6 +25,8 @@ final class NativeLibraries {
   private static final List<String> THREAD_VARIABLES =
       List.of("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS");
 
+  private static final String TENSOR_FLOAT_32 = "NVIDIA_TF32_OVERRIDE";
+
   private NativeLibraries() {}
 
   /**
@@ -64,6 +66,8 @@ final class NativeLibraries {
     // Threads that spin for work keep those with work from a core, on a busy machine for long.
     setDefault("GOMP_SPINCOUNT", SPINS);
     setDefault("OPENBLAS_THREAD_TIMEOUT", LOG2_CYCLES);
+    // fp32 means fp32: convolutions on CUDA would round their inputs to 10 bits of mantissa.
+    setDefault(TENSOR_FLOAT_32, 0);
   }
 
   private static void setDefault(String name, int value) {

@@ -42,6 +42,7 @@ final class StableAbi {
   final MethodHandle newString;
   final MethodHandle emptyStrided;
   final MethodHandle fromBlob;
+  final MethodHandle view;
   final MethodHandle copy;
   final MethodHandle fill;
   final MethodHandle dataPointer;
@@ -108,6 +109,11 @@ final class StableAbi {
             FunctionDescriptor.of(
                 JAVA_INT, ADDRESS, JAVA_LONG, ADDRESS, ADDRESS, JAVA_LONG, JAVA_INT, JAVA_INT,
                 JAVA_INT, ADDRESS));
+    view =
+        function(
+            "aoti_torch__reinterpret_tensor",
+            FunctionDescriptor.of(
+                JAVA_INT, JAVA_LONG, JAVA_LONG, ADDRESS, ADDRESS, JAVA_LONG, ADDRESS));
     copy =
         function(
             "aoti_torch_copy_", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT));
@@ -155,6 +161,10 @@ final class StableAbi {
   /** The value of a constant such as {@code aoti_torch_dtype_float32}. */
   int constant(String name) {
     return intValue(function(name, FunctionDescriptor.of(JAVA_INT)));
+  }
+
+  boolean has(String name) {
+    return symbols.find(name).isPresent();
   }
 
   MethodHandle function(String name, FunctionDescriptor descriptor) {

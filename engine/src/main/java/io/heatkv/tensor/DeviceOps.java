@@ -1,0 +1,137 @@
+package io.heatkv.tensor;
+
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Steps of a transformer block that devices run differently: chains of elementwise operators as one
+ * pass over memory, and attention by the kernel that is fastest there.
+ *
+ * <p>{@link PlainOps} composes them of {@link Ops}; it is the CPU's implementation and the
+ * definition of what the others compute. All arithmetic but attention's is float32.
+ */
+public interface DeviceOps {
+  /**
+   * Adds a branch to the residual stream: {@code x <- x + y gate}.
+   *
+   * @param x [rows, tokens, width], float32
+   * @param y same shape, compute type
+   * @param gate [rows, 1, width], float32; null for 1
+   */
+  void addGated(Tensor x, Tensor y, @Nullable Tensor gate);
+
+  /**
+   * {@code layerNorm(x) gain + shift}.
+   *
+   * @param x [rows, tokens, width], float32
+   * @param gain [rows, width] or [width], float32
+   * @param shift same shape as gain
+   * @param dtype of the result
+   */
+  Tensor norm(Tensor x, Tensor gain, Tensor shift, double eps, DType dtype);
+
+  /** {@link #addGated}, then {@link #norm} of the sum in y's type. */
+  Tensor addNorm(Tensor x, Tensor y, @Nullable Tensor gate, Tensor gain, Tensor shift, double eps);
+
+  /** {@code x W^T + b}; x [..., in], weight [out, in], bias [out]. */
+  Tensor linear(Tensor x, Tensor weight, Tensor bias);
+
+  /** {@code gelu(x W^T + b)}, tanh approximation; x [..., in], weight [out, in], bias [out]. */
+  Tensor linearGelu(Tensor x, Tensor weight, Tensor bias);
+
+  /**
+   * Splits a projection into heads; queries and keys are normalised, scaled and rotated.
+   *
+   * @param projected queries, keys, values [rows, tokens, 3, heads, head_dim]
+   * @param factors of queries and keys [2, heads], float32
+   * @param positions rotary table [tokens, head_dim / 2], complex numbers
+   * @param normalise whether queries and keys are divided by their L2 norm before
+   */
+  Heads splitHeads(Tensor projected, Tensor factors, Tensor positions, boolean normalise);
+
+  /**
+   * What self-attention works on, each [rows, heads, tokens, head_dim].
+   *
+   * @param q queries
+   * @param k keys
+   * @param v values
+   */
+  record Heads(Tensor q, Tensor k, Tensor v) {}
+
+  /**
+   * Stores tokens: entries from {@code start} on of {@code keys} and {@code values}.
+   *
+   * @param keys [rows, heads, entries, head_dim]; may be a view
+   * @param values same shape and strides
+   * @param k [rows, heads, tokens, head_dim]
+   * @param v same shape
+   */
+  void append(Tensor keys, Tensor values, long start, Tensor k, Tensor v);
+
+  /** [rows, heads, tokens, head_dim] to [rows, tokens, heads head_dim]. */
+  Tensor joinHeads(Tensor attended);
+
+  /** Softmax attention; q [b, h, n, d], k and v [b, h, m, d]. Returns [b, h, n, d]. */
+  Tensor attention(Tensor q, Tensor k, Tensor v, double scale);
+
+  /** As {@link #attention}, with the log-sum-exp of each query's scaled scores [b, h, n]. */
+  Ops.AttentionParts attentionWithLse(Tensor q, Tensor k, Tensor v, double scale);
+
+  /**
+   * Attention over earlier keys and the current ones together, which need not be joined in memory.
+   *
+   * @param q [b, h, n, d], k and v of the current scale [b, h, n, d]
+   * @param earlierKeys [b, h, m, d]
+   * @param earlierValues same shape
+   */
+  Tensor attentionOverBoth(
+      Tensor q, Tensor k, Tensor v, Tensor earlierKeys, Tensor earlierValues, double scale);
+
+  /** Whether {@link #attentionOverBoth} copies earlier and current keys into one tensor first. */
+  boolean joinsKeys();
+
+  /**
+   * Attention over what each head retained of earlier scales and all current keys.
+   *
+   * @param q [b, h, n, d], k and v of the current scale [b, h, n, d]
+   * @param retained keys and values, head after head [2, b, sum of lengths, d]
+   * @param ranges where each head's entries lie
+   */
+  Tensor attentionOverRetained(
+      Tensor q, Tensor k, Tensor v, Tensor retained, HeadRanges ranges, double scale);
+
+  /**
+   * As {@link #attentionOverRetained}, of what lies in slots of an arena.
+   *
+   * @param arena [2, b, capacity, d]
+   * @param slots int64 [sum of lengths], head after head
+   */
+  default Tensor attentionOverSlots(
+      Tensor q, Tensor k, Tensor v, Tensor arena, Tensor slots, HeadRanges ranges, double scale) {
+    try (Scope scope = Scope.open()) {
+      return scope.keep(attentionOverRetained(q, k, v, gatherSlots(arena, slots), ranges, scale));
+    }
+  }
+
+  /**
+   * Entries of an arena at the given slots.
+   *
+   * @param arena [2, rows, capacity, head_dim]
+   * @param slots int64 [count]
+   * @return [2, rows, count, head_dim]
+   */
+  Tensor gatherSlots(Tensor arena, Tensor slots);
+
+  /**
+   * Writes all tokens of some heads into slots of an arena, head after head.
+   *
+   * @param arena [2, rows, capacity, head_dim]: keys, values
+   * @param slots int64 [heads written * tokens]
+   * @param heads written, int64, ascending
+   * @param k [rows, heads, tokens, head_dim]
+   * @param v same shape
+   */
+  void scatterSlots(Tensor arena, Tensor slots, Tensor heads, Tensor k, Tensor v);
+
+  /** What runs the steps, for reports. */
+  String description();
+}

@@ -1,0 +1,129 @@
+package io.heatkv.tensor.libtorch;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import io.heatkv.error.UserException;
+import io.heatkv.tensor.Backend;
+import io.heatkv.tensor.TensorException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.MemorySegment;
+import java.lang.invoke.MethodHandle;
+
+/** The CUDA runtime that libtorch is linked to; functions return 0 for success. */
+final class Cuda {
+  // cudaDevAttrComputeCapabilityMajor and Minor
+  private static final int MAJOR = 75;
+  private static final int MINOR = 76;
+
+  private final MethodHandle deviceCount;
+  private final MethodHandle setDevice;
+  private final MethodHandle attribute;
+  private final MethodHandle memory;
+  private final MethodHandle synchronize;
+  private final MethodHandle errorText;
+  private final MethodHandle stream;
+  // The runtime has a current device for each thread.
+  private final ThreadLocal<Integer> current = ThreadLocal.withInitial(() -> -1);
+
+  Cuda(StableAbi abi) {
+    deviceCount = abi.function("cudaGetDeviceCount", FunctionDescriptor.of(JAVA_INT, ADDRESS));
+    setDevice = abi.function("cudaSetDevice", FunctionDescriptor.of(JAVA_INT, JAVA_INT));
+    attribute =
+        abi.function(
+            "cudaDeviceGetAttribute", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT, JAVA_INT));
+    memory = abi.function("cudaMemGetInfo", FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS));
+    synchronize = abi.function("cudaDeviceSynchronize", FunctionDescriptor.of(JAVA_INT));
+    errorText = abi.function("cudaGetErrorString", FunctionDescriptor.of(ADDRESS, JAVA_INT));
+    stream =
+        abi.function(
+            "aoti_torch_get_current_cuda_stream",
+            FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS));
+  }
+
+  /**
+   * Number of devices.
+   *
+   * @throws UserException if the driver doesn't work
+   */
+  int devices() {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment out = arena.allocate(JAVA_INT);
+      int code = (int) deviceCount.invokeExact(out);
+      if (code != 0) {
+        throw new UserException(
+            "CUDA doesn't work here: " + text(code) + "; see nvidia-smi, or use device cpu");
+      }
+      return out.get(JAVA_INT, 0);
+    } catch (Throwable e) {
+      throw LibTorch.rethrow(e);
+    }
+  }
+
+  /** Compute capability times ten, such as 90. */
+  int capability(int device) {
+    return 10 * attribute(MAJOR, device) + attribute(MINOR, device);
+  }
+
+  private int attribute(int which, int device) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment out = arena.allocate(JAVA_INT);
+      check((int) attribute.invokeExact(out, which, device), "asking for the device's properties");
+      return out.get(JAVA_INT, 0);
+    } catch (Throwable e) {
+      throw LibTorch.rethrow(e);
+    }
+  }
+
+  /** Makes {@code device} this thread's current one. */
+  void use(int device) {
+    if (current.get() == device) {
+      return;
+    }
+    try {
+      check((int) setDevice.invokeExact(device), "choosing device cuda:" + device);
+      current.set(device);
+    } catch (Throwable e) {
+      throw LibTorch.rethrow(e);
+    }
+  }
+
+  void synchronize(int device) {
+    use(device);
+    try {
+      check((int) synchronize.invokeExact(), "waiting for device cuda:" + device);
+    } catch (Throwable e) {
+      throw LibTorch.rethrow(e);
+    }
+  }
+
+  Backend.DeviceMemory memory(int device) {
+    use(device);
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment out = arena.allocate(JAVA_LONG, 2);
+      check((int) memory.invokeExact(out, out.asSlice(8)), "asking for the device's memory");
+      return new Backend.DeviceMemory(out.get(JAVA_LONG, 0), out.get(JAVA_LONG, 8));
+    } catch (Throwable e) {
+      throw LibTorch.rethrow(e);
+    }
+  }
+
+  /** The stream that libtorch queues this thread's work on. */
+  MemorySegment stream(int device, MemorySegment out) throws Throwable {
+    check((int) stream.invokeExact(device, out), "asking for the stream");
+    return out.get(ADDRESS, 0);
+  }
+
+  private void check(int code, String what) throws Throwable {
+    if (code != 0) {
+      throw new TensorException(what + " failed: " + text(code));
+    }
+  }
+
+  private String text(int code) throws Throwable {
+    MemorySegment text = (MemorySegment) errorText.invokeExact(code);
+    return text.reinterpret(Long.MAX_VALUE).getString(0);
+  }
+}

@@ -1,0 +1,33 @@
+package io.heatkv.tensor.libtorch;
+
+import io.heatkv.tensor.DType;
+import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
+
+/** The kernels of {@code blocks.cu} for one type of activations. */
+record CudaKernels(
+    KernelLauncher launcher,
+    MemorySegment addNorm,
+    MemorySegment splitHeads,
+    MemorySegment joinHeads,
+    MemorySegment append,
+    MemorySegment gatherSlots,
+    MemorySegment scatterSlots) {
+  static CudaKernels load(KernelLauncher launcher, DType dtype) throws CudaCompiler.Unavailable {
+    CudaCompiler.Module module = launcher.compile("blocks.cu", dtype);
+    return new CudaKernels(
+        launcher,
+        module.kernel("add_norm"),
+        module.kernel("split_heads"),
+        module.kernel("join_heads"),
+        module.kernel("append"),
+        module.kernel("gather_slots"),
+        module.kernel("scatter_slots"));
+  }
+
+  /** See {@link KernelLauncher#launch}. */
+  void launch(
+      MemorySegment kernel, long gridX, long gridY, int threads, @Nullable Object... arguments) {
+    launcher.launch(kernel, gridX, gridY, threads, arguments);
+  }
+}

@@ -1,0 +1,468 @@
+package io.heatkv.tensor.libtorch;
+
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.DeviceOps;
+import io.heatkv.tensor.HeadRanges;
+import io.heatkv.tensor.Ops.AttentionParts;
+import io.heatkv.tensor.PlainOps;
+import io.heatkv.tensor.Scope;
+import io.heatkv.tensor.Tensor;
+import java.util.EnumMap;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A CUDA device's steps: own kernels for chains of elementwise operators, compiled at first use,
+ * and the fastest of libtorch's attention kernels. Shapes that the kernels don't take, and machines
+ * without NVRTC, fall back to {@link PlainOps}.
+ */
+final class CudaOps implements DeviceOps {
+  private static final int THREADS = 256;
+  // A block of add_norm holds a token in 4 units of 8 channels a thread.
+  private static final int UNITS = 4;
+  private static final int MAX_WIDTH = 1024 * UNITS * 8;
+
+  private final LibTorch torch;
+  private final CudaAttention attention;
+  private final @Nullable CublasLt products;
+  private final PlainOps plain = new PlainOps();
+  private final Map<DType, CudaKernels> kernels = new EnumMap<>(DType.class);
+  private @Nullable KernelLauncher launcher;
+  private @Nullable SmallAttention smallAttention;
+  private String description;
+
+  CudaOps(LibTorch torch, StableAbi abi, Cuda cuda, int device) {
+    this.torch = torch;
+    int capability = cuda.capability(device);
+    attention = new CudaAttention(torch, abi, capability);
+    products = CublasLt.open(abi, cuda, device);
+    description = "own kernels for sm_" + capability;
+    try {
+      launcher = new KernelLauncher(torch, cuda, device);
+      smallAttention = capability >= 80 ? new SmallAttention(launcher) : null;
+    } catch (CudaCompiler.Unavailable e) {
+      fallBack(e);
+    }
+  }
+
+  private void fallBack(CudaCompiler.Unavailable reason) {
+    launcher = null;
+    smallAttention = null;
+    description = plain.description() + ", slower than own kernels (" + reason.getMessage() + ")";
+  }
+
+  /** Kernels for a type of activations, or null where there are none. */
+  private synchronized @Nullable CudaKernels kernels(DType dtype) {
+    if (launcher == null || !dtype.isFloating() || dtype == DType.F64) {
+      return null;
+    }
+    CudaKernels known = kernels.get(dtype);
+    if (known == null) {
+      try {
+        known = CudaKernels.load(launcher, dtype);
+        kernels.put(dtype, known);
+      } catch (CudaCompiler.Unavailable e) {
+        fallBack(e);
+      }
+    }
+    return known;
+  }
+
+  @Override
+  public void addGated(Tensor x, Tensor y, @Nullable Tensor gate) {
+    CudaKernels own = kernels(y.dtype());
+    if (own == null || !isWide(x)) {
+      plain.addGated(x, y, gate);
+      return;
+    }
+    launchNorm(own, x, y.contiguous(), gate, null, null, null, 0);
+  }
+
+  @Override
+  public Tensor norm(Tensor x, Tensor gain, Tensor shift, double eps, DType dtype) {
+    CudaKernels own = kernels(dtype);
+    if (own == null || !isWide(x)) {
+      return plain.norm(x, gain, shift, eps, dtype);
+    }
+    Tensor out = Tensor.empty(torch, dtype, x.device(), x.shape());
+    launchNorm(own, x, null, null, gain.contiguous(), shift.contiguous(), out, eps);
+    return out;
+  }
+
+  @Override
+  public Tensor addNorm(
+      Tensor x, Tensor y, @Nullable Tensor gate, Tensor gain, Tensor shift, double eps) {
+    CudaKernels own = kernels(y.dtype());
+    if (own == null || !isWide(x)) {
+      return plain.addNorm(x, y, gate, gain, shift, eps);
+    }
+    Tensor out = Tensor.empty(torch, y.dtype(), x.device(), x.shape());
+    launchNorm(own, x, y.contiguous(), gate, gain.contiguous(), shift.contiguous(), out, eps);
+    return out;
+  }
+
+  private static boolean isWide(Tensor x) {
+    return x.size(-1) % 8 == 0 && x.size(-1) <= MAX_WIDTH && x.isContiguous();
+  }
+
+  private static void launchNorm(
+      CudaKernels own,
+      Tensor x,
+      @Nullable Tensor y,
+      @Nullable Tensor gate,
+      @Nullable Tensor gain,
+      @Nullable Tensor shift,
+      @Nullable Tensor out,
+      double eps) {
+    int width = (int) x.size(2);
+    // Two units a thread keep more blocks busy than four; wide tokens need all.
+    int wanted = (width / 8 + 1) / 2;
+    int threads = Math.min(1024, (wanted + 31) / 32 * 32);
+    own.launch(
+        own.addNorm(),
+        x.size(0) * x.size(1),
+        1,
+        threads,
+        x,
+        y,
+        gate == null ? null : gate.contiguous(),
+        gain,
+        shift,
+        out,
+        width,
+        (int) x.size(1),
+        width,
+        gain != null && gain.rank() > 1 ? width : 0,
+        (float) eps);
+  }
+
+  @Override
+  public Tensor linear(Tensor x, Tensor weight, Tensor bias) {
+    Tensor y = product(x, weight, bias, false);
+    return y == null ? plain.linear(x, weight, bias) : y;
+  }
+
+  @Override
+  public Tensor linearGelu(Tensor x, Tensor weight, Tensor bias) {
+    Tensor y = product(x, weight, bias, true);
+    return y == null ? plain.linearGelu(x, weight, bias) : y;
+  }
+
+  /** A linear layer by cuBLASLt, or null for what it doesn't take: its GELU suits halves only. */
+  private @Nullable Tensor product(Tensor x, Tensor weight, Tensor bias, boolean gelu) {
+    DType dtype = x.dtype();
+    long width = weight.size(0);
+    long depth = weight.size(1);
+    if (products == null
+        || (dtype != DType.BF16 && dtype != DType.F16)
+        || width % 8 != 0
+        || depth % 8 != 0
+        || !x.isContiguous()
+        || x.count() == 0) {
+      return null;
+    }
+    long[] shape = x.shape();
+    shape[shape.length - 1] = width;
+    Tensor y = Tensor.empty(torch, dtype, x.device(), shape);
+    products.linear(
+        new CublasLt.Shape(dtype, gelu, x.count() / depth, width, depth),
+        torch.address(x),
+        torch.address(weight),
+        torch.address(bias),
+        torch.address(y));
+    return y;
+  }
+
+  @Override
+  public Heads splitHeads(Tensor projected, Tensor factors, Tensor positions, boolean normalise) {
+    CudaKernels own = kernels(projected.dtype());
+    long tokens = projected.size(1);
+    long heads = projected.size(3);
+    long dim = projected.size(4);
+    if (own == null || !isPower(dim) || !projected.isContiguous()) {
+      return plain.splitHeads(projected, factors, positions, normalise);
+    }
+    Tensor[] parts = new Tensor[3];
+    for (int i = 0; i < 3; i++) {
+      parts[i] =
+          Tensor.empty(
+              torch, projected.dtype(), projected.device(), projected.size(0), heads, tokens, dim);
+    }
+    own.launch(
+        own.splitHeads(),
+        projected.size(0) * tokens,
+        (3 * heads * dim / 8 + THREADS - 1) / THREADS,
+        THREADS,
+        projected,
+        parts[0],
+        parts[1],
+        parts[2],
+        factors,
+        positions,
+        (int) tokens,
+        (int) heads,
+        (int) dim,
+        normalise ? 1 : 0);
+    return new Heads(parts[0], parts[1], parts[2]);
+  }
+
+  /** The lanes of a head must be a power of two that divides a warp. */
+  private static boolean isPower(long dim) {
+    return dim >= 8 && dim <= 256 && Long.bitCount(dim) == 1;
+  }
+
+  @Override
+  public void append(Tensor keys, Tensor values, long start, Tensor k, Tensor v) {
+    CudaKernels own = kernels(k.dtype());
+    if (own == null
+        || k.size(3) % 8 != 0
+        || keys.dtype() != k.dtype()
+        || keys.stride(2) != k.size(3)
+        || keys.stride(3) != 1) {
+      plain.append(keys, values, start, k, v);
+      return;
+    }
+    long units = k.count() / 8;
+    try (Scope _ = Scope.open()) {
+      own.launch(
+          own.append(),
+          blocks(units),
+          1,
+          THREADS,
+          keys,
+          values,
+          k.contiguous(),
+          v.contiguous(),
+          units,
+          keys.stride(0),
+          keys.stride(1),
+          start,
+          (int) k.size(1),
+          (int) k.size(2),
+          (int) k.size(3));
+    }
+  }
+
+  @Override
+  public Tensor joinHeads(Tensor attended) {
+    CudaKernels own = kernels(attended.dtype());
+    if (own == null || attended.size(3) % 8 != 0 || !attended.isContiguous()) {
+      return plain.joinHeads(attended);
+    }
+    Tensor out = tokensFirst(attended);
+    launchJoin(own, attended, null, null, null, null, out);
+    return out.reshape(attended.size(0), attended.size(2), attended.size(1) * attended.size(3));
+  }
+
+  @Override
+  public Tensor attention(Tensor q, Tensor k, Tensor v, double scale) {
+    Tensor small = small(q, null, SmallAttention.Keys.of(k, v), scale);
+    if (small != null) {
+      return small;
+    }
+    try (Scope scope = Scope.open()) {
+      return scope.keep(attention.dense(q, k, v, scale).output());
+    }
+  }
+
+  /** Attention by the own kernel, or null where another is better. */
+  private @Nullable Tensor small(
+      Tensor q, SmallAttention.@Nullable Keys earlier, SmallAttention.Keys current, double scale) {
+    long keys = current.count() + (earlier == null ? 0 : earlier.count());
+    if (smallAttention == null || !SmallAttention.suits(q, keys)) {
+      return null;
+    }
+    try {
+      return smallAttention.attend(q, earlier, current, scale);
+    } catch (CudaCompiler.Unavailable e) {
+      fallBack(e);
+      return null;
+    }
+  }
+
+  @Override
+  public AttentionParts attentionWithLse(Tensor q, Tensor k, Tensor v, double scale) {
+    return attention.dense(q, k, v, scale);
+  }
+
+  @Override
+  public Tensor attentionOverBoth(
+      Tensor q, Tensor k, Tensor v, Tensor earlierKeys, Tensor earlierValues, double scale) {
+    Tensor small =
+        small(
+            q,
+            SmallAttention.Keys.of(earlierKeys, earlierValues),
+            SmallAttention.Keys.of(k, v),
+            scale);
+    if (small != null) {
+      return small;
+    }
+    try (Scope scope = Scope.open()) {
+      return scope.keep(
+          merge(
+              attention.dense(q, k, v, scale),
+              attention.dense(q, earlierKeys, earlierValues, scale),
+              null));
+    }
+  }
+
+  @Override
+  public boolean joinsKeys() {
+    return false;
+  }
+
+  @Override
+  public Tensor attentionOverRetained(
+      Tensor q, Tensor k, Tensor v, Tensor retained, HeadRanges ranges, double scale) {
+    if (ranges.longest() == 0) {
+      return attention(q, k, v, scale);
+    }
+    Tensor small =
+        small(
+            q,
+            SmallAttention.Keys.ofRow(retained, null, ranges),
+            SmallAttention.Keys.of(k, v),
+            scale);
+    if (small != null) {
+      return small;
+    }
+    try (Scope scope = Scope.open()) {
+      return scope.keep(
+          merge(
+              attention.dense(q, k, v, scale),
+              attention.ragged(q, retained, ranges, scale),
+              ranges.keyEnds()));
+    }
+  }
+
+  @Override
+  public Tensor attentionOverSlots(
+      Tensor q, Tensor k, Tensor v, Tensor arena, Tensor slots, HeadRanges ranges, double scale) {
+    Tensor small =
+        small(
+            q,
+            SmallAttention.Keys.ofRow(arena, slots, ranges),
+            SmallAttention.Keys.of(k, v),
+            scale);
+    return small != null
+        ? small
+        : DeviceOps.super.attentionOverSlots(q, k, v, arena, slots, ranges, scale);
+  }
+
+  /**
+   * Joins attention over disjoint keys.
+   *
+   * @param ends of the second part's keys; heads without any take the first part; null for none
+   */
+  private Tensor merge(AttentionParts a, AttentionParts b, @Nullable Tensor ends) {
+    Tensor first = a.output().contiguous();
+    Tensor second = b.output().contiguous();
+    CudaKernels own = kernels(first.dtype());
+    if (own == null || first.size(3) % 8 != 0) {
+      return plain.merge(first, a.lse(), second, b.lse(), ends);
+    }
+    Tensor out = tokensFirst(first);
+    launchJoin(own, first, a.lse().contiguous(), second, b.lse().contiguous(), ends, out);
+    return out.transpose(1, 2);
+  }
+
+  private Tensor tokensFirst(Tensor attended) {
+    return Tensor.empty(
+        torch,
+        attended.dtype(),
+        attended.device(),
+        attended.size(0),
+        attended.size(2),
+        attended.size(1),
+        attended.size(3));
+  }
+
+  private static void launchJoin(
+      CudaKernels own,
+      Tensor a,
+      @Nullable Tensor lseA,
+      @Nullable Tensor b,
+      @Nullable Tensor lseB,
+      @Nullable Tensor ends,
+      Tensor out) {
+    long units = a.count() / 8;
+    own.launch(
+        own.joinHeads(),
+        blocks(units),
+        1,
+        THREADS,
+        a,
+        lseA,
+        b,
+        lseB,
+        ends,
+        out,
+        units,
+        (int) a.size(2),
+        (int) a.size(1),
+        (int) a.size(3));
+  }
+
+  @Override
+  public Tensor gatherSlots(Tensor arena, Tensor slots) {
+    CudaKernels own = kernels(arena.dtype());
+    if (own == null || arena.size(3) % 8 != 0) {
+      return plain.gatherSlots(arena, slots);
+    }
+    Tensor out =
+        Tensor.empty(
+            torch, arena.dtype(), arena.device(), 2, arena.size(1), slots.count(), arena.size(3));
+    long units = out.count() / 8;
+    own.launch(
+        own.gatherSlots(),
+        blocks(units),
+        1,
+        THREADS,
+        arena,
+        slots,
+        out,
+        units,
+        arena.size(2),
+        slots.count(),
+        (int) arena.size(3));
+    return out;
+  }
+
+  @Override
+  public void scatterSlots(Tensor arena, Tensor slots, Tensor heads, Tensor k, Tensor v) {
+    CudaKernels own = kernels(arena.dtype());
+    if (own == null || arena.size(3) % 8 != 0 || k.dtype() != arena.dtype()) {
+      plain.scatterSlots(arena, slots, heads, k, v);
+      return;
+    }
+    long units = 2 * arena.size(1) * slots.count() * arena.size(3) / 8;
+    try (Scope _ = Scope.open()) {
+      own.launch(
+          own.scatterSlots(),
+          blocks(units),
+          1,
+          THREADS,
+          arena,
+          slots,
+          heads,
+          k.contiguous(),
+          v.contiguous(),
+          units,
+          arena.size(2),
+          slots.count(),
+          (int) arena.size(1),
+          (int) k.size(1),
+          (int) k.size(2),
+          (int) k.size(3));
+    }
+  }
+
+  private static long blocks(long units) {
+    return (units + THREADS - 1) / THREADS;
+  }
+
+  @Override
+  public String description() {
+    return description;
+  }
+}

@@ -1,0 +1,122 @@
+package io.heatkv.tensor.libtorch;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Tensor;
+import io.heatkv.tensor.TensorException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
+import org.jspecify.annotations.Nullable;
+
+/** Compiles the kernels of this package's {@code .cu} files for one device and queues them. */
+final class KernelLauncher {
+  private static final int MAX_ARGUMENTS = 24;
+
+  private final LibTorch torch;
+  private final Cuda cuda;
+  private final CudaCompiler compiler;
+  private final int device;
+  private final ThreadLocal<Frame> frames = ThreadLocal.withInitial(Frame::new);
+
+  /** Arguments of a launch and the pointers to them, for one thread. */
+  private static final class Frame {
+    private final MemorySegment values;
+    private final MemorySegment pointers;
+    private final MemorySegment out;
+
+    Frame() {
+      Arena arena = Arena.ofAuto();
+      values = arena.allocate(8L * MAX_ARGUMENTS, 8);
+      pointers = arena.allocate(ADDRESS, MAX_ARGUMENTS);
+      out = arena.allocate(ADDRESS);
+      for (int i = 0; i < MAX_ARGUMENTS; i++) {
+        pointers.setAtIndex(ADDRESS, i, values.asSlice(8L * i, 8));
+      }
+    }
+  }
+
+  /**
+   * @throws CudaCompiler.Unavailable if there is no compiler
+   */
+  KernelLauncher(LibTorch torch, Cuda cuda, int device) throws CudaCompiler.Unavailable {
+    this.torch = torch;
+    this.cuda = cuda;
+    this.device = device;
+    compiler = new CudaCompiler(torch.location().folder());
+  }
+
+  /** Compiles a file for activations of type {@code dtype}. */
+  CudaCompiler.Module compile(String file, DType dtype, String... defines)
+      throws CudaCompiler.Unavailable {
+    int element =
+        switch (dtype) {
+          case F32 -> 0;
+          case F16 -> 1;
+          case BF16 -> 2;
+          default -> throw new IllegalArgumentException("no kernels for " + dtype);
+        };
+    String[] all = new String[defines.length + 1];
+    all[0] = "ELEMENT=" + element;
+    System.arraycopy(defines, 0, all, 1, defines.length);
+    cuda.use(device);
+    return compiler.compile(source(file), cuda.capability(device), all);
+  }
+
+  private static String source(String file) {
+    try (InputStream stream = KernelLauncher.class.getResourceAsStream(file)) {
+      if (stream == null) {
+        throw new IllegalStateException("the jar lacks " + file);
+      }
+      return new String(stream.readAllBytes(), StandardCharsets.UTF_8);
+    } catch (IOException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /**
+   * Queues a kernel on libtorch's stream.
+   *
+   * @param arguments tensors (null for a null pointer), ints, longs and floats
+   */
+  void launch(
+      MemorySegment kernel, long gridX, long gridY, int threads, @Nullable Object... arguments) {
+    if (gridX == 0) {
+      return;
+    }
+    cuda.use(device);
+    Frame frame = frames.get();
+    for (int i = 0; i < arguments.length; i++) {
+      switch (arguments[i]) {
+        case null -> frame.values.setAtIndex(JAVA_LONG, i, 0);
+        case Tensor tensor -> frame.values.setAtIndex(JAVA_LONG, i, torch.address(tensor));
+        case Integer number -> frame.values.set(JAVA_INT, 8L * i, number);
+        case Long number -> frame.values.setAtIndex(JAVA_LONG, i, number);
+        case Float number -> frame.values.set(JAVA_FLOAT, 8L * i, number);
+        default -> throw new IllegalArgumentException("no argument type: " + arguments[i]);
+      }
+    }
+    try {
+      MemorySegment stream = cuda.stream(device, frame.out);
+      int code =
+          compiler.launch(
+              kernel,
+              Math.toIntExact(gridX),
+              Math.toIntExact(gridY),
+              threads,
+              stream,
+              frame.pointers);
+      if (code != 0) {
+        throw new TensorException("launching a kernel failed (driver error " + code + ")");
+      }
+    } catch (Throwable e) {
+      throw LibTorch.rethrow(e);
+    }
+  }
+}

@@ -1,0 +1,227 @@
+// Elementwise chains of the transformer's blocks, each one pass over memory.
+//
+// Compiled at run time with ELEMENT 0 (float32), 1 (float16) or 2 (bfloat16): the type T of
+// activations. All arithmetic is float32. Every thread moves units of 8 channels, so that loads
+// are 16 bytes wide; there are no includes, which keeps compilation short.
+
+typedef long long i64;
+
+#if ELEMENT == 0
+typedef float T;
+static __device__ float widen(T x) { return x; }
+static __device__ T narrow(float x) { return x; }
+#elif ELEMENT == 1
+typedef unsigned short T;
+static __device__ float widen(T x) {
+  float y;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x));
+  return y;
+}
+static __device__ T narrow(float x) {
+  T y;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(y) : "f"(x));
+  return y;
+}
+#else
+typedef unsigned short T;
+static __device__ float widen(T x) { return __uint_as_float((unsigned)x << 16); }
+static __device__ T narrow(float x) {
+  // Round to nearest, ties to even; a NaN stays one.
+  unsigned bits = __float_as_uint(x);
+  if ((bits & 0x7fffffff) > 0x7f800000) return (T)((bits >> 16) | 0x40);
+  return (T)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+#endif
+
+struct alignas(16) Unit { T at[8]; };
+struct alignas(16) Floats { float at[8]; };
+
+static __device__ float blockSum(float x) {
+  __shared__ float partial[32];
+  for (int offset = 16; offset > 0; offset >>= 1) x += __shfl_xor_sync(~0u, x, offset);
+  __syncthreads();
+  if (threadIdx.x % 32 == 0) partial[threadIdx.x / 32] = x;
+  __syncthreads();
+  x = threadIdx.x % 32 < blockDim.x / 32 ? partial[threadIdx.x % 32] : 0;
+  for (int offset = 16; offset > 0; offset >>= 1) x += __shfl_xor_sync(~0u, x, offset);
+  return x;
+}
+
+// x += y * gate, then out = layerNorm(x) * gain + shift; one block a token.
+// x [rows, tokens, width]; y the same or null; gate of each row or null for 1; gain and shift of
+// each row, or of all rows with stride 0; out null for the sum alone.
+extern "C" __global__ void add_norm(
+    float* x, const T* y, const float* gate, const float* gain, const float* shift, T* out,
+    int width, int tokens, int gateStride, int gainStride, float eps) {
+  const int UNITS = 4;
+  Floats held[UNITS];
+  i64 base = (i64)blockIdx.x * width;
+  i64 row = blockIdx.x / tokens;
+  float sum = 0;
+#pragma unroll
+  for (int i = 0; i < UNITS; i++) {
+    int at = (threadIdx.x + i * blockDim.x) * 8;
+    if (at < width) held[i] = *(const Floats*)(x + base + at);
+  }
+#pragma unroll
+  for (int i = 0; i < UNITS; i++) {
+    int at = (threadIdx.x + i * blockDim.x) * 8;
+    if (at < width) {
+      if (y) {
+        Unit added = *(const Unit*)(y + base + at);
+        Floats factor;
+        if (gate) factor = *(const Floats*)(gate + row * gateStride + at);
+#pragma unroll
+        for (int j = 0; j < 8; j++)
+          held[i].at[j] += widen(added.at[j]) * (gate ? factor.at[j] : 1.0f);
+        *(Floats*)(x + base + at) = held[i];
+      }
+#pragma unroll
+      for (int j = 0; j < 8; j++) sum += held[i].at[j];
+    }
+  }
+  if (!out) return;
+  float mean = blockSum(sum) / width;
+  float squares = 0;
+#pragma unroll
+  for (int i = 0; i < UNITS; i++) {
+    int at = (threadIdx.x + i * blockDim.x) * 8;
+    if (at < width) {
+#pragma unroll
+      for (int j = 0; j < 8; j++) {
+        held[i].at[j] -= mean;
+        squares += held[i].at[j] * held[i].at[j];
+      }
+    }
+  }
+  float inverse = rsqrtf(blockSum(squares) / width + eps);
+#pragma unroll
+  for (int i = 0; i < UNITS; i++) {
+    int at = (threadIdx.x + i * blockDim.x) * 8;
+    if (at < width) {
+      Floats g = *(const Floats*)(gain + row * gainStride + at);
+      Floats s = *(const Floats*)(shift + row * gainStride + at);
+      Unit result;
+#pragma unroll
+      for (int j = 0; j < 8; j++)
+        result.at[j] = narrow(held[i].at[j] * inverse * g.at[j] + s.at[j]);
+      *(Unit*)(out + base + at) = result;
+    }
+  }
+}
+
+// Splits [rows, tokens, 3, heads, dim] into q, k and v [rows, heads, tokens, dim]; q and k are
+// divided by their L2 norm if asked, scaled by factors [2, heads] and rotated by the pairs
+// (cosine, sine) of rotary [tokens, dim / 2]. Grid: tokens of all rows x units.
+extern "C" __global__ void split_heads(
+    const T* qkv, T* q, T* k, T* v, const float* factors, const float* rotary,
+    int tokens, int heads, int dim, int normalise) {
+  int lanes = dim / 8;
+  int unit = blockIdx.y * blockDim.x + threadIdx.x;
+  int lane = unit % lanes;
+  int head = unit / lanes % heads;
+  int part = unit / (lanes * heads);
+  i64 token = blockIdx.x;
+  Unit in;
+  Floats f;
+  float squares = 0;
+  if (part < 3) in = *(const Unit*)(qkv + (token * 3 * heads * lanes + unit) * 8);
+#pragma unroll
+  for (int j = 0; j < 8; j++) {
+    f.at[j] = part < 3 ? widen(in.at[j]) : 0;
+    squares += f.at[j] * f.at[j];
+  }
+  // The lanes of a head are neighbours in one warp.
+  for (int offset = lanes / 2; offset > 0; offset >>= 1)
+    squares += __shfl_xor_sync(~0u, squares, offset);
+  if (part >= 3) return;
+  i64 row = token / tokens;
+  int n = token % tokens;
+  if (part < 2) {
+    float factor = factors[part * heads + head];
+    if (normalise) factor /= fmaxf(sqrtf(squares), 1e-12f);
+    Floats turn = *(const Floats*)(rotary + ((i64)n * lanes + lane) * 8);
+#pragma unroll
+    for (int j = 0; j < 8; j += 2) {
+      float a = f.at[j] * factor, b = f.at[j + 1] * factor;
+      in.at[j] = narrow(a * turn.at[j] - b * turn.at[j + 1]);
+      in.at[j + 1] = narrow(a * turn.at[j + 1] + b * turn.at[j]);
+    }
+  }
+  T* target = part == 0 ? q : part == 1 ? k : v;
+  *(Unit*)(target + (((row * heads + head) * tokens + n) * lanes + lane) * 8) = in;
+}
+
+// Attention outputs [rows, heads, tokens, dim] to [rows, tokens, heads, dim]. Where b isn't null,
+// a and b cover disjoint keys and are weighted by the log-sum-exp [rows, heads, tokens] of their
+// scores; b counts nothing for a (row, head) whose range in ends [rows * heads + 1] is empty.
+extern "C" __global__ void join_heads(
+    const T* a, const float* lseA, const T* b, const float* lseB, const int* ends, T* out,
+    i64 units, int tokens, int heads, int dim) {
+  i64 unit = (i64)blockIdx.x * blockDim.x + threadIdx.x;
+  if (unit >= units) return;
+  int lanes = dim / 8;
+  int lane = unit % lanes;
+  i64 query = unit / lanes;
+  int n = query % tokens;
+  i64 sequence = query / tokens;
+  i64 row = sequence / heads;
+  int head = sequence % heads;
+  Unit result = *(const Unit*)(a + unit * 8);
+  if (b && !(ends && ends[sequence] == ends[sequence + 1])) {
+    Unit other = *(const Unit*)(b + unit * 8);
+    float weight = 1 / (1 + __expf(lseB[query] - lseA[query]));
+#pragma unroll
+    for (int j = 0; j < 8; j++) {
+      float y = widen(other.at[j]);
+      result.at[j] = narrow(y + (widen(result.at[j]) - y) * weight);
+    }
+  }
+  *(Unit*)(out + (((row * tokens + n) * heads + head) * lanes + lane) * 8) = result;
+}
+
+// out[plane, i] = arena[plane, slots[i]]; arena [2 * rows, capacity, dim], out [2 * rows, count,
+// dim]. One thread a unit of out.
+extern "C" __global__ void gather_slots(
+    const T* arena, const i64* slots, T* out, i64 units, i64 capacity, i64 count, int dim) {
+  i64 unit = (i64)blockIdx.x * blockDim.x + threadIdx.x;
+  if (unit >= units) return;
+  int lanes = dim / 8;
+  i64 entry = unit / lanes;
+  i64 from = entry / count * capacity + slots[entry % count];
+  *(Unit*)(out + unit * 8) = *(const Unit*)(arena + (from * lanes + unit % lanes) * 8);
+}
+
+// Writes all tokens of the given heads of k and v [rows, heads, tokens, dim] into slots of the
+// arena [2, rows, capacity, dim], head after head. One thread a unit of k and v.
+extern "C" __global__ void scatter_slots(
+    T* arena, const i64* slots, const i64* written, const T* k, const T* v, i64 units,
+    i64 capacity, i64 count, int rows, int heads, int tokens, int dim) {
+  i64 unit = (i64)blockIdx.x * blockDim.x + threadIdx.x;
+  if (unit >= units) return;
+  int lanes = dim / 8;
+  int lane = unit % lanes;
+  i64 entry = unit / lanes;
+  i64 i = entry % count;
+  i64 plane = entry / count;
+  i64 from = (plane % rows * heads + written[i / tokens]) * tokens + i % tokens;
+  const T* source = plane < rows ? k : v;
+  *(Unit*)(arena + ((plane * capacity + slots[i]) * lanes + lane) * 8) =
+      *(const Unit*)(source + (from * lanes + lane) * 8);
+}
+
+// Writes the tokens of k and v [rows, heads, tokens, dim] from entry start on into keys and values,
+// whose rows and heads lie rowStride and headStride elements apart. One thread a unit of k and v.
+extern "C" __global__ void append(
+    T* keys, T* values, const T* k, const T* v, i64 units, i64 rowStride, i64 headStride,
+    i64 start, int heads, int tokens, int dim) {
+  i64 unit = (i64)blockIdx.x * blockDim.x + threadIdx.x;
+  if (unit >= units) return;
+  int lanes = dim / 8;
+  i64 entry = unit / lanes;
+  i64 sequence = entry / tokens;
+  i64 at = sequence / heads * rowStride + sequence % heads * headStride +
+           (start + entry % tokens) * dim + unit % lanes * 8;
+  *(Unit*)(keys + at) = *(const Unit*)(k + unit * 8);
+  *(Unit*)(values + at) = *(const Unit*)(v + unit * 8);
+}
