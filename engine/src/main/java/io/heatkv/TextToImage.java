@@ -1,6 +1,7 @@
 package io.heatkv;
 
 import io.heatkv.cache.KvCache;
+import io.heatkv.cache.KvMemory;
 import io.heatkv.cache.KvShape;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Checkpoints;
@@ -69,7 +70,9 @@ public final class TextToImage implements AutoCloseable {
                 + description.codeChannels()
                 + "; they belong to different models");
       }
-      vae = opened.add(new BsqVae(config, vaeFile, backend, device, DType.F32));
+      // As under the official code's autocast; on the CPU halves gain nothing.
+      DType vaeType = device.isCuda() ? dtype : DType.F32;
+      vae = opened.add(new BsqVae(config, vaeFile, backend, device, vaeType));
       text =
           opened.add(
               new PromptEncoder(
@@ -141,28 +144,22 @@ public final class TextToImage implements AutoCloseable {
     long start = System.nanoTime();
     List<String> warnings = new ArrayList<>();
     long[] seeds = request.seeds().stream().mapToLong(Long::longValue).toArray();
-    KvShape shape = kvShape(request);
-    try (Scope _ = Scope.open();
-        Condition condition = transformer.condition(rows(request, warnings));
-        KvCache cache = request.policy().open(backend, device, shape)) {
-      backend.synchronize(device);
+    try (Scope _ = Scope.open()) {
       Progress progress = new Progress(request, listener);
-      double textMillis = millisSince(start);
-      Tensor codes =
-          new ScaleLoop(transformer, quantizer)
-              .run(condition, request.schedule(), request.sampling(), seeds, cache, progress);
+      Drawn drawn = draw(request, seeds, progress, start, warnings);
       long decodeStart = System.nanoTime();
-      List<PngImage> pictures = decode(codes);
+      List<PngImage> pictures = decode(drawn.codes);
       List<GenerationResult.Image> images = new ArrayList<>();
       for (int i = 0; i < pictures.size(); i++) {
         images.add(new GenerationResult.Image(request.promptOf(i), seeds[i], pictures.get(i)));
       }
       return new GenerationResult(
           images,
-          new GenerationResult.Timings(textMillis, progress.scaleMillis, millisSince(decodeStart)),
+          new GenerationResult.Timings(
+              drawn.textMillis, progress.scaleMillis, millisSince(decodeStart)),
           request.schedule().totalTokens(),
-          cache.memory(),
-          shape.fullBytes(),
+          drawn.memory,
+          kvShape(request).fullBytes(),
           warnings);
     }
   }
@@ -175,6 +172,33 @@ public final class TextToImage implements AutoCloseable {
       throw new UserException(
           "the picture has %d scales; model %s draws at most %d"
               .formatted(schedule.count(), description.name(), transformer.maxScales()));
+    }
+  }
+
+  /**
+   * What the transformer drew.
+   *
+   * @param codes of all pictures [batch, channels, rows, columns]
+   */
+  private record Drawn(Tensor codes, double textMillis, KvMemory memory) {}
+
+  /** Frees the cache before pictures are decoded: both are large. */
+  private Drawn draw(
+      GenerationRequest request,
+      long[] seeds,
+      Progress progress,
+      long start,
+      List<String> warnings) {
+    try (Scope scope = Scope.open();
+        Condition condition = transformer.condition(rows(request, warnings));
+        KvCache cache = request.policy().open(backend, device, kvShape(request))) {
+      backend.synchronize(device);
+      double textMillis = millisSince(start);
+      progress.begin();
+      Tensor codes =
+          new ScaleLoop(transformer, quantizer)
+              .run(condition, request.schedule(), request.sampling(), seeds, cache, progress);
+      return new Drawn(scope.keep(codes), textMillis, cache.memory());
     }
   }
 
@@ -241,11 +265,15 @@ public final class TextToImage implements AutoCloseable {
     private final GenerationRequest request;
     private final GenerationListener listener;
     private final List<Double> scaleMillis = new ArrayList<>();
-    private long start = System.nanoTime();
+    private long start;
 
     Progress(GenerationRequest request, GenerationListener listener) {
       this.request = request;
       this.listener = listener;
+    }
+
+    void begin() {
+      start = System.nanoTime();
     }
 
     @Override
@@ -257,7 +285,7 @@ public final class TextToImage implements AutoCloseable {
         throw new CancellationException("the generation was cancelled");
       }
       // Previews and listeners don't count as drawing.
-      start = System.nanoTime();
+      begin();
     }
   }
 

@@ -2,7 +2,7 @@ package io.heatkv.cache;
 
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Device;
-import io.heatkv.tensor.Ops;
+import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 
@@ -38,17 +38,21 @@ public final class FullCache implements KvCache {
     int tokens = shape.schedule().tokens(scale);
     Tensor keys = keys(layer);
     Tensor values = values(layer);
+    DeviceOps ops = q.backend().ops(q.device());
     if (scale == shape.schedule().count() - 1) {
-      Tensor allKeys = joined(keys, start, k);
-      Tensor allValues = joined(values, start, v);
-      meter.add(k, v, allKeys, allValues);
-      return Ops.attention(q, allKeys, allValues, null, 1);
+      Tensor earlierKeys = keys.narrow(2, 0, start);
+      Tensor earlierValues = values.narrow(2, 0, start);
+      if (ops.joinsKeys()) {
+        meter.add(k, v, earlierKeys, earlierValues, k, v);
+      } else {
+        meter.add(k, v);
+      }
+      return ops.attentionOverBoth(q, k, v, earlierKeys, earlierValues, 1);
     }
     meter.add(k, v);
-    keys.narrow(2, start, tokens).copyFrom(k);
-    values.narrow(2, start, tokens).copyFrom(v);
-    return Ops.attention(
-        q, keys.narrow(2, 0, start + tokens), values.narrow(2, 0, start + tokens), null, 1);
+    ops.append(keys, values, start, k, v);
+    return ops.attention(
+        q, keys.narrow(2, 0, start + tokens), values.narrow(2, 0, start + tokens), 1);
   }
 
   /** Stored keys of a layer [batch, heads, cached tokens, head_dim]; a view. */
@@ -59,10 +63,6 @@ public final class FullCache implements KvCache {
   /** Stored values of a layer, same shape; a view. */
   public Tensor values(int layer) {
     return arena.select(0, layer).select(0, 1);
-  }
-
-  private static Tensor joined(Tensor stored, int count, Tensor current) {
-    return Ops.cat(2, stored.narrow(2, 0, count), current);
   }
 
   @Override

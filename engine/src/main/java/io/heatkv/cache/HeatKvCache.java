@@ -1,26 +1,30 @@
 package io.heatkv.cache;
 
 import io.heatkv.schedule.CachePlan;
-import io.heatkv.schedule.CacheStep;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Device;
-import io.heatkv.tensor.Ops;
+import io.heatkv.tensor.DeviceOps;
+import io.heatkv.tensor.HeadRanges;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
-import java.util.Arrays;
+import java.util.List;
 
 /** A cache whose every slot was planned: one arena of exactly the plan's capacity. */
 final class HeatKvCache implements KvCache {
-  private final KvShape shape;
-  private final CachePlan plan;
+  private final PlanTables tables;
+  private final DeviceOps ops;
   private final Scope storage = Scope.detached();
   // [2, batch, slots, head_dim]; index 0 keys, 1 values
   private final Tensor arena;
+  private final Tensor numbers;
+  private final List<HeadRanges> ranges;
+  private final long bytesPerSlot;
   private final MemoryMeter meter = new MemoryMeter();
 
-  HeatKvCache(Backend backend, Device device, KvShape shape, CachePlan plan) {
-    this.shape = shape;
-    this.plan = plan;
+  HeatKvCache(Backend backend, Device device, KvShape shape, CachePlan plan, PlanTables tables) {
+    this.tables = tables;
+    ops = backend.ops(device);
+    bytesPerSlot = shape.bytesPerHeadToken();
     try (Scope _ = Scope.open()) {
       arena =
           storage.adopt(
@@ -32,50 +36,35 @@ final class HeatKvCache implements KvCache {
                   shape.batch(),
                   plan.capacity(),
                   shape.headDim()));
+      numbers =
+          storage.adopt(Tensor.of(backend, tables.numbers(), tables.numbers().length).to(device));
+      ranges = HeadRanges.of(backend, device, shape.batch(), tables.ranges(), storage);
     }
   }
 
   @Override
   public Tensor attend(int layer, int scale, Tensor q, Tensor k, Tensor v) {
-    CacheStep step = plan.step(scale, layer);
+    int index = tables.index(scale, layer);
+    PlanTables.Step step = tables.step(index);
     try (Scope scope = Scope.open()) {
-      Tensor attended = scope.keep(read(step, q, k, v));
-      write(step, k, v);
-      return attended;
+      Tensor attended;
+      if (step.reads().count() == 0) {
+        meter.add(k, v);
+        attended = ops.attention(q, k, v, 1);
+      } else {
+        meter.add(k, v, step.reads().count() * bytesPerSlot);
+        attended =
+            ops.attentionOverSlots(q, k, v, arena, numbers(step.reads()), ranges.get(index), 1);
+      }
+      if (step.writes().count() > 0) {
+        ops.scatterSlots(arena, numbers(step.writes()), numbers(step.heads()), k, v);
+      }
+      return scope.keep(attended);
     }
   }
 
-  private Tensor read(CacheStep step, Tensor q, Tensor k, Tensor v) {
-    if (step.readSlots().length == 0) {
-      meter.add(k, v);
-      return Ops.attention(q, k, v, null, 1);
-    }
-    Tensor retained = Ops.indexSelect(arena, 2, index(step.readSlots()));
-    meter.add(k, v, retained);
-    return RaggedAttention.attend(q, k, v, retained, step.readLengths());
-  }
-
-  private void write(CacheStep step, Tensor k, Tensor v) {
-    if (step.writeSlots().length == 0) {
-      return;
-    }
-    Tensor slots = index(step.writeSlots());
-    write(arena.select(0, 0), slots, kept(step, k));
-    write(arena.select(0, 1), slots, kept(step, v));
-  }
-
-  private Tensor kept(CacheStep step, Tensor current) {
-    int[] heads = step.writtenHeads();
-    return heads.length == shape.heads() ? current : Ops.indexSelect(current, 1, index(heads));
-  }
-
-  private void write(Tensor target, Tensor slots, Tensor heads) {
-    Ops.indexCopy(target, 1, slots, heads.reshape(shape.batch(), slots.count(), shape.headDim()));
-  }
-
-  private Tensor index(int[] values) {
-    long[] wide = Arrays.stream(values).asLongStream().toArray();
-    return Tensor.of(arena.backend(), wide, wide.length).to(arena.device());
+  private Tensor numbers(PlanTables.Run run) {
+    return numbers.narrow(0, run.start(), run.count());
   }
 
   @Override

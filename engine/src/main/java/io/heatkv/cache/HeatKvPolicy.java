@@ -9,6 +9,7 @@ import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Device;
+import org.jspecify.annotations.Nullable;
 
 /**
  * HeatKV (arXiv 2605.14877): heads that later scales hardly attend to lose whole scales, by a
@@ -17,6 +18,7 @@ import io.heatkv.tensor.Device;
 public final class HeatKvPolicy implements CachePolicy {
   private final PruningSchedule schedule;
   private final CachePlan plan;
+  private @Nullable PlanTables tables;
 
   /**
    * Plans the storage of a schedule.
@@ -58,7 +60,15 @@ public final class HeatKvPolicy implements CachePolicy {
     // Nothing to remove: the full cache's own arithmetic, so that the bits are the same.
     return plan.keepsEverything()
         ? new FullCache(backend, device, shape)
-        : new HeatKvCache(backend, device, shape, plan);
+        : new HeatKvCache(backend, device, shape, plan, tables());
+  }
+
+  /** Made at the first generation, the same for all others. */
+  private synchronized PlanTables tables() {
+    if (tables == null) {
+      tables = new PlanTables(plan);
+    }
+    return tables;
   }
 
   @Override

@@ -17,6 +17,12 @@ final class MemoryMeter {
     workspace = Math.max(workspace, all);
   }
 
+  /** Notes the current scale's keys and values, and bytes that copies may take. */
+  void add(Tensor k, Tensor v, long copied) {
+    add(k, v);
+    workspace = Math.max(workspace, copied);
+  }
+
   KvMemory report(Tensor storage) {
     return new KvMemory(storage.bytes(), currentScale, workspace);
   }

@@ -2,7 +2,9 @@ package io.heatkv.model;
 
 import io.heatkv.cache.KvCache;
 import io.heatkv.tensor.DType;
+import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.Ops;
+import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import io.heatkv.weights.Weights;
 import java.util.Arrays;
@@ -14,16 +16,13 @@ import org.jspecify.annotations.Nullable;
  */
 final class Block {
   private static final double MAX_LOG_SCALE = Math.log(100);
-  // The smallest norm that F.normalize divides by.
-  private static final double MIN_NORM = 1e-12;
 
   private final TransformerConfig config;
   private final int index;
   private final DType dtype;
   private final Linear qkv;
   private final Linear selfOut;
-  private final Tensor headScale;
-  private final Tensor minNorm;
+  private final Tensor headFactors;
   private final Linear textQuery;
   private final Linear textOut;
   private final Tensor textNormWeight;
@@ -42,8 +41,7 @@ final class Block {
             weights.joined(
                 dtype, prefix + "sa.q_bias", prefix + "sa.zero_k_bias", prefix + "sa.v_bias"));
     selfOut = Linear.load(weights, prefix + "sa.proj", dtype);
-    headScale = headScale(config, prefix, weights);
-    minNorm = weights.constant(MIN_NORM);
+    headFactors = headFactors(config, prefix, weights);
     textQuery = Linear.load(weights, prefix + "ca.mat_q", dtype);
     textOut = Linear.load(weights, prefix + "ca.proj", dtype);
     textNormWeight = weights.get(prefix + "ca_norm.weight", DType.F32);
@@ -52,8 +50,8 @@ final class Block {
     down = Linear.load(weights, prefix + "ffn.fc2", dtype);
   }
 
-  /** Factors of normalised queries and keys [1, 1, 2, heads, 1]: exp(min(s, ln 100)), and 1. */
-  private static Tensor headScale(TransformerConfig config, String prefix, Weights weights) {
+  /** Factors of normalised queries and keys [2, heads]: exp(min(s, ln 100)), and 1. */
+  private static Tensor headFactors(TransformerConfig config, String prefix, Weights weights) {
     float[] factors = new float[2 * config.heads()];
     Arrays.fill(factors, 1);
     if (config.cosineAttention()) {
@@ -65,81 +63,69 @@ final class Block {
       // Plain attention divides scores by the root of head_dim.
       Arrays.fill(factors, 0, config.heads(), (float) (1 / Math.sqrt(config.headDim())));
     }
-    return weights.constant(factors, 1, 1, 2, config.heads(), 1);
+    return weights.constant(factors, 2, config.heads());
   }
 
   /**
    * Adds the block's three branches to {@code x} in place.
    *
    * @param x residual stream [rows, tokens, width], float32
-   * @param positions rotary table of this scale [1, tokens, 1, 1, head_dim / 2], complex
+   * @param positions rotary table of this scale [tokens, head_dim / 2], complex
    */
   void apply(Tensor x, GenerationPass pass, int scale, Tensor positions) {
     Condition.Block parameters = pass.condition().block(index);
+    DeviceOps ops = x.backend().ops(x.device());
     double eps = config.epsilon();
-    Tensor attended =
-        selfAttention(
-            AdaptiveNorm.apply(
-                x, parameters.attentionGain(), parameters.attentionShift(), eps, dtype),
-            scale,
-            positions,
-            pass.cache());
-    pass.observer().selfAttention(index, scale, attended);
-    Ops.addProductInPlace(x, attended.to(DType.F32), parameters.attentionGate());
-    Ops.addInPlace(
-        x,
-        crossAttention(
-            Ops.layerNorm(x, textNormWeight, textNormBias, eps).to(dtype),
-            parameters,
-            pass.condition().textMask()));
-    Tensor inner =
-        AdaptiveNorm.apply(
-            x, parameters.feedForwardGain(), parameters.feedForwardShift(), eps, dtype);
-    Tensor outer = down.apply(Ops.geluInPlace(up.apply(inner)));
-    Ops.addProductInPlace(x, outer.to(DType.F32), parameters.feedForwardGate());
-  }
-
-  /** x [rows, tokens, width] to the same shape. */
-  private Tensor selfAttention(Tensor x, int scale, Tensor positions, KvCache cache) {
-    long rows = x.size(0);
-    long tokens = x.size(1);
-    Tensor three = qkv.apply(x).reshape(rows, tokens, 3, config.heads(), config.headDim());
-    Tensor queryKey = three.narrow(2, 0, 2).to(DType.F32);
-    Tensor factor = headScale;
-    if (config.cosineAttention()) {
-      Tensor norm = Ops.sqrt(Ops.sum(queryKey.mul(queryKey), true, -1));
-      factor = headScale.div(Ops.maximum(norm, minNorm));
+    Tensor attended;
+    try (Scope scope = Scope.open()) {
+      Tensor normed =
+          ops.norm(x, parameters.attentionGain(), parameters.attentionShift(), eps, dtype);
+      attended = scope.keep(selfAttention(ops, normed, scale, positions, pass.cache()));
     }
-    Tensor scaled = queryKey.mul(factor);
-    Tensor pairs =
-        Ops.asComplex(scaled.reshape(rows, tokens, 2, config.heads(), config.headDim() / 2, 2));
-    Tensor rotated =
-        Ops.asReal(pairs.mulInPlace(positions))
-            .reshape(rows, tokens, 2, config.heads(), config.headDim())
-            .to(dtype);
-    Tensor attended =
-        cache.attend(
-            index,
-            scale,
-            rotated.select(2, 0).transpose(1, 2),
-            rotated.select(2, 1).transpose(1, 2),
-            three.select(2, 2).transpose(1, 2));
-    return selfOut.apply(attended.transpose(1, 2).reshape(rows, tokens, config.width()));
+    pass.observer().selfAttention(index, scale, attended);
+    Tensor read;
+    try (Scope scope = Scope.open()) {
+      Tensor normed =
+          ops.addNorm(x, attended, parameters.attentionGate(), textNormWeight, textNormBias, eps);
+      read = scope.keep(crossAttention(ops, normed, parameters, pass.condition().textMask()));
+    }
+    Tensor inner =
+        ops.addNorm(
+            x, read, null, parameters.feedForwardGain(), parameters.feedForwardShift(), eps);
+    Tensor outer = down.apply(ops.linearGelu(inner, up.weight(), up.bias()));
+    ops.addGated(x, outer, parameters.feedForwardGate());
   }
 
   /** x [rows, tokens, width] to the same shape. */
-  private Tensor crossAttention(Tensor x, Condition.Block parameters, @Nullable Tensor mask) {
-    long rows = x.size(0);
-    long tokens = x.size(1);
+  private Tensor selfAttention(
+      DeviceOps ops, Tensor x, int scale, Tensor positions, KvCache cache) {
+    Tensor attended;
+    try (Scope scope = Scope.open()) {
+      Tensor projected =
+          qkv.apply(x).reshape(x.size(0), x.size(1), 3, config.heads(), config.headDim());
+      DeviceOps.Heads heads =
+          ops.splitHeads(projected, headFactors, positions, config.cosineAttention());
+      attended = scope.keep(cache.attend(index, scale, heads.q(), heads.k(), heads.v()));
+    }
+    return selfOut.apply(ops.joinHeads(attended));
+  }
+
+  /** x [rows, tokens, width] to the same shape. */
+  private Tensor crossAttention(
+      DeviceOps ops, Tensor x, Condition.Block parameters, @Nullable Tensor mask) {
+    // The view keeps tokens before heads in memory, so that the output needs no copy.
     Tensor query =
-        textQuery.apply(x).reshape(rows, tokens, config.heads(), config.headDim()).transpose(1, 2);
+        textQuery
+            .apply(x)
+            .reshape(x.size(0), x.size(1), config.heads(), config.headDim())
+            .transpose(1, 2);
+    double factor = 1 / Math.sqrt(config.headDim());
+    Tensor keys = parameters.textKeys();
+    Tensor values = parameters.textValues();
     Tensor attended =
-        Ops.attention(
-            query,
-            parameters.textKeys(),
-            parameters.textValues(),
-            mask,
-            1 / Math.sqrt(config.headDim()));
-    return textOut.apply(attended.transpose(1, 2).reshape(rows, tokens, config.width()));
+        mask == null
+            ? ops.attention(query, keys, values, factor)
+            : Ops.attention(query, keys, values, mask, factor);
+    return textOut.apply(ops.joinHeads(attended));
   }
 }

@@ -31,6 +31,8 @@ public final class InfinityTransformer implements AutoCloseable {
   private final Tensor levels;
   private final Linear wordEmbed;
   private final Linear head;
+  private @Nullable ScaleSchedule rotarySchedule;
+  private float @Nullable [] rotaryTable;
 
   /**
    * Takes the weights from {@code checkpoint}, which must stay open meanwhile.
@@ -110,12 +112,20 @@ public final class InfinityTransformer implements AutoCloseable {
     return conditioner.projected(normed);
   }
 
-  /** The rotary table of a schedule as complex numbers [1, tokens, 1, 1, head_dim / 2]. */
+  /** The rotary table of a schedule as complex numbers [tokens, head_dim / 2]. */
   public Tensor rotary(ScaleSchedule schedule) {
-    float[] table = RotaryTable.build(schedule, config.headDim(), config.rotary());
+    float[] table = rotaryTable(schedule);
     return Ops.asComplex(
-        Tensor.of(backend(), table, 1, schedule.totalTokens(), 1, 1, config.headDim() / 2, 2)
-            .to(device()));
+        Tensor.of(backend(), table, schedule.totalTokens(), config.headDim() / 2, 2).to(device()));
+  }
+
+  /** Sines take longer than a small scale, so that the last schedule's table is kept. */
+  private synchronized float[] rotaryTable(ScaleSchedule schedule) {
+    if (rotaryTable == null || !schedule.equals(rotarySchedule)) {
+      rotaryTable = RotaryTable.build(schedule, config.headDim(), config.rotary());
+      rotarySchedule = schedule;
+    }
+    return rotaryTable;
   }
 
   /**
@@ -145,7 +155,7 @@ public final class InfinityTransformer implements AutoCloseable {
   public void blocks(Tensor x, GenerationPass pass, int scale, LayerGuidance guidance) {
     int chunk = config.depth() / config.chunks();
     ScaleSchedule schedule = pass.schedule();
-    Tensor positions = pass.rotary().narrow(1, schedule.offset(scale), schedule.tokens(scale));
+    Tensor positions = pass.rotary().narrow(0, schedule.offset(scale), schedule.tokens(scale));
     for (int i = 0; i < blocks.size(); i++) {
       try (Scope _ = Scope.open()) {
         if (!config.levelEmbeddingOnce() && i % chunk == 0) {
@@ -160,8 +170,9 @@ public final class InfinityTransformer implements AutoCloseable {
   /** Bit logits of every row [rows, tokens, 2 bits], float32; index 2 channel + bit. */
   public Tensor logits(Tensor x, Condition condition) {
     return head.apply(
-        AdaptiveNorm.apply(
-            x, condition.headGain(), condition.headShift(), config.epsilon(), DType.F32));
+        backend()
+            .ops(device())
+            .norm(x, condition.headGain(), condition.headShift(), config.epsilon(), DType.F32));
   }
 
   @Override

@@ -1,7 +1,6 @@
 package io.heatkv.model;
 
 import io.heatkv.tensor.DType;
-import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Tensor;
 import io.heatkv.weights.Weights;
 
@@ -18,6 +17,6 @@ record Linear(Tensor weight, Tensor bias) {
 
   /** [..., in] to [..., out]. */
   Tensor apply(Tensor x) {
-    return Ops.linear(x, weight, bias);
+    return x.backend().ops(x.device()).linear(x, weight, bias);
   }
 }
