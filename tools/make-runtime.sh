@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Makes a folder that runs heatkv without an installed Java: a jlink image with the jars inside.
+#
+#   tools/make-runtime.sh [TARGET]      (default: cli/target/runtime)
+#
+# Build first (mvn package). The image holds the command, its libraries and the tokenizer's native
+# library for this platform; libtorch is named at run time by HEATKV_LIBTORCH, and a model by --model.
+# With WITH_NATIVES=1 libtorch's CPU natives and the embedded model go in too (some 250 MB more).
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/tools/find-jdk.sh"
+jdk=$(find_jdk) || { echo "no JDK 25 or newer was found; set JAVA_HOME to one" >&2; exit 2; }
+target=${1:-$root/cli/target/runtime}
+jars=$root/cli/target
+[ -f "$jars/heatkv.jar" ] || { echo "$jars/heatkv.jar is missing; run mvn package first" >&2; exit 2; }
+rm -rf "$target"
+"$jdk/bin/jlink" --add-modules java.base,java.logging,java.management,java.naming,java.net.http,java.xml,jdk.httpserver,jdk.unsupported \
+  --strip-debug --no-header-files --no-man-pages --compress zip-9 --output "$target"
+mkdir -p "$target/heatkv/lib"
+cp "$jars/heatkv.jar" "$target/heatkv/"
+for jar in "$jars"/lib/*.jar; do
+  case $(basename "$jar") in
+    pytorch-*|openblas-*|heatkv-model-*) [ "${WITH_NATIVES:-}" = 1 ] || continue ;;
+  esac
+  cp "$jar" "$target/heatkv/lib/"
+done
+# The tokenizer's jar brings every platform's library; this image needs its own.
+for jar in "$target"/heatkv/lib/tokenizers-*.jar; do
+  zip -q -d "$jar" 'native/lib/win-*' 'native/lib/osx-*' 'native/lib/*aarch64*' >/dev/null || true
+done
+cat > "$target/bin/heatkv" <<'RUN'
+#!/bin/sh
+here=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
+exec "$here/bin/java" -jar "$here/heatkv/heatkv.jar" "$@"
+RUN
+chmod +x "$target/bin/heatkv"
+du -sm "$target" | awk '{print $1 " MB in " $2}'
