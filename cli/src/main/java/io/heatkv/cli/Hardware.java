@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.OptionalLong;
 
 /** What computes here, and how fast. */
 final class Hardware {
@@ -37,6 +38,18 @@ final class Hardware {
       return "MKL";
     }
     return "built into libtorch";
+  }
+
+  /** Largest memory that this process has had resident, in bytes; empty where it isn't told. */
+  static OptionalLong peakResident() {
+    try {
+      return lines("/proc/self/status").stream()
+          .filter(line -> line.startsWith("VmHWM:"))
+          .mapToLong(line -> Long.parseLong(line.replaceAll("[^0-9]", "")) << 10)
+          .findFirst();
+    } catch (IOException e) {
+      return OptionalLong.empty();
+    }
   }
 
   private static List<String> lines(String file) throws IOException {

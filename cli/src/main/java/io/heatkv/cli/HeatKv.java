@@ -71,6 +71,7 @@ final class HeatKv implements Runnable {
         .addSubcommand(new ScheduleCommand(console))
         .addSubcommand(new InspectCommand(console))
         .addSubcommand(new VerifyCommand(console))
+        .addSubcommand(new BenchCommand(console))
         .addSubcommand(new DoctorCommand(console))
         .addSubcommand(new CompletionCommand(console))
         .setOut(console.out())

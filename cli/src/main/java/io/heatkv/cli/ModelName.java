@@ -8,6 +8,8 @@ import picocli.CommandLine.Option;
 
 /** Options that say which model it is, and in which type it computes. */
 final class ModelName {
+  private static final String SYNTHETIC = "synth:";
+
   @Option(
       names = "--model",
       paramLabel = "MODEL",
@@ -26,6 +28,16 @@ final class ModelName {
   /** Whether a model is named. */
   boolean isGiven() {
     return model != null;
+  }
+
+  /** Whether it has random weights of a published size; {@code bench} takes such. */
+  boolean isSynthetic() {
+    return model != null && model.startsWith(SYNTHETIC);
+  }
+
+  /** The published size's name. */
+  String syntheticName() {
+    return String.valueOf(model).substring(SYNTHETIC.length());
   }
 
   /**

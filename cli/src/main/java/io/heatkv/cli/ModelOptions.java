@@ -2,6 +2,7 @@ package io.heatkv.cli;
 
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
+import io.heatkv.tensor.libtorch.LibTorch;
 import io.heatkv.tensor.libtorch.LibTorchLocation;
 import picocli.CommandLine.Mixin;
 
@@ -16,9 +17,32 @@ final class ModelOptions {
    * @throws io.heatkv.error.UserException if one of them names nothing that is there
    */
   ModelChoice choose() {
-    Device device = where.device();
-    DType type = model.dtype(device.isCuda() ? DType.BF16 : DType.F32);
     LibTorchLocation location = where.location();
-    return new ModelChoice(model.find(), device, type, location, where.threads());
+    return new ModelChoice(model.find(), device(), dtype(), location, where.threads());
+  }
+
+  /** The device asked for. */
+  Device device() {
+    return where.device();
+  }
+
+  /** The compute type asked for, or the device's own. */
+  DType dtype() {
+    return model.dtype(device().isCuda() ? DType.BF16 : DType.F32);
+  }
+
+  /** Opens libtorch, see {@link DeviceOptions#open()}. */
+  LibTorch open() {
+    return where.open();
+  }
+
+  /** Whether the model has random weights of a published size. */
+  boolean isSynthetic() {
+    return model.isSynthetic();
+  }
+
+  /** The size's name. */
+  String syntheticName() {
+    return model.syntheticName();
   }
 }
