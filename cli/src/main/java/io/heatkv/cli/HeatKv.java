@@ -67,6 +67,7 @@ final class HeatKv implements Runnable {
     HeatKv root = new HeatKv(console);
     return new CommandLine(root)
         .addSubcommand(new GenerateCommand(console))
+        .addSubcommand(new CompareCommand(console))
         .addSubcommand(new CalibrateCommand(console))
         .addSubcommand(new ScheduleCommand(console))
         .addSubcommand(new InspectCommand(console))
