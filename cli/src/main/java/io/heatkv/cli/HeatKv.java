@@ -61,6 +61,8 @@ final class HeatKv implements Runnable {
     return new CommandLine(root)
         .addSubcommand(new GenerateCommand(console))
         .addSubcommand(new InspectCommand(console))
+        .addSubcommand(new ImportCommand(console))
+        .addSubcommand(new SynthCommand(console))
         .addSubcommand(new VerifyCommand(console))
         .addSubcommand(new DoctorCommand(console))
         .addSubcommand(new CompletionCommand(console))
