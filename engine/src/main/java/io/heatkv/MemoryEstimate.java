@@ -2,25 +2,31 @@ package io.heatkv;
 
 import io.heatkv.cache.KvShape;
 import io.heatkv.checkpoint.Checkpoint;
-import io.heatkv.checkpoint.Checkpoints;
+import io.heatkv.checkpoint.TensorEntry;
 import io.heatkv.error.UserException;
 import io.heatkv.load.ModelDescription;
+import io.heatkv.load.Network;
 import io.heatkv.model.TransformerConfig;
+import io.heatkv.model.TransformerKeys;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.tensor.DType;
+import io.heatkv.text.T5Config;
+import io.heatkv.text.T5Encoder;
 import io.heatkv.vae.VaeConfig;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 
 /**
  * What a generation will need, told from the shapes before anything is loaded.
  *
- * @param weights bytes of all three networks
+ * @param weights bytes of the networks' weights that are converted or copied
+ * @param mapped bytes of weights that stay views of their mapped file: the system gives these pages
+ *     up and reads them again as it needs to, so they only make the run slower where memory is
+ *     short
  * @param cache bytes of keys and values
  * @param activations bytes of the largest intermediate values
  */
-public record MemoryEstimate(long weights, long cache, long activations) {
+public record MemoryEstimate(long weights, long mapped, long cache, long activations) {
   private static final long PROGRAM = 256L << 20;
 
   /**
@@ -35,23 +41,41 @@ public record MemoryEstimate(long weights, long cache, long activations) {
     int rows = request.images() * (request.sampling().isGuided() ? 2 : 1);
     KvShape shape =
         new KvShape(config.depth(), rows, config.heads(), config.headDim(), dtype, schedule);
-    long weights =
-        elements(model.transformerFile(), "") * dtype.bytes()
-            + elements(model.vaeFile(), "decoder.") * DType.F32.bytes()
-            + elements(model.textEncoder(), "") * DType.F32.bytes();
+    Weighed weighed = new Weighed();
+    try (Checkpoint transformer = Network.TRANSFORMER.open(model.transformerFile());
+        Checkpoint vae = Network.IMAGE_TOKENIZER.open(model.vaeFile());
+        Checkpoint text = Network.TEXT_ENCODER.open(model.textWeights())) {
+      for (String name : transformer.names()) {
+        boolean inBlocks = TransformerKeys.isOfBlocks(name) && !TransformerKeys.isWidened(name);
+        weighed.add(transformer.entry(name), inBlocks ? dtype : DType.F32);
+      }
+      vae.names().stream()
+          .filter(name -> name.startsWith("decoder."))
+          .forEach(name -> weighed.add(vae.entry(name), DType.F32));
+      T5Config config5 = T5Config.read(model.textEncoder().resolve("config.json"));
+      T5Encoder.names(config5, text).stream()
+          .flatMap(name -> text.find(name).stream())
+          .forEach(entry -> weighed.add(entry, DType.F32));
+    }
     return new MemoryEstimate(
-        weights,
+        weighed.converted,
+        weighed.mapped,
         request.policy().bytes(shape),
         Math.max(blocks(config, schedule, rows, dtype), decoding(model, schedule)));
   }
 
-  /** Elements of the tensors whose names begin so. */
-  private static long elements(Path file, String prefix) {
-    try (Checkpoint checkpoint = Checkpoints.open(file)) {
-      return checkpoint.names().stream()
-          .filter(name -> name.startsWith(prefix))
-          .mapToLong(name -> checkpoint.entry(name).elements())
-          .sum();
+  /** Sums of weights by where they will lie on the CPU. */
+  private static final class Weighed {
+    private long converted;
+    private long mapped;
+
+    void add(TensorEntry entry, DType compute) {
+      boolean view = entry.dtype().name().equals(compute.name()) && entry.bytes().isMapped();
+      if (view) {
+        mapped += entry.bytes().byteSize();
+      } else {
+        converted += entry.elements() * compute.bytes();
+      }
     }
   }
 
@@ -74,7 +98,7 @@ public record MemoryEstimate(long weights, long cache, long activations) {
    * maps of its channels, the convolution on the enlarged map before it six of the next level's.
    */
   private static long decoding(ModelDescription model, ScaleSchedule schedule) {
-    try (Checkpoint checkpoint = Checkpoints.open(model.vaeFile())) {
+    try (Checkpoint checkpoint = Network.IMAGE_TOKENIZER.open(model.vaeFile())) {
       VaeConfig config = VaeConfig.infer(checkpoint);
       List<Integer> multipliers = config.decoderMultipliers();
       int maps =
@@ -91,12 +115,12 @@ public record MemoryEstimate(long weights, long cache, long activations) {
 
   /** Pixels along an edge of what one token shows. */
   public static long pixelsPerToken(ModelDescription model) {
-    try (Checkpoint checkpoint = Checkpoints.open(model.vaeFile())) {
+    try (Checkpoint checkpoint = Network.IMAGE_TOKENIZER.open(model.vaeFile())) {
       return edge(model, VaeConfig.infer(checkpoint));
     }
   }
 
-  /** All together, with what the program and its libraries take. */
+  /** All that must be free, with what the program takes: everything but the mapped weights. */
   public long total() {
     return PROGRAM + weights + cache + activations;
   }
@@ -107,17 +131,18 @@ public record MemoryEstimate(long weights, long cache, long activations) {
   public void requireAtMost(long available) {
     if (total() > available) {
       throw new UserException(
-          ("not enough memory: about %s GiB are needed (weights %s, KV cache %s, activations %s,"
-                  + " program %s), %s GiB are free; choose a smaller resolution or model, or --dtype"
-                  + " bf16")
-              .formatted(
-                  gib(total()),
-                  gib(weights),
-                  gib(cache),
-                  gib(activations),
-                  gib(PROGRAM),
-                  gib(available)));
+          "not enough memory: about %s are needed, %s GiB are free; choose a smaller resolution or model, or --dtype bf16"
+              .formatted(this, gib(available)));
     }
+  }
+
+  /** Such as {@code 5.20 GiB (weights 1.00, KV cache 4.00, activations 0.20)}. */
+  @Override
+  public String toString() {
+    String parts =
+        "%s GiB (weights %s, KV cache %s, activations %s, program %s)"
+            .formatted(gib(total()), gib(weights), gib(cache), gib(activations), gib(PROGRAM));
+    return mapped == 0 ? parts : parts + " besides " + gib(mapped) + " GiB mapped from files";
   }
 
   private static String gib(long bytes) {

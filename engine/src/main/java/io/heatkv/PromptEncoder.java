@@ -1,8 +1,8 @@
 package io.heatkv;
 
 import io.heatkv.checkpoint.Checkpoint;
-import io.heatkv.checkpoint.Checkpoints;
 import io.heatkv.error.UserException;
+import io.heatkv.load.Network;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -20,10 +20,12 @@ final class PromptEncoder implements AutoCloseable {
   private final PromptTokenizer tokenizer;
 
   /**
-   * @param folder with config.json, tokenizer.json and weights
+   * @param folder with config.json and tokenizer.json or spiece.model
+   * @param weights file, index or folder of the encoder's weights
    * @param channels of the features that the transformer reads
    */
-  PromptEncoder(Path folder, int channels, int maxTokens, Backend backend, Device device) {
+  PromptEncoder(
+      Path folder, Path weights, int channels, int maxTokens, Backend backend, Device device) {
     T5Config config = T5Config.read(folder.resolve("config.json"));
     if (config.width() != channels) {
       throw new UserException(
@@ -34,9 +36,9 @@ final class PromptEncoder implements AutoCloseable {
               + channels
               + "; they belong to different models");
     }
-    tokenizer = PromptTokenizer.open(folder.resolve("tokenizer.json"), maxTokens);
+    tokenizer = PromptTokenizer.in(folder, maxTokens);
     try {
-      checkpoint = Checkpoints.open(folder);
+      checkpoint = Network.TEXT_ENCODER.open(weights);
       try {
         encoder = new T5Encoder(config, checkpoint, backend, device, DType.F32);
       } catch (RuntimeException e) {

@@ -4,11 +4,11 @@ import io.heatkv.cache.KvCache;
 import io.heatkv.cache.KvMemory;
 import io.heatkv.cache.KvShape;
 import io.heatkv.checkpoint.Checkpoint;
-import io.heatkv.checkpoint.Checkpoints;
 import io.heatkv.checkpoint.Fingerprint;
 import io.heatkv.error.UserException;
 import io.heatkv.image.PngImage;
 import io.heatkv.load.ModelDescription;
+import io.heatkv.load.Network;
 import io.heatkv.model.Condition;
 import io.heatkv.model.InfinityTransformer;
 import io.heatkv.scale.ScaleSchedule;
@@ -54,12 +54,12 @@ public final class TextToImage implements AutoCloseable {
     this.device = device;
     Resources opened = new Resources();
     try {
-      transformerFile = opened.add(Checkpoints.open(description.transformerFile()));
+      transformerFile = opened.add(Network.TRANSFORMER.open(description.transformerFile()));
       transformer =
           opened.add(
               new InfinityTransformer(
                   description.transformer(), transformerFile, backend, device, dtype));
-      vaeFile = opened.add(Checkpoints.open(description.vaeFile()));
+      vaeFile = opened.add(Network.IMAGE_TOKENIZER.open(description.vaeFile()));
       VaeConfig config = VaeConfig.infer(vaeFile);
       if (config.channels() != description.codeChannels()) {
         throw new UserException(
@@ -77,6 +77,7 @@ public final class TextToImage implements AutoCloseable {
           opened.add(
               new PromptEncoder(
                   description.textEncoder(),
+                  description.textWeights(),
                   description.transformer().textChannels(),
                   description.transformer().textMaxLength(),
                   backend,

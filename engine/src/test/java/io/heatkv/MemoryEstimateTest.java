@@ -62,7 +62,7 @@ class MemoryEstimateTest {
 
   @Test
   void refusalGivesTheNumbersInOneLine() {
-    MemoryEstimate estimate = new MemoryEstimate(3L << 30, 2L << 30, 1L << 30);
+    MemoryEstimate estimate = new MemoryEstimate(3L << 30, 0, 2L << 30, 1L << 30);
     assertThatThrownBy(() -> estimate.requireAtMost(4L << 30))
         .isInstanceOf(UserException.class)
         .hasMessageContaining("6.25 GiB")

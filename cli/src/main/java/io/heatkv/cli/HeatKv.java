@@ -71,6 +71,8 @@ final class HeatKv implements Runnable {
         .addSubcommand(new CalibrateCommand(console))
         .addSubcommand(new ScheduleCommand(console))
         .addSubcommand(new InspectCommand(console))
+        .addSubcommand(new ImportCommand(console))
+        .addSubcommand(new SynthCommand(console))
         .addSubcommand(new VerifyCommand(console))
         .addSubcommand(new BenchCommand(console))
         .addSubcommand(new DoctorCommand(console))

@@ -1,10 +1,15 @@
 package io.heatkv.cli;
 
+import io.heatkv.load.FoundModel;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelSource;
 import io.heatkv.tensor.DType;
+import java.io.PrintWriter;
 import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 
 /** Options that say which model it is, and in which type it computes. */
 final class ModelName {
@@ -14,7 +19,10 @@ final class ModelName {
       names = "--model",
       paramLabel = "MODEL",
       description =
-          "emoji (built in) or a folder with a model.json. Default: " + ModelSource.EMBEDDED + ".")
+          "emoji (built in), a folder with a model's files as published or imported, or the file of"
+              + " a transformer. Default: "
+              + ModelSource.EMBEDDED
+              + ".")
   private @Nullable String model;
 
   @Option(
@@ -24,6 +32,9 @@ final class ModelName {
           "Compute type of the transformer: fp32, bf16 or fp16. Default: fp32 on the CPU, bf16 on"
               + " CUDA.")
   private @Nullable String dtype;
+
+  @Spec(Spec.Target.MIXEE)
+  private CommandSpec command = CommandSpec.create();
 
   /** Whether a model is named. */
   boolean isGiven() {
@@ -46,7 +57,18 @@ final class ModelName {
    * @throws io.heatkv.error.UserException if there is none of that name
    */
   ModelDescription find() {
-    return ModelSource.find(model == null ? ModelSource.EMBEDDED : model);
+    FoundModel found = ModelSource.locate(model == null ? ModelSource.EMBEDDED : model);
+    if (!isQuiet()) {
+      PrintWriter err = command.commandLine().getErr();
+      found.notes().forEach(note -> err.println("heatkv: " + Console.oneLine(note)));
+      err.flush();
+    }
+    return found.description();
+  }
+
+  private boolean isQuiet() {
+    OptionSpec quiet = command.findOption("--quiet");
+    return quiet != null && Boolean.TRUE.equals(quiet.getValue());
   }
 
   /**

@@ -1,9 +1,10 @@
 package io.heatkv.cli;
 
 import io.heatkv.checkpoint.Checkpoint;
-import io.heatkv.checkpoint.Checkpoints;
 import io.heatkv.checkpoint.Fingerprint;
+import io.heatkv.convert.SyntheticCheckpoint;
 import io.heatkv.load.ModelDescription;
+import io.heatkv.load.Network;
 import io.heatkv.model.TransformerConfig;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.tensor.DType;
@@ -15,6 +16,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Stream;
 
 /**
  * What a model is, read from its files without loading it.
@@ -38,24 +41,28 @@ record ModelSummary(
    *
    * @param parameters elements of its tensors
    * @param fingerprint tells it from others
+   * @param random what the file says about its weights if nobody trained them
    */
-  record Part(long parameters, String fingerprint) {
-    static Part of(Path file) {
-      try (Checkpoint checkpoint = Checkpoints.open(file)) {
+  record Part(long parameters, String fingerprint, Optional<String> random) {
+    static Part of(Network network, Path file) {
+      try (Checkpoint checkpoint = network.open(file)) {
         long parameters =
             checkpoint.names().stream().mapToLong(name -> checkpoint.entry(name).elements()).sum();
-        return new Part(parameters, Fingerprint.of(checkpoint));
+        return new Part(
+            parameters,
+            Fingerprint.of(checkpoint),
+            Optional.ofNullable(checkpoint.metadata().get(SyntheticCheckpoint.NOTE)));
       }
     }
   }
 
   static ModelSummary of(ModelDescription model) {
-    try (Checkpoint vae = Checkpoints.open(model.vaeFile())) {
+    try (Checkpoint vae = Network.IMAGE_TOKENIZER.open(model.vaeFile())) {
       return new ModelSummary(
           model,
-          Part.of(model.transformerFile()),
-          Part.of(model.textEncoder()),
-          Part.of(model.vaeFile()),
+          Part.of(Network.TRANSFORMER, model.transformerFile()),
+          Part.of(Network.TEXT_ENCODER, model.textWeights()),
+          Part.of(Network.IMAGE_TOKENIZER, model.vaeFile()),
           T5Config.read(model.textEncoder().resolve("config.json")),
           VaeConfig.infer(vae));
     }
@@ -85,6 +92,7 @@ record ModelSummary(
     json.put("name", description.name());
     json.put("folder", description.folder());
     json.put("parameters", parameters());
+    random().ifPresent(note -> json.put("weights", note));
     json.put(
         "transformer",
         object(
@@ -124,6 +132,13 @@ record ModelSummary(
     return json;
   }
 
+  /** What the files say about weights that nobody trained. */
+  private Optional<String> random() {
+    return Stream.of(transformer, textEncoder, vae)
+        .flatMap(part -> part.random.stream())
+        .findFirst();
+  }
+
   private long parameters() {
     return transformer.parameters + textEncoder.parameters + vae.parameters;
   }
@@ -141,6 +156,7 @@ record ModelSummary(
     ScaleSchedule schedule = description.schedule();
     List<String> lines = new ArrayList<>();
     lines.add(line("model", description.name() + ", " + millions(parameters())));
+    random().ifPresent(note -> lines.add(line("weights", note)));
     lines.add(line("folder", description.folder().toString()));
     lines.add(
         line(

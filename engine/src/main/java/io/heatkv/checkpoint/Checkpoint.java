@@ -39,6 +39,11 @@ public interface Checkpoint extends AutoCloseable {
     return PartOfCheckpoint.of(this, name + ".");
   }
 
+  /** All tensors but those of these names; closing either checkpoint closes both. */
+  default Checkpoint without(Set<String> names) {
+    return PartOfCheckpoint.without(this, names);
+  }
+
   /** The file's own notes, text to text; of shards, the first that has a key gives its value. */
   Map<String, String> metadata();
 

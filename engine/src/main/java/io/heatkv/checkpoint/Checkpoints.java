@@ -8,6 +8,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collection;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.stream.Stream;
 
 /** Opens whatever holds a model: a file of any known format, told by its content, or a folder. */
@@ -31,6 +33,16 @@ public final class Checkpoints {
   public static Checkpoint open(Path path) {
     Path file = Files.isDirectory(path) ? onlyOneIn(path) : path;
     return startsLikeJson(file) ? Shards.open(file) : openSingle(file);
+  }
+
+  /**
+   * Names of the files that an index puts its tensors in.
+   *
+   * @param index a {@code *.index.json}
+   * @throws UserException if it is none
+   */
+  public static Set<String> shards(Path index) {
+    return new TreeSet<>(ShardIndex.read(index).shardOf().values());
   }
 
   private static Checkpoint openSingle(Path file) {

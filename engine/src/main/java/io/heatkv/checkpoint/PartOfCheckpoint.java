@@ -9,7 +9,7 @@ import java.util.SortedSet;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
 
-/** The tensors whose names begin with a prefix, which is left out. */
+/** Some tensors of a checkpoint, a common prefix left out of their names. */
 final class PartOfCheckpoint implements Checkpoint {
   private final Checkpoint whole;
   private final String prefix;
@@ -43,6 +43,11 @@ final class PartOfCheckpoint implements Checkpoint {
     return new PartOfCheckpoint(whole, prefix, names);
   }
 
+  static Checkpoint without(Checkpoint whole, Set<String> without) {
+    SortedSet<String> names = new TreeSet<>(whole.names());
+    return names.removeAll(without) ? new PartOfCheckpoint(whole, "", names) : whole;
+  }
+
   @Override
   public Path path() {
     return whole.path();
@@ -55,6 +60,9 @@ final class PartOfCheckpoint implements Checkpoint {
 
   @Override
   public Optional<TensorEntry> find(String name) {
+    if (!names.contains(name)) {
+      return Optional.empty();
+    }
     return whole
         .find(prefix + name)
         .map(entry -> new TensorEntry(name, entry.dtype(), entry.shape(), entry.bytes()));

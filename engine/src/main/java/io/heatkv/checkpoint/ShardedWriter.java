@@ -39,7 +39,9 @@ public final class ShardedWriter {
   /** Checksums of what is written, one line a file. */
   public static final String SUMS = "SHA256SUMS";
 
-  private static final String INDEX = "model.safetensors.index.json";
+  /** The index that names the shards. */
+  public static final String INDEX = "model.safetensors.index.json";
+
   private static final Pattern SUM_LINE = Pattern.compile("([0-9a-f]{64})  (\\S+)");
   private static final Pattern TEMPORARY = Pattern.compile("\\.heatkv-[0-9a-f-]+\\.tmp");
   private static final JsonFactory FACTORY = new JsonFactory();

@@ -11,10 +11,12 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.Consumer;
+import java.util.function.Function;
 
 /**
  * Converts a checkpoint of any format to a folder of safetensors shards, tensor by tensor.
@@ -48,21 +50,43 @@ public final class CheckpointImport {
       StorageType dtype,
       long shardBytes,
       ShardedWriter.Progress progress) {
+    requireTarget(dtype);
+    return run(source, folder, dtype.name(), _ -> dtype, shardBytes, progress);
+  }
+
+  /**
+   * As above with a type for each floating-point tensor.
+   *
+   * @param note names the choice of types in the files' notes
+   * @param dtype of the tensor of a name: BF16, F32 or F16
+   */
+  static Result run(
+      Checkpoint source,
+      Path folder,
+      String note,
+      Function<String, StorageType> dtype,
+      long shardBytes,
+      ShardedWriter.Progress progress) {
     Map<String, Long> overflowed = new TreeMap<>();
     List<Item> items = new ArrayList<>();
     for (String name : source.names()) {
       TensorEntry entry = source.entry(name);
       items.add(
           Elements.isFloating(entry.dtype())
-              ? converted(entry, requireTarget(dtype), overflowed)
+              ? converted(entry, requireTarget(dtype.apply(name)), overflowed)
               : new Item(name, entry.dtype(), entry.shape(), sink -> copy(entry, sink)));
     }
     if (items.isEmpty()) {
       throw new UserException(source.path() + ": holds no tensor to convert; check the path");
     }
-    Map<String, String> metadata =
-        Map.of(
-            "format", "pt", "heatkv.source", Fingerprint.of(source), "heatkv.dtype", dtype.name());
+    Map<String, String> metadata = new HashMap<>();
+    metadata.put("format", "pt");
+    metadata.put("heatkv.source", Fingerprint.of(source));
+    metadata.put("heatkv.dtype", note);
+    String random = source.metadata().get(SyntheticCheckpoint.NOTE);
+    if (random != null) {
+      metadata.put(SyntheticCheckpoint.NOTE, random);
+    }
     ShardedWriter.Result result =
         ShardedWriter.write(folder, items, metadata, shardBytes, progress);
     return new Result(

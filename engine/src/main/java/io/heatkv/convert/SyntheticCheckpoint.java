@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
+import java.util.function.Function;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 
@@ -20,6 +21,9 @@ import java.util.stream.IntStream;
  * tensor depends on the seed, the tensor's name and i alone, not on shards, order or platform.
  */
 public final class SyntheticCheckpoint {
+  /** Metadata key of every file, whose value says that the weights are random. */
+  public static final String NOTE = "heatkv.weights";
+
   private static final float STANDARD_DEVIATION = 0.02f;
 
   /** A normalization's scale: one dimension, and "norm" in the name of its module. */
@@ -55,16 +59,36 @@ public final class SyntheticCheckpoint {
       long shardBytes,
       ShardedWriter.Progress progress) {
     CheckpointImport.requireTarget(dtype);
+    return write(folder, shapes, _ -> dtype, seed, shardBytes, progress);
+  }
+
+  /**
+   * As above with a type for each tensor.
+   *
+   * @param types of the tensor of a name: BF16, F32 or F16
+   */
+  static ShardedWriter.Result write(
+      Path folder,
+      Map<String, long[]> shapes,
+      Function<String, StorageType> types,
+      long seed,
+      long shardBytes,
+      ShardedWriter.Progress progress) {
     List<Item> items = new ArrayList<>();
     shapes.forEach((name, shape) -> {
+      StorageType dtype = CheckpointImport.requireTarget(types.apply(name));
       float mean = shape.length == 1 && NORM.matcher(name).matches() ? 1 : 0;
       long elements = dtype.bytesOf(shape) / dtype.byteSize();
       items.add(
           new Item(name, dtype, shape, sink -> fill(name, elements, mean, dtype, seed, sink)));
     });
-    Map<String, String> metadata =
-        Map.of("format", "pt", "heatkv.weights", "random, not trained; seed " + seed);
+    Map<String, String> metadata = Map.of("format", "pt", NOTE, note(seed));
     return ShardedWriter.write(folder, items, metadata, shardBytes, progress);
+  }
+
+  /** What is said about weights of that seed. */
+  static String note(long seed) {
+    return "random weights, not trained; seed " + seed;
   }
 
   private static void fill(

@@ -26,7 +26,8 @@ import java.util.Optional;
  * @param transformerFile its weights
  * @param codeChannels bits of a code position
  * @param vaeFile weights of the image tokenizer
- * @param textEncoder folder of the T5 encoder
+ * @param textEncoder folder of the T5 encoder: config and tokenizer
+ * @param textWeights weights of the T5 encoder
  * @param schedule default scale schedule
  * @param cfg default guidance strength
  * @param tau default temperature
@@ -41,23 +42,51 @@ public record ModelDescription(
     int codeChannels,
     Path vaeFile,
     Path textEncoder,
+    Path textWeights,
     ScaleSchedule schedule,
     double cfg,
     double tau,
     double topP,
     Optional<Path> profile) {
+  /** Name of the file that describes a folder's model. */
+  public static final String FILE = "model.json";
+
+  /** Whether a model.json names all three networks. */
+  static boolean isWhole(JsonObject json) {
+    return json.has("transformer") && json.has("vae") && json.has("text_encoder");
+  }
+
+  /** The same model under another name. */
+  public ModelDescription named(String other) {
+    return new ModelDescription(
+        other,
+        folder,
+        transformer,
+        transformerFile,
+        codeChannels,
+        vaeFile,
+        textEncoder,
+        textWeights,
+        schedule,
+        cfg,
+        tau,
+        topP,
+        profile);
+  }
+
   /**
    * Reads {@code model.json} of a folder.
    *
    * @throws UserException if it is missing or incomplete
    */
   public static ModelDescription read(Path folder) {
-    Path file = folder.resolve("model.json");
+    Path file = folder.resolve(FILE);
     JsonObject json = JsonObject.read(file);
     JsonObject vae = json.object("vae");
     JsonObject transformer = json.object("transformer");
     JsonObject sampling = json.object("sampling");
     int channels = vae.size("codebook_dim");
+    Path text = inside(folder, json.object("text_encoder").text("folder"), file);
     return new ModelDescription(
         json.text("name"),
         folder,
@@ -65,7 +94,8 @@ public record ModelDescription(
         inside(folder, transformer.text("file"), file),
         channels,
         inside(folder, vae.text("file"), file),
-        inside(folder, json.object("text_encoder").text("folder"), file),
+        text,
+        text,
         schedule(json),
         sampling.number("cfg"),
         sampling.number("tau"),

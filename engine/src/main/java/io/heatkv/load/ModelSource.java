@@ -1,6 +1,7 @@
 package io.heatkv.load;
 
 import io.heatkv.error.UserException;
+import io.heatkv.json.JsonObject;
 import io.heatkv.resource.CacheFolder;
 import io.heatkv.resource.ResourceFiles;
 import java.io.IOException;
@@ -30,20 +31,41 @@ public final class ModelSource {
   private ModelSource() {}
 
   /**
-   * The model named {@code emoji}, or the folder of that path.
+   * The model named {@code emoji}, that of a folder with a model.json, or one put together from the
+   * files in a folder (also where its model.json leaves out a network), or from a transformer's
+   * file and what lies beside it.
    *
-   * @throws UserException if it is neither
+   * @throws UserException if it is none of them, or files are missing or don't fit each other
    */
-  public static ModelDescription find(String name) {
+  public static FoundModel locate(String name) {
     if (name.equals(EMBEDDED)) {
-      return ModelDescription.read(embedded());
+      return new FoundModel(ModelDescription.read(embedded()), List.of());
     }
-    Path folder = Path.of(name);
-    if (!Files.isDirectory(folder)) {
+    Path path = Path.of(name);
+    if (Files.isRegularFile(path)) {
+      return ModelFinder.beside(path, HubCache.locate());
+    }
+    if (!Files.isDirectory(path)) {
       throw new UserException(
-          "model '" + name + "' is unknown; expected emoji or a folder with a model.json");
+          "model '"
+              + name
+              + "' is unknown; expected emoji, a folder with a model's files, or the file of a"
+              + " transformer");
     }
-    return ModelDescription.read(folder);
+    if (!Files.exists(path.resolve(ModelDescription.FILE))) {
+      return ModelFinder.find(List.of(path), HubCache.locate());
+    }
+    JsonObject json = JsonObject.read(path.resolve(ModelDescription.FILE));
+    if (ModelDescription.isWhole(json)) {
+      return new FoundModel(ModelDescription.read(path), List.of());
+    }
+    FoundModel found = ModelFinder.find(List.of(path), HubCache.locate());
+    return new FoundModel(found.description().named(json.text("name")), found.notes());
+  }
+
+  /** As {@link #locate}, without what should be said about it. */
+  public static ModelDescription find(String name) {
+    return locate(name).description();
   }
 
   /**

@@ -1,4 +1,7 @@
-/** Finds a model's files and reads what it is: the embedded model, or a folder with model.json. */
+/**
+ * Finds a model's files and reads what it is: the embedded model, a folder with model.json, or the
+ * files as they were published.
+ */
 @NullMarked
 package io.heatkv.load;
 

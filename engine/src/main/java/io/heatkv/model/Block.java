@@ -41,21 +41,22 @@ final class Block {
             weights.joined(
                 dtype, prefix + "sa.q_bias", prefix + "sa.zero_k_bias", prefix + "sa.v_bias"));
     selfOut = Linear.load(weights, prefix + "sa.proj", dtype);
-    headFactors = headFactors(config, prefix, weights);
+    headFactors = headFactors(config, dtype, prefix, weights);
     textQuery = Linear.load(weights, prefix + "ca.mat_q", dtype);
     textOut = Linear.load(weights, prefix + "ca.proj", dtype);
-    textNormWeight = weights.get(prefix + "ca_norm.weight", DType.F32);
-    textNormBias = weights.get(prefix + "ca_norm.bias", DType.F32);
+    textNormWeight = weights.rounded(prefix + "ca_norm.weight", dtype);
+    textNormBias = weights.rounded(prefix + "ca_norm.bias", dtype);
     up = Linear.load(weights, prefix + "ffn.fc1", dtype);
     down = Linear.load(weights, prefix + "ffn.fc2", dtype);
   }
 
   /** Factors of normalised queries and keys [2, heads]: exp(min(s, ln 100)), and 1. */
-  private static Tensor headFactors(TransformerConfig config, String prefix, Weights weights) {
+  private static Tensor headFactors(
+      TransformerConfig config, DType dtype, String prefix, Weights weights) {
     float[] factors = new float[2 * config.heads()];
     Arrays.fill(factors, 1);
     if (config.cosineAttention()) {
-      float[] logs = weights.get(prefix + "sa.scale_mul_1H11", DType.F32).toFloats();
+      float[] logs = weights.rounded(prefix + "sa.scale_mul_1H11", dtype).toFloats();
       for (int head = 0; head < logs.length; head++) {
         factors[head] = (float) Math.exp(Math.min(logs[head], (float) MAX_LOG_SCALE));
       }

@@ -55,7 +55,7 @@ final class TextConditioner {
       String prefix = TransformerKeys.block(config, i);
       layers.add(
           new Layer(
-              weights.get(prefix + "ada_gss", DType.F32),
+              weights.rounded(prefix + "ada_gss", dtype),
               weights.get(prefix + "ca.mat_kv.weight", dtype),
               weights.joined(dtype, prefix + "ca.zero_k_bias", prefix + "ca.v_bias")));
     }

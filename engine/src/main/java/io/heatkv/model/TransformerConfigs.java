@@ -6,6 +6,9 @@ import io.heatkv.json.JsonObject;
 
 /** Where the sizes of a transformer come from: a model.json, or the shapes of its weights. */
 public final class TransformerConfigs {
+  /** Channels of a head in the published 2B, 8B and 20B. */
+  private static final int USUAL_HEAD_DIM = 128;
+
   private TransformerConfigs() {}
 
   /**
@@ -102,7 +105,11 @@ public final class TransformerConfigs {
     return new TransformerConfig(
         depth,
         width,
-        cosine ? size(checkpoint, first + "sa.scale_mul_1H11", 1) : Math.max(1, width / 128),
+        cosine
+            ? size(checkpoint, first + "sa.scale_mul_1H11", 1)
+            : PublishedModel.of(depth, width)
+                .map(PublishedModel::heads)
+                .orElse(Math.max(1, width / USUAL_HEAD_DIM)),
         size(checkpoint, first + "ffn.fc1.weight", 0),
         size(checkpoint, "word_embed.weight", 1),
         size(checkpoint, "cfg_uncond", 1),

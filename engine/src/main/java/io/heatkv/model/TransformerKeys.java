@@ -81,6 +81,26 @@ public final class TransformerKeys {
     shapes.put(name, shape);
   }
 
+  /** Heads of the attention pool in a new model (TextAttentivePool). */
+  public static int poolHeads(TransformerConfig config) {
+    return Math.max(1, config.textChannels() / (config.width() > 4096 ? 64 : 128));
+  }
+
+  /**
+   * Whether a weight belongs to a block, whose weights all take the compute type, as the official
+   * {@code block.bfloat16()} does; those around the blocks stay float32.
+   */
+  public static boolean isOfBlocks(String name) {
+    return name.startsWith("block_chunks.") || name.startsWith("blocks.");
+  }
+
+  /** Whether a weight of a block is used in float32, after rounding to the compute type. */
+  public static boolean isWidened(String name) {
+    return name.endsWith(".ada_gss")
+        || name.endsWith(".sa.scale_mul_1H11")
+        || name.contains(".ca_norm.");
+  }
+
   /** Heads of the attention pool, which only its query's shape tells. */
   static int poolHeads(Checkpoint checkpoint) {
     long[] shape = checkpoint.entry("text_proj_for_sos.ca.mat_q").shape();

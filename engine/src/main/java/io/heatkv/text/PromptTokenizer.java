@@ -3,14 +3,21 @@ package io.heatkv.text;
 import ai.djl.huggingface.tokenizers.Encoding;
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import io.heatkv.error.UserException;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Map;
 
-/** Turns prompts into token ids with Hugging Face's tokenizer.json. */
+/** Turns prompts into token ids as HuggingFace's T5 tokenizer does. */
 public final class PromptTokenizer implements AutoCloseable {
+  /** Names under which HuggingFace keeps a T5's tokenizer. */
+  public static final String TOKENIZER = "tokenizer.json";
+
+  public static final String SENTENCE_PIECE = "spiece.model";
+
   private final HuggingFaceTokenizer tokenizer;
   private final int maxTokens;
 
@@ -31,6 +38,23 @@ public final class PromptTokenizer implements AutoCloseable {
   }
 
   /**
+   * Reads a folder's tokenizer.json, or else its spiece.model.
+   *
+   * @param maxTokens longest prompt, end token included
+   * @throws UserException if there is neither, or it is damaged
+   */
+  public static PromptTokenizer in(Path folder, int maxTokens) {
+    Path json = folder.resolve(TOKENIZER);
+    Path pieces = folder.resolve(SENTENCE_PIECE);
+    if (!Files.isRegularFile(json) && Files.isRegularFile(pieces)) {
+      return new PromptTokenizer(
+          library(pieces, new ByteArrayInputStream(SentencePiece.read(pieces).toJson())),
+          maxTokens);
+    }
+    return open(json, maxTokens);
+  }
+
+  /**
    * Reads a tokenizer.json.
    *
    * @param maxTokens longest prompt, end token included
@@ -38,8 +62,22 @@ public final class PromptTokenizer implements AutoCloseable {
    */
   public static PromptTokenizer open(Path file, int maxTokens) {
     if (!Files.isRegularFile(file)) {
-      throw new UserException(file + ": no such file; expected the text encoder's tokenizer.json");
+      throw new UserException(
+          file + ": no such file; expected the text encoder's tokenizer.json or spiece.model");
     }
+    try (InputStream in = Files.newInputStream(file)) {
+      return new PromptTokenizer(library(file, in), maxTokens);
+    } catch (IOException e) {
+      throw new UserException(file + ": can't be read: " + e.getMessage(), e);
+    }
+  }
+
+  /** A tokenizer.json for encoders of random weights: a token a letter, ids below 300. */
+  public static byte[] letters() {
+    return UnigramModel.ofLetters().toJson();
+  }
+
+  private static HuggingFaceTokenizer library(Path file, InputStream json) {
     // On a machine with CUDA the library would download another build of itself.
     if (System.getProperty("RUST_FLAVOR") == null && System.getenv("RUST_FLAVOR") == null) {
       System.setProperty("RUST_FLAVOR", "cpu");
@@ -48,10 +86,8 @@ public final class PromptTokenizer implements AutoCloseable {
     System.setProperty("ai.djl.offline", "true");
     System.setProperty("OPT_OUT_TRACKING", "true");
     try {
-      HuggingFaceTokenizer tokenizer =
-          HuggingFaceTokenizer.newInstance(
-              file, Map.of("truncation", "false", "padding", "false", "addSpecialTokens", "true"));
-      return new PromptTokenizer(tokenizer, maxTokens);
+      return HuggingFaceTokenizer.newInstance(
+          json, Map.of("truncation", "false", "padding", "false", "addSpecialTokens", "true"));
     } catch (IOException | RuntimeException e) {
       throw new UserException(
           file

@@ -27,6 +27,10 @@ public record T5Config(
     int buckets,
     int maxDistance,
     double epsilon) {
+  /** The text encoder of all published Infinity models: the encoder of google/flan-t5-xl. */
+  public static final T5Config FLAN_T5_XL =
+      new T5Config(32128, 2048, 64, 5120, 24, 32, 32, 128, 1e-6);
+
   /**
    * Reads a config.json.
    *

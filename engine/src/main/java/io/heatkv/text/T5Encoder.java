@@ -12,7 +12,9 @@ import io.heatkv.weights.Weights;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 
 /**
  * The encoder of T5 v1.1 (Flan-T5): relative position bias, RMS norm, gated GELU, no biases.
@@ -20,6 +22,9 @@ import java.util.TreeMap;
  * <p>Prompts run one by one without padding, which equals the padded and masked run.
  */
 public final class T5Encoder implements AutoCloseable {
+  private static final String EMBEDDING = "shared.weight";
+  private static final String TIED_EMBEDDING = "encoder.embed_tokens.weight";
+
   private final T5Config config;
   private final Weights weights;
   private final Tensor embedding;
@@ -29,7 +34,9 @@ public final class T5Encoder implements AutoCloseable {
 
   private record Layer(
       Tensor attentionNorm,
-      Tensor qkv,
+      Tensor query,
+      Tensor key,
+      Tensor value,
       Tensor out,
       Tensor feedForwardNorm,
       Tensor gate,
@@ -44,10 +51,13 @@ public final class T5Encoder implements AutoCloseable {
   public T5Encoder(
       T5Config config, Checkpoint checkpoint, Backend backend, Device device, DType dtype) {
     this.config = config;
-    KeyCheck.compare(checkpoint, shapes(config)).requirePresent();
+    String embeddingName = embeddingName(checkpoint);
+    Map<String, long[]> expected = shapes(config);
+    expected.put(embeddingName, expected.remove(EMBEDDING));
+    KeyCheck.compare(checkpoint, expected).requirePresent();
     weights = new Weights(checkpoint, backend, device);
     try {
-      embedding = weights.get("shared.weight", dtype);
+      embedding = weights.get(embeddingName, dtype);
       positions = weights.get(block(0, 0) + "SelfAttention.relative_attention_bias.weight", dtype);
       finalNorm = weights.get("encoder.final_layer_norm.weight", DType.F32);
       for (int i = 0; i < config.layers(); i++) {
@@ -56,11 +66,9 @@ public final class T5Encoder implements AutoCloseable {
         layers.add(
             new Layer(
                 weights.get(attention + "layer_norm.weight", DType.F32),
-                weights.joined(
-                    dtype,
-                    attention + "SelfAttention.q.weight",
-                    attention + "SelfAttention.k.weight",
-                    attention + "SelfAttention.v.weight"),
+                weights.get(attention + "SelfAttention.q.weight", dtype),
+                weights.get(attention + "SelfAttention.k.weight", dtype),
+                weights.get(attention + "SelfAttention.v.weight", dtype),
                 weights.get(attention + "SelfAttention.o.weight", dtype),
                 weights.get(feedForward + "layer_norm.weight", DType.F32),
                 weights.get(feedForward + "DenseReluDense.wi_0.weight", dtype),
@@ -73,6 +81,21 @@ public final class T5Encoder implements AutoCloseable {
     }
   }
 
+  /** Both names hold the same tensor; some files keep only the second. */
+  private static String embeddingName(Checkpoint checkpoint) {
+    boolean onlyTied =
+        checkpoint.find(EMBEDDING).isEmpty() && checkpoint.find(TIED_EMBEDDING).isPresent();
+    return onlyTied ? TIED_EMBEDDING : EMBEDDING;
+  }
+
+  /** Names of the weights that this encoder takes from a checkpoint, of all that T5 has. */
+  public static Set<String> names(T5Config config, Checkpoint checkpoint) {
+    Set<String> names = new TreeSet<>(shapes(config).keySet());
+    names.remove(EMBEDDING);
+    names.add(embeddingName(checkpoint));
+    return names;
+  }
+
   private static String block(int layer, int part) {
     return "encoder.block." + layer + ".layer." + part + ".";
   }
@@ -81,7 +104,7 @@ public final class T5Encoder implements AutoCloseable {
   public static Map<String, long[]> shapes(T5Config config) {
     long inner = (long) config.heads() * config.headDim();
     Map<String, long[]> shapes = new TreeMap<>();
-    shapes.put("shared.weight", new long[] {config.vocabulary(), config.width()});
+    shapes.put(EMBEDDING, new long[] {config.vocabulary(), config.width()});
     shapes.put("encoder.final_layer_norm.weight", new long[] {config.width()});
     shapes.put(
         block(0, 0) + "SelfAttention.relative_attention_bias.weight",
@@ -142,14 +165,20 @@ public final class T5Encoder implements AutoCloseable {
 
   private Tensor attend(Tensor x, Layer layer, Tensor bias) {
     long tokens = x.size(0);
-    Tensor three =
-        Ops.linear(x, layer.qkv, null)
-            .reshape(tokens, 3, config.heads(), config.headDim())
-            .permute(1, 2, 0, 3);
     // T5 doesn't scale its scores.
     Tensor attended =
-        Ops.attention(three.narrow(0, 0, 1), three.narrow(0, 1, 1), three.narrow(0, 2, 1), bias, 1);
+        Ops.attention(
+            heads(Ops.linear(x, layer.query, null)),
+            heads(Ops.linear(x, layer.key, null)),
+            heads(Ops.linear(x, layer.value, null)),
+            bias,
+            1);
     return Ops.linear(attended.select(0, 0).transpose(0, 1).reshape(tokens, -1), layer.out, null);
+  }
+
+  /** [tokens, heads * head_dim] to [1, heads, tokens, head_dim]. */
+  private Tensor heads(Tensor x) {
+    return x.reshape(1, x.size(0), config.heads(), config.headDim()).transpose(1, 2);
   }
 
   /** Bias of every query and key [1, heads, tokens, tokens]. */

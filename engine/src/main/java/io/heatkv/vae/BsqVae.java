@@ -1,6 +1,7 @@
 package io.heatkv.vae;
 
 import io.heatkv.checkpoint.Checkpoint;
+import io.heatkv.checkpoint.KeyCheck;
 import io.heatkv.error.UserException;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
@@ -11,6 +12,7 @@ import io.heatkv.tensor.Tensor;
 import io.heatkv.weights.Weights;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 
 /** The image tokenizer's networks: codes to pixels, and pixels to code features. */
@@ -38,6 +40,7 @@ public final class BsqVae implements AutoCloseable {
     this.config = config;
     this.checkpoint = checkpoint;
     this.dtype = dtype;
+    check(VaeKeys.decoder(config), "decoder");
     weights = new Weights(checkpoint, backend, device);
     try {
       conv1 = Convolution.load(weights, "decoder.conv_in", dtype);
@@ -62,6 +65,17 @@ public final class BsqVae implements AutoCloseable {
     } catch (RuntimeException e) {
       weights.close();
       throw e;
+    }
+  }
+
+  private void check(Map<String, long[]> expected, String half) {
+    KeyCheck.compare(checkpoint, expected).requirePresent();
+    if (checkpoint.find(half + ".mid.attn_1.q.conv.weight").isPresent()) {
+      throw new UserException(
+          checkpoint.path()
+              + ": has attention in its "
+              + half
+              + "; expected a tokenizer without, as all published ones");
     }
   }
 
@@ -115,6 +129,7 @@ public final class BsqVae implements AutoCloseable {
     if (config.encoderMultipliers().isEmpty()) {
       throw new UserException(checkpoint.path() + ": has no encoder; it can only decode");
     }
+    check(VaeKeys.encoder(config), "encoder");
     // Loaded for the call: reconstruction is rare, and generation needs no encoder.
     try (Weights own = new Weights(checkpoint, weights.backend(), weights.device());
         Scope scope = Scope.open()) {

@@ -54,6 +54,22 @@ public record VaeConfig(
     return new VaeConfig(Math.toIntExact(in[1]), base, decoder, encoder, blocks, stride);
   }
 
+  /**
+   * The published tokenizers (load_visual_tokenizer of tools/run_infinity.py).
+   *
+   * @param channels of a code
+   * @param patchify whether the transformer draws patches of 2x2 positions, each half as wide
+   */
+  public static VaeConfig published(int channels, boolean patchify) {
+    List<Integer> multipliers = patchify ? List.of(1, 2, 4, 4) : List.of(1, 2, 4, 4, 4);
+    return new VaeConfig(channels, 128, multipliers, multipliers, 2, patchify ? 8 : 16);
+  }
+
+  /** How many levels halve the picture. */
+  int halvings() {
+    return Integer.numberOfTrailingZeros(stride);
+  }
+
   private static String first(String prefix, int level) {
     return prefix + level + ".block.0.conv1.conv.weight";
   }

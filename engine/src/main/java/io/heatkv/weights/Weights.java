@@ -41,6 +41,14 @@ public final class Weights implements AutoCloseable {
     }
   }
 
+  /** The tensor in float32, its elements rounded to {@code through} first. */
+  public Tensor rounded(String name, DType through) {
+    TensorEntry entry = checkpoint.entry(name);
+    try (Scope _ = Scope.open()) {
+      return owned.adopt(wrap(backend, entry, checkpoint).to(through).to(DType.F32).to(device));
+    }
+  }
+
   /** Several tensors joined along their first dimension. */
   public Tensor joined(DType dtype, String... names) {
     try (Scope _ = Scope.open()) {

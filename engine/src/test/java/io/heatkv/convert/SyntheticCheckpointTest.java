@@ -77,7 +77,8 @@ class SyntheticCheckpointTest {
       assertThat(bytes(other.entry("a.weight"))).isNotEqualTo(bytes(one.entry("a.weight")));
       assertThat(value(one, "b.norm1.bias", 5) + 1)
           .isNotCloseTo(value(one, "b.norm1.weight", 5), within(1e-6));
-      assertThat(one.metadata()).containsEntry("heatkv.weights", "random, not trained; seed 7");
+      assertThat(one.metadata())
+          .containsEntry("heatkv.weights", "random weights, not trained; seed 7");
     }
     assertThat(Folders.checkedSums(folder.resolve("again")))
         .isEqualTo(Folders.checkedSums(folder.resolve("one")))

@@ -1,0 +1,79 @@
+package io.heatkv.cli;
+
+import io.heatkv.checkpoint.StorageType;
+import io.heatkv.convert.ModelImport;
+import io.heatkv.error.UserException;
+import io.heatkv.load.FoundModel;
+import io.heatkv.load.HubCache;
+import io.heatkv.load.ModelFinder;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** Converts a published model once, so that loading it maps files. */
+@Command(
+    name = "import",
+    description = "Converts a model's published files to safetensors and a model.json.",
+    footer = {
+      "  heatkv import weights -o infinity-2b",
+      "  heatkv import infinity_2b_reg.pth infinity_vae_d32_reg.pth flan-t5-xl -o infinity-2b",
+      "",
+      "Files are recognised by their content. A text encoder that isn't among them is looked",
+      "for in HuggingFace's cache; nothing is downloaded. A run that was cut off goes on where",
+      "it stopped."
+    })
+final class ImportCommand implements Callable<Integer> {
+  private final Console console;
+
+  @Parameters(
+      paramLabel = "SRC",
+      arity = "1..*",
+      description = "Files or folders that together hold one model.")
+  private List<Path> sources = new ArrayList<>();
+
+  @Option(
+      names = {"-o", "--output"},
+      paramLabel = "FOLDER",
+      required = true,
+      description = "Folder to write.")
+  private Path output = Path.of("");
+
+  @Option(
+      names = "--dtype",
+      paramLabel = "TYPE",
+      description =
+          "Type of the transformer's blocks: bf16, fp32 or fp16; all else stays fp32."
+              + " Default: ${DEFAULT-VALUE}.")
+  private String dtype = "bf16";
+
+  ImportCommand(Console console) {
+    this.console = console;
+  }
+
+  @Override
+  public Integer call() {
+    StorageType blocks = StorageTypes.parse(dtype);
+    for (Path source : sources) {
+      if (!source.toFile().exists()) {
+        throw new UserException(source + ": no such file or folder; expected a model's files");
+      }
+    }
+    FoundModel found = ModelFinder.find(sources, HubCache.locate());
+    found.notes().forEach(console::message);
+    ModelImport.Result result =
+        ModelImport.run(found.description(), output, blocks, new ByteProgress(console));
+    for (Map.Entry<String, Long> tensor : result.overflowed().entrySet()) {
+      console.message(
+          "warning: %d elements of %s are too large for %s and became infinite"
+              .formatted(tensor.getValue(), tensor.getKey(), dtype));
+    }
+    console.print(
+        "%s (%d shards written, %d kept)".formatted(output, result.written(), result.kept()));
+    return 0;
+  }
+}

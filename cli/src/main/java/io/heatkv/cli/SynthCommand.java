@@ -1,0 +1,79 @@
+package io.heatkv.cli;
+
+import io.heatkv.convert.SyntheticModel;
+import io.heatkv.error.UserException;
+import io.heatkv.model.PublishedModel;
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** Makes a model of random weights with a published model's shapes. */
+@Command(
+    name = "synth",
+    description = "Makes a model of random weights with a published model's names and shapes.",
+    footer = {
+      "  heatkv synth --like infinity-125m --vae --text -o random-125m",
+      "  heatkv synth --like infinity-2b --seed 7 -o random-2b",
+      "",
+      "For trying out memory and speed; the pictures are noise. Sizes: infinity-2b,",
+      "infinity-8b, infinity-20b, infinity-125m, infinity-361m, infinity-1b and",
+      "infinity-layer12 to infinity-layer48."
+    })
+final class SynthCommand implements Callable<Integer> {
+  private final Console console;
+
+  @Option(
+      names = "--like",
+      paramLabel = "SIZE",
+      required = true,
+      description = "The model whose shapes are taken.")
+  private String like = "";
+
+  @Option(
+      names = {"-o", "--output"},
+      paramLabel = "FOLDER",
+      required = true,
+      description = "Folder to write.")
+  private Path output = Path.of("");
+
+  @Option(
+      names = "--seed",
+      paramLabel = "N",
+      description = "Number that decides the weights. Default: ${DEFAULT-VALUE}.")
+  private long seed;
+
+  @Option(names = "--vae", description = "Also write an image tokenizer.")
+  private boolean vae;
+
+  @Option(
+      names = "--text",
+      description = "Also write a text encoder of flan-t5-xl's shapes (4.9 GB).")
+  private boolean text;
+
+  @Option(
+      names = "--dtype",
+      paramLabel = "TYPE",
+      description =
+          "Type of the transformer's blocks: bf16, fp32 or fp16; all else is fp32."
+              + " Default: ${DEFAULT-VALUE}.")
+  private String dtype = "bf16";
+
+  SynthCommand(Console console) {
+    this.console = console;
+  }
+
+  @Override
+  public Integer call() {
+    if (seed < 0) {
+      throw new UserException("seed " + seed + " is out of range; expected 0 or more");
+    }
+    SyntheticModel.write(
+        new SyntheticModel.Choice(
+            PublishedModel.parse(like), StorageTypes.parse(dtype), seed, vae, text),
+        output,
+        new ByteProgress(console));
+    console.print(output + " (random weights, seed " + seed + ")");
+    return 0;
+  }
+}

@@ -1,0 +1,252 @@
+package io.heatkv.load;
+
+import io.heatkv.checkpoint.Checkpoint;
+import io.heatkv.error.UserException;
+import io.heatkv.model.PublishedModel;
+import io.heatkv.model.TransformerConfig;
+import io.heatkv.model.TransformerConfigs;
+import io.heatkv.scale.Resolution;
+import io.heatkv.scale.ScaleTemplate;
+import io.heatkv.text.T5Config;
+import io.heatkv.vae.VaeConfig;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Collectors;
+
+/**
+ * Puts a model together from the files that were published, without a model.json: sizes come from
+ * the weights' shapes, the rest from {@link PublishedModel}.
+ */
+public final class ModelFinder {
+  /** Strides of the tokenizers that draw a position, not a patch, for a token. */
+  private static final int WHOLE_STRIDE = 16;
+
+  // What tools/run_infinity.py assumes of a size that isn't registered.
+  private static final double CFG = 3;
+  private static final double TAU = 1;
+
+  private final List<Path> sources;
+  private final List<Path> transformers;
+  private final ModelFiles files;
+  private final HubCache hub;
+
+  private ModelFinder(List<Path> sources, List<Path> transformers, ModelFiles files, HubCache hub) {
+    this.sources = sources;
+    this.transformers = transformers;
+    this.files = files;
+    this.hub = hub;
+  }
+
+  /**
+   * Finds transformer, image tokenizer and text encoder in files and folders; a text encoder that
+   * is not there is looked for in the hub's cache.
+   *
+   * @throws UserException if one is missing, damaged or ambiguous, or they don't fit each other
+   */
+  public static FoundModel find(List<Path> sources, HubCache hub) {
+    ModelFiles files = ModelFiles.scan(sources);
+    return new ModelFinder(sources, files.of(Network.TRANSFORMER), files, hub).find();
+  }
+
+  /**
+   * As {@link #find} with the other parts in the folder of a transformer's file; also in the folder
+   * above if the file is an index, since shards are published in a folder of their own.
+   */
+  static FoundModel beside(Path transformer, HubCache hub) {
+    Path folder = folder(transformer.toAbsolutePath());
+    List<Path> sources = List.of(folder);
+    ModelFiles files = ModelFiles.scan(sources);
+    if (files.of(Network.IMAGE_TOKENIZER).isEmpty() && ModelFiles.isIndex(transformer)) {
+      sources = List.of(folder(folder));
+      files = ModelFiles.scan(sources);
+    }
+    List<Path> named = ModelFiles.scan(List.of(transformer)).of(Network.TRANSFORMER);
+    if (named.isEmpty()) {
+      throw new UserException(
+          transformer + ": holds no Infinity transformer; name its file or the model's folder");
+    }
+    return new ModelFinder(sources, named, files, hub).find();
+  }
+
+  private FoundModel find() {
+    Path transformer = transformer();
+    Sizes sizes = sizes(transformer);
+    Path vae = imageTokenizer(transformer, sizes);
+    boolean patchify = channels(vae) != sizes.bits;
+    TransformerConfig config;
+    try (Checkpoint weights = Network.TRANSFORMER.open(transformer)) {
+      config = TransformerConfigs.infer(weights, patchify);
+    }
+    Path text = textEncoder(transformer, sizes.textChannels);
+    Optional<PublishedModel> known = PublishedModel.of(config.depth(), config.width());
+    ModelDescription description =
+        new ModelDescription(
+            known.map(PublishedModel::toString).orElse("infinity-layer" + config.depth()),
+            root(),
+            config,
+            transformer,
+            patchify ? sizes.bits / 4 : sizes.bits,
+            vae,
+            folder(text),
+            text,
+            ScaleTemplate.nearest(1)
+                .schedule(known.map(PublishedModel::resolution).orElse(Resolution.P1)),
+            known.map(PublishedModel::cfg).orElse(CFG),
+            known.map(PublishedModel::tau).orElse(TAU),
+            PublishedModel.TOP_P,
+            Optional.empty());
+    return new FoundModel(description, notes(description));
+  }
+
+  private List<String> notes(ModelDescription model) {
+    TransformerConfig config = model.transformer();
+    List<String> notes = new ArrayList<>();
+    notes.add(
+        "%s by its shapes: depth %d, width %d, %d heads, %d bits a token (%s); transformer %s, image tokenizer %s, text encoder %s"
+            .formatted(
+                model.name(),
+                config.depth(),
+                config.width(),
+                config.heads(),
+                config.bits(),
+                config.spatialPatchify()
+                    ? "patches of 2x2 positions of " + model.codeChannels()
+                    : "no patches",
+                shortened(model.transformerFile()),
+                shortened(model.vaeFile()),
+                shortened(model.textWeights())));
+    for (UserException problem : files.problems()) {
+      notes.add("left aside: " + problem.getMessage());
+    }
+    return notes;
+  }
+
+  private Path root() {
+    Path first = sources.getFirst();
+    return Files.isDirectory(first) ? first : folder(first);
+  }
+
+  private static Path folder(Path file) {
+    Path parent = file.getParent();
+    return parent == null ? Path.of("") : parent;
+  }
+
+  private String shortened(Path file) {
+    return file.startsWith(root()) ? root().relativize(file).toString() : file.toString();
+  }
+
+  private String names(List<Path> paths) {
+    return paths.stream().map(this::shortened).collect(Collectors.joining(", "));
+  }
+
+  private String where() {
+    return sources.stream().map(Path::toString).collect(Collectors.joining(", "));
+  }
+
+  private Path transformer() {
+    if (transformers.isEmpty()) {
+      throw missing(Network.TRANSFORMER, "put infinity_2b_reg.pth or a folder of shards there");
+    }
+    return onlyOne(Network.TRANSFORMER, transformers);
+  }
+
+  private Path onlyOne(Network network, List<Path> found) {
+    if (found.size() > 1) {
+      throw new UserException(
+          "%s: holds more than one %s (%s); name one file as the model, or pick with heatkv import FILE… -o FOLDER"
+              .formatted(where(), network, names(found)));
+    }
+    return found.getFirst();
+  }
+
+  /** A file that can't be read may be the one that is missing, so it is named, too. */
+  private UserException missing(Network network, String advice) {
+    String text = "%s: found no %s".formatted(where(), network);
+    return files.problems().isEmpty()
+        ? new UserException(text + "; " + advice)
+        : new UserException(
+            text + "; " + files.problems().getFirst().getMessage(), files.problems().getFirst());
+  }
+
+  private record Sizes(int bits, int textChannels) {}
+
+  private static Sizes sizes(Path transformer) {
+    try (Checkpoint weights = Network.TRANSFORMER.open(transformer)) {
+      TransformerConfig config = TransformerConfigs.infer(weights, false);
+      return new Sizes(config.bits(), config.textChannels());
+    }
+  }
+
+  private Path imageTokenizer(Path transformer, Sizes sizes) {
+    List<Path> all = files.of(Network.IMAGE_TOKENIZER);
+    if (all.isEmpty()) {
+      throw missing(Network.IMAGE_TOKENIZER, "put an infinity_vae_*.pth there");
+    }
+    List<Path> fitting = all.stream().filter(vae -> fits(vae, sizes.bits)).toList();
+    if (fitting.isEmpty()) {
+      throw new UserException(
+          "%s: has codes of %d bits, but transformer %s draws %d bits a token%s; they belong to different models"
+              .formatted(
+                  all.getFirst(),
+                  channels(all.getFirst()),
+                  transformer,
+                  sizes.bits,
+                  sizes.bits % 4 == 0 ? " (or 4 codes of " + sizes.bits / 4 + ")" : ""));
+    }
+    // Two published tokenizers differ in their weights only; the regularised one says so.
+    List<Path> named = fitting.stream().filter(vae -> isReg(vae) == isReg(transformer)).toList();
+    return onlyOne(Network.IMAGE_TOKENIZER, named.size() == 1 ? named : fitting);
+  }
+
+  private static boolean isReg(Path file) {
+    return file.getFileName().toString().contains("reg");
+  }
+
+  private static boolean fits(Path vae, int bits) {
+    try (Checkpoint weights = Network.IMAGE_TOKENIZER.open(vae)) {
+      VaeConfig config = VaeConfig.infer(weights);
+      return config.channels() == bits
+          || (4 * config.channels() == bits && config.stride() < WHOLE_STRIDE);
+    }
+  }
+
+  private static int channels(Path vae) {
+    try (Checkpoint weights = Network.IMAGE_TOKENIZER.open(vae)) {
+      return VaeConfig.infer(weights).channels();
+    }
+  }
+
+  private Path textEncoder(Path transformer, int width) {
+    List<Path> all = files.of(Network.TEXT_ENCODER);
+    if (all.isEmpty()) {
+      return cachedTextEncoder(width);
+    }
+    List<Path> fitting = all.stream().filter(path -> width(path) == width).toList();
+    if (fitting.isEmpty()) {
+      throw new UserException(
+          "%s: the text encoder has %d channels, but transformer %s reads %d; they belong to different models"
+              .formatted(all.getFirst(), width(all.getFirst()), transformer, width));
+    }
+    return onlyOne(Network.TEXT_ENCODER, fitting);
+  }
+
+  private static int width(Path weights) {
+    return T5Config.read(folder(weights).resolve("config.json")).width();
+  }
+
+  private Path cachedTextEncoder(int width) {
+    for (Path snapshot : hub.textEncoders(width)) {
+      List<Path> weights = ModelFiles.scan(List.of(snapshot)).of(Network.TEXT_ENCODER);
+      if (!weights.isEmpty()) {
+        return weights.getFirst();
+      }
+    }
+    throw missing(
+        Network.TEXT_ENCODER,
+        "put the files of google/flan-t5-xl (%d channels) there or into HuggingFace's cache %s; nothing is downloaded"
+            .formatted(width, hub.folder()));
+  }
+}
