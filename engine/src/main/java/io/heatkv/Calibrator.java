@@ -72,8 +72,9 @@ public final class Calibrator {
    * @throws UserException if the partial file is of another calibration, or can't be written
    */
   public CalibrationProfile calibrate(List<String> prompts, Path output, Listener listener) {
+    model.requireDrawable(schedule);
     PromptSet set = PromptSet.of(prompts, seed);
-    Path partial = output.resolveSibling(output.getFileName() + ".partial");
+    Path partial = partial(output);
     CalibrationProfile profile = CalibrationProfile.resume(partial, setup(), set);
     listener.promptDone(profile.promptsDone(), prompts.size());
     while (!profile.isComplete()) {
@@ -89,6 +90,11 @@ public final class Calibrator {
           output + ": can't be written (" + e.getMessage() + "); the result is in " + partial, e);
     }
     return profile;
+  }
+
+  /** Where the state of an unfinished calibration lies. */
+  public static Path partial(Path output) {
+    return output.resolveSibling(output.getFileName() + ".partial");
   }
 
   private CalibrationSetup setup() {

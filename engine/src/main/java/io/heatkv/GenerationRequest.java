@@ -2,6 +2,7 @@ package io.heatkv;
 
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.error.UserException;
+import io.heatkv.sample.ImageSeeds;
 import io.heatkv.scale.ScaleSchedule;
 import java.util.List;
 import java.util.Optional;
@@ -12,7 +13,7 @@ import java.util.Optional;
  * @param prompts one or more
  * @param negativePrompt takes the place of the learned unconditional text
  * @param imagesPerPrompt pictures of each prompt
- * @param seed of the first picture; the others' follow from it
+ * @param seeds one for each picture
  * @param schedule grids of the scales
  * @param sampling how bits are drawn
  * @param policy what is remembered of earlier scales
@@ -21,12 +22,13 @@ public record GenerationRequest(
     List<String> prompts,
     Optional<String> negativePrompt,
     int imagesPerPrompt,
-    long seed,
+    List<Long> seeds,
     ScaleSchedule schedule,
     SamplingOptions sampling,
     CachePolicy policy) {
   /**
-   * @throws UserException if there is no prompt, a blank one, or no picture asked for
+   * @throws UserException if there is no prompt, a blank one, no picture asked for, or another
+   *     number of seeds than of pictures
    */
   public GenerationRequest {
     prompts = List.copyOf(prompts);
@@ -42,6 +44,44 @@ public record GenerationRequest(
     if (imagesPerPrompt < 1) {
       throw new UserException("count " + imagesPerPrompt + " is out of range; expected 1 or more");
     }
+    seeds = List.copyOf(seeds);
+    if (seeds.size() != (long) prompts.size() * imagesPerPrompt) {
+      throw new UserException(
+          seeds.size()
+              + " seeds don't fit "
+              + prompts.size()
+              + " prompts of "
+              + imagesPerPrompt
+              + " pictures; expected one for each picture");
+    }
+  }
+
+  /**
+   * The same with one seed.
+   *
+   * @param seed of the first picture; the others' follow from it, see {@link ImageSeeds}
+   */
+  public GenerationRequest(
+      List<String> prompts,
+      Optional<String> negativePrompt,
+      int imagesPerPrompt,
+      long seed,
+      ScaleSchedule schedule,
+      SamplingOptions sampling,
+      CachePolicy policy) {
+    this(
+        prompts,
+        negativePrompt,
+        imagesPerPrompt,
+        ImageSeeds.all(seed, Math.max(0, Math.multiplyExact(prompts.size(), imagesPerPrompt))),
+        schedule,
+        sampling,
+        policy);
+  }
+
+  /** Seed of the first picture. */
+  public long seed() {
+    return seeds.getFirst();
   }
 
   /** Pictures of the whole request. */

@@ -10,7 +10,7 @@ import io.heatkv.image.PngImage;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.model.Condition;
 import io.heatkv.model.InfinityTransformer;
-import io.heatkv.sample.ImageSeeds;
+import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -137,17 +137,10 @@ public final class TextToImage implements AutoCloseable {
    * @throws UserException if the request doesn't fit the model
    */
   public GenerationResult generate(GenerationRequest request, GenerationListener listener) {
-    if (request.schedule().count() > transformer.maxScales()) {
-      throw new UserException(
-          "the picture has %d scales; model %s draws at most %d"
-              .formatted(request.schedule().count(), description.name(), transformer.maxScales()));
-    }
+    requireDrawable(request.schedule());
     long start = System.nanoTime();
     List<String> warnings = new ArrayList<>();
-    long[] seeds = new long[request.images()];
-    for (int i = 0; i < seeds.length; i++) {
-      seeds[i] = ImageSeeds.of(request.seed(), i);
-    }
+    long[] seeds = request.seeds().stream().mapToLong(Long::longValue).toArray();
     KvShape shape = kvShape(request);
     try (Scope _ = Scope.open();
         Condition condition = transformer.condition(rows(request, warnings));
@@ -171,6 +164,17 @@ public final class TextToImage implements AutoCloseable {
           cache.memory(),
           shape.fullBytes(),
           warnings);
+    }
+  }
+
+  /**
+   * @throws UserException if the schedule has more scales than the model knows
+   */
+  public void requireDrawable(ScaleSchedule schedule) {
+    if (schedule.count() > transformer.maxScales()) {
+      throw new UserException(
+          "the picture has %d scales; model %s draws at most %d"
+              .formatted(schedule.count(), description.name(), transformer.maxScales()));
     }
   }
 

@@ -1,5 +1,6 @@
 package io.heatkv.cli;
 
+import io.heatkv.error.UserException;
 import java.io.PrintWriter;
 
 /**
@@ -14,6 +15,19 @@ record Console(PrintWriter out, PrintWriter err, boolean live) {
   void print(String line) {
     out.println(line);
     out.flush();
+  }
+
+  /**
+   * The text and nothing after it.
+   *
+   * @throws UserException if it can't be written
+   */
+  void printExactly(String text) {
+    out.print(text);
+    if (out.checkError()) {
+      throw new UserException(
+          "standard output can't be written; expected a pipe or file with room");
+    }
   }
 
   /** A message of one line, whatever the text holds. */

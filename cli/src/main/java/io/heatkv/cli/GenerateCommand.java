@@ -4,6 +4,7 @@ import io.heatkv.GenerationListener;
 import io.heatkv.GenerationRequest;
 import io.heatkv.GenerationResult;
 import io.heatkv.MemoryEstimate;
+import io.heatkv.SamplingOptions;
 import io.heatkv.TextToImage;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.error.UserException;
@@ -15,6 +16,7 @@ import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
@@ -33,6 +35,7 @@ import picocli.CommandLine.Option;
       "  heatkv generate \"a red apple, noto style emoji\" -o apple.png --seed 7",
       "  heatkv generate \"a cat, fluent style emoji\" -o cat.png --count 4",
       "  heatkv generate --prompts prompts.txt -o picture.png --json",
+      "  heatkv generate \"a cat, fluent style emoji\" -o cat.png --kv-budget 0.1",
       "  heatkv generate \"a bison, flat style emoji\" --cfg 1,2,3 --save-scales",
       "",
       "One picture is written to the output file; of several, NAME.png becomes",
@@ -68,8 +71,16 @@ final class GenerateCommand implements Callable<Integer> {
       description = "What guidance leads away from. Default: what the model learned for no prompt.")
   private @Nullable String negativePrompt;
 
+  @Option(
+      names = "--batch",
+      paramLabel = "N",
+      description =
+          "Pictures drawn in one pass, which takes N times the memory. Default: ${DEFAULT-VALUE}.")
+  private int batch = 1;
+
   @Mixin private final ScaleOptions scales = new ScaleOptions();
   @Mixin private final SamplingChoices sampling = new SamplingChoices();
+  @Mixin private final CacheOptions cache = new CacheOptions();
   @Mixin private final ModelOptions model = new ModelOptions();
 
   @Option(
@@ -95,11 +106,13 @@ final class GenerateCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     List<String> texts = prompts.all();
+    requireInRange(texts.size());
     ModelChoice choice = model.choose();
     ScaleSchedule schedule = scales.schedule(choice.description().schedule());
+    int pictures = count * texts.size();
+    OutputFiles files = new OutputFiles(output, pictures);
+    files.requireWritable(largestOutput(pictures, choice, schedule));
     List<GenerationRequest> requests = requests(texts, choice, schedule);
-    OutputFiles files = new OutputFiles(output, requests.size());
-    files.requireWritable(largestOutput(requests.size(), choice, schedule));
     MemoryEstimate.of(choice.description(), choice.dtype(), requests.getFirst())
         .requireAtMost(AvailableMemory.bytes());
     try (Interruption interruption = new Interruption()) {
@@ -108,8 +121,10 @@ final class GenerateCommand implements Callable<Integer> {
       try (TextToImage engine = choice.load(library)) {
         GenerationReport report =
             new GenerationReport(choice, library, (System.nanoTime() - start) / 1e6);
-        for (int i = 0; i < requests.size(); i++) {
-          draw(engine, requests.get(i), files.picture(i), interruption, report);
+        int first = 0;
+        for (GenerationRequest request : requests) {
+          draw(engine, request, files.pictures(first, request.images()), interruption, report);
+          first += request.images();
         }
         if (json) {
           console.print(Json.pretty(report.toJson()));
@@ -119,12 +134,13 @@ final class GenerateCommand implements Callable<Integer> {
     return 0;
   }
 
-  /** One request for each picture, so that the memory doesn't grow with their number. */
-  private List<GenerationRequest> requests(
-      List<String> texts, ModelChoice choice, ScaleSchedule schedule) {
-    if (count < 1 || (long) count * texts.size() > 100_000) {
+  private void requireInRange(int prompts) {
+    if (count < 1 || (long) count * prompts > 100_000) {
       throw new UserException(
           "count " + count + " is out of range; expected 1 or more, at most 100000 pictures");
+    }
+    if (batch < 1 || batch > 1024) {
+      throw new UserException("batch " + batch + " is out of range; expected 1 to 1024 pictures");
     }
     if (seed != null && seed < 0) {
       throw new UserException("seed " + seed + " is out of range; expected 0 or more");
@@ -132,20 +148,29 @@ final class GenerateCommand implements Callable<Integer> {
     if (negativePrompt != null && negativePrompt.isBlank()) {
       throw new UserException("the negative prompt is blank; expected a text, or leave it out");
     }
+  }
+
+  /** One request for each pass. */
+  private List<GenerationRequest> requests(
+      List<String> texts, ModelChoice choice, ScaleSchedule schedule) {
+    CachePolicy policy = cache.policy(choice, schedule);
+    SamplingOptions options = sampling.with(choice.description(), schedule);
+    List<String> each =
+        texts.stream().flatMap(text -> Collections.nCopies(count, text).stream()).toList();
     long first = seed != null ? seed : ThreadLocalRandom.current().nextLong(1L << 32);
+    List<Long> seeds = ImageSeeds.all(first, each.size());
     List<GenerationRequest> requests = new ArrayList<>();
-    for (String text : texts) {
-      for (int i = 0; i < count; i++) {
-        requests.add(
-            new GenerationRequest(
-                List.of(text),
-                Optional.ofNullable(negativePrompt),
-                1,
-                ImageSeeds.of(first, requests.size()),
-                schedule,
-                sampling.with(choice.description(), schedule),
-                CachePolicy.FULL));
-      }
+    for (int from = 0; from < each.size(); from += batch) {
+      int to = Math.min(from + batch, each.size());
+      requests.add(
+          new GenerationRequest(
+              each.subList(from, to),
+              Optional.ofNullable(negativePrompt),
+              1,
+              seeds.subList(from, to),
+              schedule,
+              options,
+              policy));
     }
     return requests;
   }
@@ -159,24 +184,27 @@ final class GenerateCommand implements Callable<Integer> {
   private void draw(
       TextToImage engine,
       GenerationRequest request,
-      Path file,
+      List<Path> files,
       Interruption interruption,
       GenerationReport report) {
+    KvUse planned = KvUse.planned(request, engine.kvShape(request));
     Optional<ScaleProgress> progress =
         quiet
             ? Optional.empty()
-            : Optional.of(
-                new ScaleProgress(console, file.getFileName().toString(), request.schedule()));
-    List<Path> scaleFiles = new ArrayList<>();
+            : Optional.of(new ScaleProgress(console, label(files), request.schedule()));
+    List<List<Path>> scaleFiles = files.stream().<List<Path>>map(_ -> new ArrayList<>()).toList();
     GenerationListener listener =
         new GenerationListener() {
           @Override
           public void scaleDone(int scale, int count, Supplier<List<PngImage>> preview) {
             if (saveScales && !isCancelled()) {
-              Path target = OutputFiles.scale(file, scale);
-              PngImage picture = preview.get().getFirst();
-              interruption.write(target, picture, texts(request, report, picture));
-              scaleFiles.add(target);
+              List<PngImage> pictures = preview.get();
+              for (int i = 0; i < pictures.size(); i++) {
+                Path target = OutputFiles.scale(files.get(i), scale);
+                PngImage picture = pictures.get(i);
+                interruption.write(target, picture, texts(request, i, planned, report, picture));
+                scaleFiles.get(i).add(target);
+              }
             }
             progress.ifPresent(shown -> shown.done(scale));
           }
@@ -188,21 +216,35 @@ final class GenerateCommand implements Callable<Integer> {
         };
     GenerationResult result = engine.generate(request, listener);
     result.warnings().forEach(warning -> console.message("warning: " + warning));
-    PngImage picture = result.images().getFirst().pixels();
-    long start = System.nanoTime();
-    interruption.write(file, picture, texts(request, report, picture));
-    report.add(request, file, scaleFiles, result, (System.nanoTime() - start) / 1e6);
-    if (!quiet && !json) {
-      console.print(file + " (seed " + request.seed() + ")");
+    KvUse kv = planned.measured(result.kv(), request.images());
+    for (int i = 0; i < files.size(); i++) {
+      PngImage picture = result.images().get(i).pixels();
+      long start = System.nanoTime();
+      interruption.write(files.get(i), picture, texts(request, i, kv, report, picture));
+      double writeMillis = (System.nanoTime() - start) / 1e6;
+      report.add(request, i, files.get(i), scaleFiles.get(i), result, kv, writeMillis);
+      if (!quiet && !json) {
+        console.print(files.get(i) + " (seed " + request.seeds().get(i) + ")");
+        if (cache.isLimited()) {
+          console.print("  " + kv.toText());
+        }
+      }
     }
   }
 
+  private static String label(List<Path> files) {
+    String first = files.getFirst().getFileName().toString();
+    return files.size() == 1 ? first : first + " and " + (files.size() - 1) + " more";
+  }
+
   private List<PngText> texts(
-      GenerationRequest request, GenerationReport report, PngImage picture) {
+      GenerationRequest request, int index, KvUse kv, GenerationReport report, PngImage picture) {
     return noMetadata
         ? List.of()
         : PictureTexts.of(
             request,
+            index,
+            kv,
             report.choice(),
             report.library().version(),
             picture.width(),

@@ -23,14 +23,20 @@ record GenerationReport(
     this(choice, library, loadMillis, new ArrayList<>());
   }
 
-  /** Adds a picture that was written. */
+  /**
+   * Adds a picture that was written.
+   *
+   * @param index of the picture in the result
+   */
   void add(
       GenerationRequest request,
+      int index,
       Path file,
       List<Path> scaleFiles,
       GenerationResult result,
+      KvUse kv,
       double writeMillis) {
-    GenerationResult.Image image = result.images().getFirst();
+    GenerationResult.Image image = result.images().get(index);
     GenerationResult.Timings timings = result.timings();
     Map<String, Object> millis = new LinkedHashMap<>();
     millis.put("text", timings.text());
@@ -49,8 +55,8 @@ record GenerationReport(
     json.put("scales", request.schedule());
     json.put("tokens", result.tokens());
     json.put("cache", request.policy().name());
-    json.put("kv_bytes", result.kv().storage());
-    json.put("full_kv_bytes", result.fullKvBytes());
+    json.putAll(kv.toJson());
+    json.put("batch", request.images());
     json.put("timings_ms", millis);
     json.put("warnings", result.warnings());
     images.add(json);

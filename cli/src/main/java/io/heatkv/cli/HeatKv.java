@@ -60,6 +60,8 @@ final class HeatKv implements Runnable {
     HeatKv root = new HeatKv(console);
     return new CommandLine(root)
         .addSubcommand(new GenerateCommand(console))
+        .addSubcommand(new CalibrateCommand(console))
+        .addSubcommand(new ScheduleCommand(console))
         .addSubcommand(new InspectCommand(console))
         .addSubcommand(new VerifyCommand(console))
         .addSubcommand(new DoctorCommand(console))

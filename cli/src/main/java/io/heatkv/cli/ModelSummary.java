@@ -1,6 +1,5 @@
 package io.heatkv.cli;
 
-import io.heatkv.cache.KvShape;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Checkpoints;
 import io.heatkv.checkpoint.Fingerprint;
@@ -64,10 +63,7 @@ record ModelSummary(
 
   /** Bytes of the full cache of one picture, both guidance halves counted. */
   private long kvBytes(DType dtype) {
-    TransformerConfig config = description.transformer();
-    return new KvShape(
-            config.depth(), 2, config.heads(), config.headDim(), dtype, description.schedule())
-        .fullBytes();
+    return description.kvShape(dtype, description.schedule()).fullBytes();
   }
 
   private int pixelsPerToken() {

@@ -1,11 +1,12 @@
 package io.heatkv.cli;
 
 import io.heatkv.error.UserException;
-import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
+import java.util.stream.IntStream;
 
 /**
  * Names of the files of a run: NAME.png for one picture, NAME-1.png, NAME-2.png, … for several;
@@ -22,13 +23,7 @@ record OutputFiles(Path output, int pictures) {
    */
   OutputFiles {
     String name = Objects.toString(output.getFileName(), "");
-    if (Files.isDirectory(output)) {
-      throw new UserException(
-          "output "
-              + output
-              + " is a folder; name a file in it such as "
-              + output.resolve("a.png"));
-    }
+    Outputs.requireFile(output, "a.png");
     if (!name.toLowerCase(Locale.ROOT).endsWith(SUFFIX) || name.length() == SUFFIX.length()) {
       throw new UserException("output " + output + " is no name of a PNG; expected NAME.png");
     }
@@ -37,6 +32,11 @@ record OutputFiles(Path output, int pictures) {
   /** File of a picture, numbered from 0. */
   Path picture(int index) {
     return pictures == 1 ? output : changed(output, "-" + (index + 1));
+  }
+
+  /** Files of {@code count} pictures from one on. */
+  List<Path> pictures(int first, int count) {
+    return IntStream.range(first, first + count).mapToObj(this::picture).toList();
   }
 
   /** File of what a picture shows after a scale, numbered from 0. */
@@ -57,27 +57,11 @@ record OutputFiles(Path output, int pictures) {
    * @throws UserException if the folder is missing, can't be written or has too little space
    */
   void requireWritable(long bytes) {
-    Path folder = Objects.requireNonNull(output.toAbsolutePath().getParent());
-    if (!Files.isDirectory(folder)) {
-      throw new UserException(
-          "output " + output + ": folder " + folder + " does not exist; create it first");
-    }
+    Outputs.requireWritable(output, bytes);
     for (int i = 0; i < pictures; i++) {
       if (Files.isDirectory(picture(i))) {
         throw new UserException("output " + picture(i) + " is a folder; name another file");
       }
-    }
-    try {
-      Files.delete(Files.createTempFile(folder, ".heatkv-", ".tmp"));
-      long free = Files.getFileStore(folder).getUsableSpace();
-      if (free < bytes) {
-        throw new UserException(
-            "output %s: %s are free in %s, the pictures take up to %s; free some space"
-                .formatted(output, Sizes.text(free), folder, Sizes.text(bytes)));
-      }
-    } catch (IOException e) {
-      throw new UserException(
-          "output " + output + ": folder " + folder + " can't be written; choose another", e);
     }
   }
 }

@@ -15,35 +15,43 @@ final class PictureTexts {
   private PictureTexts() {}
 
   /**
-   * The texts of a request of one picture.
+   * The texts of a picture of a request.
    *
+   * @param index of the picture
+   * @param kv bytes of its cache
    * @param choice the model and where it runs
    * @param libtorch version
    * @param width of the picture in pixels
    * @param height of the picture in pixels
    */
   static List<PngText> of(
-      GenerationRequest request, ModelChoice choice, String libtorch, int width, int height) {
+      GenerationRequest request,
+      int index,
+      KvUse kv,
+      ModelChoice choice,
+      String libtorch,
+      int width,
+      int height) {
     return List.of(
-        PngText.parameters(parameters(request, choice, width, height)),
-        PngText.heatkv(Json.line(record(request, choice, libtorch, width, height))));
+        PngText.parameters(parameters(request, index, choice, width, height)),
+        PngText.heatkv(Json.line(record(request, index, kv, choice, libtorch, width, height))));
   }
 
   /** Prompt, negative prompt and one line of settings, as image tools read it. */
   private static String parameters(
-      GenerationRequest request, ModelChoice choice, int width, int height) {
+      GenerationRequest request, int index, ModelChoice choice, int width, int height) {
     SamplingOptions sampling = request.sampling();
     Map<String, String> settings = new LinkedHashMap<>();
     settings.put("Steps", String.valueOf(request.schedule().count()));
     settings.put("Sampler", sampling.argmax() ? "Argmax" : "Bitwise");
     settings.put("CFG scale", numbers(sampling.cfg()));
-    settings.put("Seed", String.valueOf(request.seed()));
+    settings.put("Seed", String.valueOf(request.seeds().get(index)));
     settings.put("Size", width + "x" + height);
     settings.put("Model", choice.description().name());
     settings.put("Tau", numbers(sampling.tau()));
     settings.put("Top P", number(sampling.topP()));
     settings.put("Version", "HeatKV " + Version.text());
-    List<String> lines = new ArrayList<>(List.of(request.prompts().getFirst()));
+    List<String> lines = new ArrayList<>(List.of(request.promptOf(index)));
     request.negativePrompt().ifPresent(text -> lines.add("Negative prompt: " + text));
     lines.add(
         settings.entrySet().stream()
@@ -70,13 +78,19 @@ final class PictureTexts {
   }
 
   private static Map<String, Object> record(
-      GenerationRequest request, ModelChoice choice, String libtorch, int width, int height) {
+      GenerationRequest request,
+      int index,
+      KvUse kv,
+      ModelChoice choice,
+      String libtorch,
+      int width,
+      int height) {
     SamplingOptions sampling = request.sampling();
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("version", Version.text());
-    json.put("prompt", request.prompts().getFirst());
+    json.put("prompt", request.promptOf(index));
     request.negativePrompt().ifPresent(text -> json.put("negative_prompt", text));
-    json.put("seed", request.seed());
+    json.put("seed", request.seeds().get(index));
     json.put("width", width);
     json.put("height", height);
     json.put("model", choice.description().name());
@@ -87,6 +101,7 @@ final class PictureTexts {
     json.put("argmax", sampling.argmax());
     json.put("cfg_layers", cfgLayers(sampling));
     json.put("cache", request.policy().name());
+    json.putAll(kv.toJson());
     json.put("device", choice.device());
     json.put("dtype", choice.dtype());
     json.put("libtorch", libtorch);

@@ -1,12 +1,7 @@
 package io.heatkv.cli;
 
 import io.heatkv.error.UserException;
-import java.io.IOException;
-import java.io.InputStream;
-import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
+import io.heatkv.text.PromptFiles;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -16,16 +11,21 @@ import picocli.CommandLine.Parameters;
 
 /** What to draw: prompts as arguments or from a file. */
 final class PromptOptions {
-  private static final int MOST_BYTES = 16 << 20;
-
   @Parameters(paramLabel = "PROMPT", arity = "0..*", description = "What to draw.")
   List<String> prompts = new ArrayList<>();
 
   @Option(
       names = "--prompts",
       paramLabel = "FILE",
-      description = "UTF-8 file with a prompt on each line; - is standard input.")
+      description =
+          "UTF-8 file with a prompt on each line; - is standard input. A line of a .jsonl file is"
+              + " an object with a prompt, a caption, or captions, of which the first is taken.")
   @Nullable Path file;
+
+  /** Whether any is named. */
+  boolean areGiven() {
+    return file != null || !prompts.isEmpty();
+  }
 
   /**
    * At least one prompt, none blank.
@@ -37,14 +37,14 @@ final class PromptOptions {
       throw new UserException(
           "prompts are given as arguments and as file " + file + "; leave out one of them");
     }
-    List<String> texts = file == null ? prompts : read(file);
-    if (texts.isEmpty()) {
-      throw new UserException(
-          file == null
-              ? "no prompt; say what to draw, such as \"a red apple, noto style emoji\""
-              : "prompt file " + file + " has no prompt; expected one on each line");
+    if (file != null) {
+      return PromptFiles.read(file);
     }
-    for (String text : texts) {
+    if (prompts.isEmpty()) {
+      throw new UserException(
+          "no prompt; say what to draw, such as \"a red apple, noto style emoji\"");
+    }
+    for (String text : prompts) {
       if (text.isBlank()) {
         throw new UserException("a prompt is blank; expected a text that says what to draw");
       }
@@ -52,41 +52,6 @@ final class PromptOptions {
         throw new UserException("a prompt holds a NUL character; remove it");
       }
     }
-    return texts;
-  }
-
-  private static List<String> read(Path file) {
-    byte[] bytes;
-    try {
-      if (file.toString().equals("-")) {
-        bytes = System.in.readNBytes(MOST_BYTES + 1);
-      } else {
-        if (!Files.isReadable(file) || Files.isDirectory(file)) {
-          throw new UserException(
-              "prompt file " + file + " can't be read; expected a text file with a prompt a line");
-        }
-        try (InputStream in = Files.newInputStream(file)) {
-          bytes = in.readNBytes(MOST_BYTES + 1);
-        }
-      }
-    } catch (IOException e) {
-      throw new UserException("prompt file " + file + " can't be read: " + e.getMessage(), e);
-    }
-    if (bytes.length > MOST_BYTES) {
-      throw new UserException("prompt file " + file + " is larger than 16 MiB; split it");
-    }
-    try {
-      return StandardCharsets.UTF_8
-          .newDecoder()
-          .decode(ByteBuffer.wrap(bytes))
-          .toString()
-          // Some editors begin a file with a byte order mark.
-          .replaceFirst("^\\uFEFF", "")
-          .lines()
-          .filter(line -> !line.isBlank())
-          .toList();
-    } catch (CharacterCodingException e) {
-      throw new UserException("prompt file " + file + " is not UTF-8; save it as UTF-8 text", e);
-    }
+    return prompts;
   }
 }

@@ -26,7 +26,9 @@ final class ScaleOptions {
   @Option(
       names = "--scales",
       paramLabel = "LIST",
-      description = "Grids of all scales as rows x columns, such as 1x1,2x2,4x4,8x8.")
+      description =
+          "Grids of all scales as rows x columns, such as 1x1,2x2,4x4,8x8; or a resolution, square"
+              + " unless --aspect-ratio says otherwise.")
   @Nullable String scales;
 
   /**
@@ -37,12 +39,7 @@ final class ScaleOptions {
    */
   ScaleSchedule schedule(ScaleSchedule own) {
     if (scales != null) {
-      if (aspectRatio != null || resolution != null) {
-        throw new UserException(
-            "--scales already says size and aspect ratio; leave out --aspect-ratio and"
-                + " --resolution");
-      }
-      return ScaleSchedules.parse(scales);
+      return listed(scales);
     }
     if (aspectRatio == null && resolution == null) {
       return own;
@@ -53,6 +50,29 @@ final class ScaleOptions {
             : (double) own.last().height() / own.last().width();
     Resolution size = resolution != null ? Resolution.parse(resolution) : nearest(own);
     return ScaleTemplate.nearest(heightDivWidth).schedule(size);
+  }
+
+  /** What --scales says, whatever the model. */
+  private ScaleSchedule listed(String list) {
+    boolean named = list.endsWith("M");
+    if (resolution != null || (aspectRatio != null && !named)) {
+      throw new UserException(
+          "--scales "
+              + list
+              + " already says "
+              + (named
+                  ? "the size; leave out --resolution"
+                  : "size and aspect ratio; leave out --aspect-ratio and --resolution"));
+    }
+    return aspectRatio == null
+        ? ScaleSchedules.parse(list)
+        : ScaleTemplate.nearest(ScaleSchedules.parseAspect(aspectRatio))
+            .schedule(Resolution.parse(list));
+  }
+
+  /** Whether any of the options is given. */
+  boolean areGiven() {
+    return scales != null || resolution != null || aspectRatio != null;
   }
 
   /** The resolution that draws as many scales as the model's own schedule, else the largest. */

@@ -2,7 +2,9 @@ package io.heatkv.cache;
 
 import io.heatkv.error.UserException;
 import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.CachePlan;
+import io.heatkv.schedule.CalibrationProfile;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;
 import io.heatkv.tensor.Backend;
@@ -24,6 +26,20 @@ public final class HeatKvPolicy implements CachePolicy {
   public HeatKvPolicy(PruningSchedule schedule) {
     this.schedule = schedule;
     plan = CachePlan.of(schedule);
+  }
+
+  /**
+   * Builds the schedule of a calibrated model.
+   *
+   * @param profile of the model and the scales that are to be drawn
+   * @param shape to which a budget in bytes refers
+   * @throws UserException if the budget is infeasible
+   */
+  public static HeatKvPolicy of(CalibrationProfile profile, Budget budget, KvShape shape) {
+    ScheduleShape sizes =
+        ScheduleShape.of(
+            shape.layers(), shape.heads(), shape.schedule(), profile.setup().sinkScales());
+    return new HeatKvPolicy(PruningSchedule.of(sizes, profile.orders(), budget, shape.fullBytes()));
   }
 
   /** What is removed when. */

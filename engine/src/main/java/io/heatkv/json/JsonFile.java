@@ -45,7 +45,15 @@ public final class JsonFile {
    * @throws UserException if it can't be written
    */
   public static void write(Path target, Content content) {
-    String text = text(content);
+    write(target, text(content));
+  }
+
+  /**
+   * Writes a text likewise, as it is.
+   *
+   * @throws UserException if it can't be written
+   */
+  public static void write(Path target, String text) {
     // Not createTempFile, whose files only their owner can read.
     Path temporary = target.resolveSibling(".heatkv-" + UUID.randomUUID() + ".tmp");
     try {

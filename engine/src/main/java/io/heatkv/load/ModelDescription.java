@@ -1,5 +1,9 @@
 package io.heatkv.load;
 
+import io.heatkv.cache.KvShape;
+import io.heatkv.checkpoint.Checkpoint;
+import io.heatkv.checkpoint.Checkpoints;
+import io.heatkv.checkpoint.Fingerprint;
 import io.heatkv.error.UserException;
 import io.heatkv.json.JsonObject;
 import io.heatkv.model.TransformerConfig;
@@ -7,9 +11,11 @@ import io.heatkv.model.TransformerConfigs;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.scale.ScaleSize;
+import io.heatkv.tensor.DType;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * What a model is and where its files lie: the content of its model.json.
@@ -25,6 +31,7 @@ import java.util.List;
  * @param cfg default guidance strength
  * @param tau default temperature
  * @param topP default nucleus filter
+ * @param profile its calibration, if it comes with one
  */
 public record ModelDescription(
     String name,
@@ -37,7 +44,8 @@ public record ModelDescription(
     ScaleSchedule schedule,
     double cfg,
     double tau,
-    double topP) {
+    double topP,
+    Optional<Path> profile) {
   /**
    * Reads {@code model.json} of a folder.
    *
@@ -61,7 +69,33 @@ public record ModelDescription(
         schedule(json),
         sampling.number("cfg"),
         sampling.number("tau"),
-        sampling.number("top_p", 1));
+        sampling.number("top_p", 1),
+        json.has("calibration")
+            ? Optional.of(inside(folder, json.object("calibration").text("file"), file))
+            : Optional.empty());
+  }
+
+  /**
+   * Tells the transformer's weights apart from others', without loading them.
+   *
+   * @throws UserException if they are missing or damaged
+   */
+  public String fingerprint() {
+    try (Checkpoint checkpoint = Checkpoints.open(transformerFile)) {
+      return Fingerprint.of(checkpoint);
+    }
+  }
+
+  /**
+   * Sizes of the cache of one picture with guidance, which is two rows: what budgets in bytes refer
+   * to.
+   *
+   * @param dtype of stored keys and values
+   * @param scales grids that are drawn
+   */
+  public KvShape kvShape(DType dtype, ScaleSchedule scales) {
+    return new KvShape(
+        transformer.depth(), 2, transformer.heads(), transformer.headDim(), dtype, scales);
   }
 
   /** A path below the folder; a model can't point elsewhere. */

@@ -18,6 +18,7 @@ public final class ModelSource {
       List.of(
           "model.json",
           "golden.safetensors",
+          "emoji.heatkv.json",
           "transformer.safetensors",
           "vae.safetensors",
           "text_encoder/config.json",

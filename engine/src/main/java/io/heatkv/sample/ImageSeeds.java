@@ -1,5 +1,8 @@
 package io.heatkv.sample;
 
+import java.util.List;
+import java.util.stream.IntStream;
+
 /** Seeds of the pictures of a batch. */
 public final class ImageSeeds {
   private static final long GOLDEN = 0x9E3779B97F4A7C15L;
@@ -18,5 +21,10 @@ public final class ImageSeeds {
     z = (z ^ z >>> 30) * 0xBF58476D1CE4E5B9L;
     z = (z ^ z >>> 27) * 0x94D049BB133111EBL;
     return (z ^ z >>> 31) & Long.MAX_VALUE;
+  }
+
+  /** Seeds of the first {@code count} pictures. */
+  public static List<Long> all(long seed, int count) {
+    return IntStream.range(0, count).mapToObj(i -> of(seed, i)).toList();
   }
 }

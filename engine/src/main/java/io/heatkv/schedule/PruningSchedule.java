@@ -66,6 +66,29 @@ public final class PruningSchedule {
     return new ScheduleBuilder(shape, orders, budget).build();
   }
 
+  /**
+   * As above, with a budget as users give it.
+   *
+   * @param fullBytes of the full cache, to which a budget in bytes refers
+   * @throws UserException also if so many bytes are infeasible
+   */
+  public static PruningSchedule of(
+      ScheduleShape shape, HeadOrders orders, Budget budget, long fullBytes) {
+    double ratio = budget.ratio(fullBytes);
+    double smallest = RemovedHeads.smallestBudget(shape);
+    if (budget instanceof Budget.Bytes(long count) && ratio < smallest) {
+      long least = (long) Math.ceil(smallest * fullBytes);
+      while (new Budget.Bytes(least).ratio(fullBytes) < smallest) {
+        least++;
+      }
+      throw new UserException(
+          ("budget of %d bytes is infeasible, the %d sink scales are always kept; expected at"
+                  + " least %d bytes (%s of the full cache's %d)")
+              .formatted(count, shape.sinkScales(), least, smallest, fullBytes));
+    }
+    return of(shape, orders, ratio);
+  }
+
   public ScheduleShape shape() {
     return shape;
   }

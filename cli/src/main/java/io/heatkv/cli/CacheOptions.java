@@ -1,0 +1,44 @@
+package io.heatkv.cli;
+
+import io.heatkv.cache.CachePolicy;
+import io.heatkv.error.UserException;
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.schedule.Budget;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Options that say what the cache of keys and values remembers. */
+final class CacheOptions {
+  @Option(
+      names = "--kv-budget",
+      paramLabel = "BUDGET",
+      description =
+          "Memory of the KV cache: a ratio of the full cache such as 0.1 or 10%%, or a size such"
+              + " as 4MiB for one picture with guidance. Default: the full cache.")
+  private @Nullable String budget;
+
+  @Mixin private final ProfileOption profile = new ProfileOption();
+
+  /** Whether it is less than the full cache. */
+  boolean isLimited() {
+    return budget != null;
+  }
+
+  /**
+   * The policy asked for.
+   *
+   * @param schedule grids of the scales that are to be drawn
+   * @throws UserException if the budget can't be read or is infeasible, or the profile doesn't fit
+   */
+  CachePolicy policy(ModelChoice choice, ScaleSchedule schedule) {
+    if (budget == null) {
+      if (profile.path().isPresent()) {
+        throw new UserException(
+            "--profile serves a KV budget only; add --kv-budget such as 0.1, or leave it out");
+      }
+      return CachePolicy.FULL;
+    }
+    return profile.policy(choice, schedule, Budget.parse(budget));
+  }
+}

@@ -1,0 +1,172 @@
+package io.heatkv.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.heatkv.json.JsonObject;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Schedules from head orders and from the embedded model's profile. */
+class ScheduleCommandTest {
+  // A layout of 2 layers and 2 heads whose least needed heads are obvious.
+  private static final String ORDERS = "[[[0,0],[1,0],[0,1],[1,1]],[[1,1],[0,1],[1,0],[0,0]]]";
+
+  @TempDir Path folder;
+
+  private Run orders(String... options) throws IOException {
+    Path file = folder.resolve("orders.json");
+    if (!Files.exists(file)) {
+      Files.writeString(file, ORDERS);
+    }
+    List<String> arguments =
+        new ArrayList<>(
+            List.of("schedule", "--orders", file.toString(), "--layers", "2", "--heads", "2"));
+    arguments.addAll(List.of("--scales", "1x1,2x2,4x4,6x6", "--sink-scales", "1"));
+    arguments.addAll(List.of(options));
+    return Run.of(arguments.toArray(String[]::new));
+  }
+
+  /** Worked out by hand after section 4 of the reference's rules; see the comment inside. */
+  @Test
+  void canonicalTextIsExactAndAlone() throws Exception {
+    // Full: 4 heads x 21 tokens = 84. Budget 0.5: 42. Sinks 4; scale 1 adds 16: 20 is below 42.
+    // Before scale 3, in = 21, x = ceil(4 (21 - 10.5) / (21 - 1)) = 3 heads of each source go.
+    // Scale 2, layer 0: both heads of layer 0 are among the first 3 of source 2: [1,1] [0,1]
+    // [1,0], so head 1 goes, head 0 keeps 16: 20 - 8 (source 1, layer 0) + 16 = 28. Layer 1: both
+    // gone: 28 - 4 ([0,1] of source 1) = 24.
+    Run run = orders("--budget", "0.5", "--canonical");
+    assertThat(run.err()).isEmpty();
+    assertThat(run.status()).isZero();
+    String expected =
+        "{\"early_activation_by_scale\":{\"0\":{},\"1\":{},\"2\":{},\"3\":{}},"
+            + "\"removed_heads_by_scale\":{\"0\":[],\"1\":[],\"2\":[],"
+            + "\"3\":[[1,0,0],[1,0,1],[1,1,0],[2,0,1],[2,1,0],[2,1,1]]}}";
+    assertThat(run.out()).isEqualTo(expected);
+    String hash =
+        HexFormat.of()
+            .formatHex(
+                MessageDigest.getInstance("SHA-256")
+                    .digest(expected.getBytes(StandardCharsets.US_ASCII)));
+    assertThat(orders("--budget", "50%").out())
+        .contains("sha256 " + hash, "peak 28 of 84 head-tokens");
+    JsonObject json =
+        JsonObject.parse(Path.of("standard output"), orders("--budget", "5e-1", "--json").out());
+    assertThat(json.text("sha256")).isEqualTo(hash);
+    assertThat(json.number("peak_total_tokens")).isEqualTo(28);
+
+    Path saved = folder.resolve("schedule.json");
+    assertThat(orders("--budget", "0.5", "-o", saved.toString()).status()).isZero();
+    assertThat(Files.readString(saved)).isEqualTo(expected);
+  }
+
+  @Test
+  void everythingIsKeptWithTheWholeBudget() throws IOException {
+    assertThat(orders("--budget", "1", "--canonical").out())
+        .isEqualTo(
+            "{\"early_activation_by_scale\":{\"0\":{},\"1\":{},\"2\":{},\"3\":{}},"
+                + "\"removed_heads_by_scale\":{\"0\":[],\"1\":[],\"2\":[],\"3\":[]}}");
+  }
+
+  @Test
+  void theDefaultIsTheEmbeddedModelsProfile() {
+    Run run = Run.of("schedule", "--budget", "0.1", "--json");
+    assertThat(run.err()).isEmpty();
+    JsonObject json = JsonObject.parse(Path.of("standard output"), run.out());
+    assertThat(json.number("num_layers")).isEqualTo(12);
+    assertThat(json.number("num_heads")).isEqualTo(10);
+    // 120 heads of 1497 cached tokens.
+    assertThat(json.number("full_peak_total_tokens")).isEqualTo(179_640);
+    assertThat(json.number("peak_total_tokens")).isLessThanOrEqualTo(17_964).isGreaterThan(17_000);
+    // 2 rows, keys and values, 32 channels, 4 bytes: 512 bytes a head-token.
+    long bytes = 17_964 * 512;
+    assertThat(Run.of("schedule", "--budget", bytes + "B", "--json").out()).isEqualTo(run.out());
+    assertThat(Run.of("schedule", "--budget", bytes / 2 + "B", "--dtype", "bf16", "--json").out())
+        .isEqualTo(run.out());
+    assertThat(Run.of("schedule", "--budget", "0.1", "--json", "--model", "emoji").out())
+        .isEqualTo(run.out());
+    assertThat(Run.of("schedule", "--budget", "0.1", "--json", "--resolution", "0.25M").out())
+        .isEqualTo(run.out());
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      quoteCharacter = '"',
+      textBlock =
+          """
+          0                      | budget 0.0 is infeasible, the 1 sink scales are always kept; expected at least 0.0476
+          0.047                  | expected at least 0.0476
+          1.1                    | more than the full cache
+          -0.1                   | is negative
+          nan                    | 'nan' can't be read
+          abc                    | 'abc' can't be read
+          5MiB                   | expected a ratio
+          0.5 --canonical --json | leave out one
+          0.5 --model emoji      | leave out --profile and --model
+          0.5 --sink-scales 3    | sink scales 3
+          0.5 --sink-scales -1   | sink scales -1
+          0.5 --sink-scales 0    | 2 orders; expected 3
+          0.5 --layers 3         | 4 entries; expected 6
+          0.5 --heads 0          | 0 heads
+          0.5 --scales 1x1,2x2   | sink scales 1
+          0.5 --scales 1x1 --aspect-ratio 16:9 | leave out
+          0.5 --scales 1M --resolution 1M | leave out --resolution
+          0.5 -o missing/a.json  | create it first
+          0.5 -o .               | is a folder
+          """)
+  void wrongInputIsSaidInOneLine(String options, String expected) throws IOException {
+    List<String> arguments = new ArrayList<>(List.of("--budget"));
+    for (String option : options.split(" ")) {
+      boolean path = arguments.getLast().equals("-o");
+      arguments.add(path ? folder.resolve(option).toString() : option);
+    }
+    refused(orders(arguments.toArray(String[]::new)), expected);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          [[0,0],[1,0],[0,0],[1,1]] | source scale 1, entry 2 repeats [0, 0] of entry 0
+          [[0,0],[1,0],[0,1]]       | source scale 1 has 3 entries; expected 4
+          [[0,0],[1,0],[0,1],[1,2]] | source scale 1, entry 3 has layer 2
+          [[0,0],[2,0],[0,1],[1,1]] | source scale 1, entry 1 has head 2
+          [[0,0],[1,0],[0,1],[1]]   | source scale 1, entry 3 is no pair
+          """)
+  void wrongOrdersAreNamedByPosition(String order, String expected) throws IOException {
+    Files.writeString(folder.resolve("orders.json"), "[" + order + ",[[1,1],[0,1],[1,0],[0,0]]]");
+    refused(orders("--budget", "0.5"), expected);
+  }
+
+  @Test
+  void bytesBelowTheMinimumNameTheMinimum() {
+    // 120 heads x 21 sink tokens x 512 bytes.
+    refused(Run.of("schedule", "--budget", "1MiB"), "at least 1290240 bytes");
+    assertThat(Run.of("schedule", "--budget", "1290240B").status()).isZero();
+    refused(Run.of("schedule", "--budget", "1290239B"), "at least 1290240 bytes");
+  }
+
+  @Test
+  void sizesBelongToOrdersAndOrdersNeedThem() {
+    refused(Run.of("schedule", "--budget", "0.1", "--layers", "2"), "leave them out");
+    refused(Run.of("schedule", "--budget", "0.1", "--orders", "x", "--layers", "2"), "--heads");
+    refused(Run.of("schedule"), "--budget");
+  }
+
+  private static void refused(Run run, String expected) {
+    assertThat(run.err()).contains(expected).startsWith("heatkv: ").hasLineCount(1);
+    assertThat(run.out()).isEmpty();
+    assertThat(run.status()).isEqualTo(2);
+  }
+}

@@ -1,0 +1,102 @@
+package io.heatkv.load;
+
+import io.heatkv.error.UserException;
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.schedule.CalibrationProfile;
+import io.heatkv.schedule.CalibrationSetup;
+import java.nio.file.Path;
+import java.util.Optional;
+
+/** Finds the calibration that belongs to a model and the scales that are to be drawn. */
+public final class ModelProfile {
+  private ModelProfile() {}
+
+  /**
+   * Reads a profile and checks that it is of the model and of some scales.
+   *
+   * @param schedule grids of the scales that are to be drawn
+   * @param file of the profile; if there is none, the model's own is taken
+   * @throws UserException if there is none, it is unfinished, or of another model or other scales
+   */
+  public static CalibrationProfile find(
+      ModelDescription model, ScaleSchedule schedule, Optional<Path> file) {
+    CalibrationProfile profile = find(model, file);
+    String scales = profile.setup().schedule().toString();
+    if (!scales.equals(schedule.toString())) {
+      throw new UserException(
+          "%s is of scales %s, but scales %s are asked for; calibrate with these scales"
+              .formatted(name(model, file), scales, schedule));
+    }
+    return profile;
+  }
+
+  /**
+   * Reads a profile and checks that it is of the model.
+   *
+   * @param file of the profile; if there is none, the model's own is taken
+   * @throws UserException if there is none, it is unfinished, or of another model
+   */
+  public static CalibrationProfile find(ModelDescription model, Optional<Path> file) {
+    Path found =
+        file.or(model::profile)
+            .orElseThrow(() ->
+                new UserException(
+                    "model "
+                        + model.name()
+                        + " comes without a calibration profile; make one with heatkv"
+                        + " calibrate and name it with --profile"));
+    CalibrationProfile profile = read(found);
+    CalibrationSetup setup = profile.setup();
+    String fingerprint = model.fingerprint();
+    if (!setup.fingerprint().equals(fingerprint)) {
+      throw new UserException(
+          "%s: is a profile of model %s (fingerprint %s), but the model is %s (fingerprint %s); %s"
+              .formatted(
+                  found,
+                  setup.model(),
+                  shortened(setup.fingerprint()),
+                  model.name(),
+                  shortened(fingerprint),
+                  "name a profile of this model"));
+    }
+    int layers = model.transformer().depth();
+    int heads = model.transformer().heads();
+    if (setup.layers() != layers || setup.heads() != heads) {
+      throw new UserException(
+          "%s: is a profile of %d layers of %d heads, but model %s has %d of %d; %s"
+              .formatted(
+                  found,
+                  setup.layers(),
+                  setup.heads(),
+                  model.name(),
+                  layers,
+                  heads,
+                  "name a profile of this model"));
+    }
+    return profile;
+  }
+
+  /**
+   * Reads a finished profile, whatever its model.
+   *
+   * @throws UserException if it can't be read or is unfinished
+   */
+  public static CalibrationProfile read(Path file) {
+    CalibrationProfile profile = CalibrationProfile.read(file);
+    if (!profile.isComplete()) {
+      throw new UserException(
+          "%s: has done %d of %d prompts; finish that calibration first"
+              .formatted(file, profile.promptsDone(), profile.prompts()));
+    }
+    return profile;
+  }
+
+  private static String name(ModelDescription model, Optional<Path> file) {
+    return file.map(path -> "profile " + path)
+        .orElseGet(() -> "the profile that comes with model " + model.name());
+  }
+
+  private static String shortened(String fingerprint) {
+    return fingerprint.length() > 12 ? fingerprint.substring(0, 12) + "…" : fingerprint;
+  }
+}
