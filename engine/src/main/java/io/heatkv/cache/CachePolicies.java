@@ -14,7 +14,8 @@ public final class CachePolicies {
       List.of(
           new Entry("full", CachePolicies::full),
           new Entry("heatkv", in -> HeatKvPolicy.of(in.profile().get(), in.budget(), in.shape())),
-          evicting("streaming-llm", _ -> new StreamingLlm()));
+          evicting("streaming-llm", _ -> new StreamingLlm()),
+          evicting("sliding-window", _ -> new SlidingWindow()));
 
   private CachePolicies() {}
 
