@@ -15,7 +15,8 @@ public final class CachePolicies {
           new Entry("full", CachePolicies::full),
           new Entry("heatkv", in -> HeatKvPolicy.of(in.profile().get(), in.budget(), in.shape())),
           evicting("streaming-llm", _ -> new StreamingLlm()),
-          evicting("sliding-window", _ -> new SlidingWindow()));
+          evicting("sliding-window", _ -> new SlidingWindow()),
+          evicting("random", _ -> new RandomEviction()));
 
   private CachePolicies() {}
 
