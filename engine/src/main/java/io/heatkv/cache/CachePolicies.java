@@ -16,7 +16,8 @@ public final class CachePolicies {
           new Entry("heatkv", in -> HeatKvPolicy.of(in.profile().get(), in.budget(), in.shape())),
           evicting("streaming-llm", _ -> new StreamingLlm()),
           evicting("sliding-window", _ -> new SlidingWindow()),
-          evicting("random", _ -> new RandomEviction()));
+          evicting("random", _ -> new RandomEviction()),
+          evicting("snapkv", _ -> new SnapKv()));
 
   private CachePolicies() {}
 
