@@ -17,7 +17,8 @@ public final class CachePolicies {
           evicting("streaming-llm", _ -> new StreamingLlm()),
           evicting("sliding-window", _ -> new SlidingWindow()),
           evicting("random", _ -> new RandomEviction()),
-          evicting("snapkv", _ -> new SnapKv()));
+          evicting("snapkv", _ -> new SnapKv()),
+          evicting("h2o", _ -> new H2o()));
 
   private CachePolicies() {}
 
