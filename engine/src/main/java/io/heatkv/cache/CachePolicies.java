@@ -18,7 +18,8 @@ public final class CachePolicies {
           evicting("sliding-window", _ -> new SlidingWindow()),
           evicting("random", _ -> new RandomEviction()),
           evicting("snapkv", _ -> new SnapKv()),
-          evicting("h2o", _ -> new H2o()));
+          evicting("h2o", _ -> new H2o()),
+          evicting("pyramidkv", in -> PyramidKv.of(in.shape())));
 
   private CachePolicies() {}
 
