@@ -6,8 +6,10 @@ import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.CalibrationProfile;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.PromptSet;
+import io.heatkv.schedule.PromptStatistics;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Tensor;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
@@ -47,7 +49,21 @@ final class PolicyCases {
             List.of(3.0),
             List.of(1.0),
             0.97);
-    return CalibrationProfile.start(setup, PromptSet.of(List.of("a cat"), 0)).plus(masses);
+    return CalibrationProfile.start(setup, PromptSet.of(List.of("a cat"), 0))
+        .plus(
+            masses,
+            new PromptStatistics(
+                numbers(random, schedule.count(), shape.layers()),
+                numbers(random, shape.layers(), shape.heads()),
+                numbers(random, 1, shape.layers())[0]));
+  }
+
+  private static double[][] numbers(Random random, int rows, int columns) {
+    double[][] numbers = new double[rows][columns];
+    for (double[] row : numbers) {
+      Arrays.setAll(row, _ -> random.nextDouble());
+    }
+    return numbers;
   }
 
   /** Opens the cache that drops tokens, also where nothing is to be dropped. */
