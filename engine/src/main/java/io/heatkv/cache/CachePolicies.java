@@ -19,7 +19,8 @@ public final class CachePolicies {
           evicting("random", _ -> new RandomEviction()),
           evicting("snapkv", _ -> new SnapKv()),
           evicting("h2o", _ -> new H2o()),
-          evicting("pyramidkv", in -> PyramidKv.of(in.shape())));
+          evicting("pyramidkv", in -> PyramidKv.of(in.shape())),
+          evicting("scalekv", ScaleKv::of));
 
   private CachePolicies() {}
 
