@@ -20,7 +20,8 @@ public final class CachePolicies {
           evicting("snapkv", _ -> new SnapKv()),
           evicting("h2o", _ -> new H2o()),
           evicting("pyramidkv", in -> PyramidKv.of(in.shape())),
-          evicting("scalekv", ScaleKv::of));
+          evicting("scalekv", ScaleKv::of),
+          evicting("hack", Hack::of));
 
   private CachePolicies() {}
 
