@@ -21,7 +21,8 @@ public final class CachePolicies {
           evicting("h2o", _ -> new H2o()),
           evicting("pyramidkv", in -> PyramidKv.of(in.shape())),
           evicting("scalekv", ScaleKv::of),
-          evicting("hack", Hack::of));
+          evicting("hack", Hack::of),
+          evicting("ams-kv", AmsKv::of));
 
   private CachePolicies() {}
 
