@@ -10,6 +10,14 @@ public interface GenerationListener {
   GenerationListener NONE = new GenerationListener() {};
 
   /**
+   * The bits of a scale are chosen; {@link #scaleDone} follows.
+   *
+   * @param scale its index
+   * @param bits reads them when asked [images, tokens, bits], 0 or 1; valid during the call
+   */
+  default void bitsChosen(int scale, Supplier<byte[]> bits) {}
+
+  /**
    * A scale is drawn.
    *
    * @param scale its index

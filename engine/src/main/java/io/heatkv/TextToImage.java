@@ -252,6 +252,7 @@ public final class TextToImage implements AutoCloseable {
     public void scaleDone(int scale, Tensor bits, Tensor sum) {
       backend.synchronize(device);
       scaleMillis.add(millisSince(start));
+      listener.bitsChosen(scale, bits::toBytes);
       listener.scaleDone(scale, request.schedule().count(), () -> decode(sum));
       if (listener.isCancelled()) {
         throw new CancellationException("the generation was cancelled");

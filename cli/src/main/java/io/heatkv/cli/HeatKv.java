@@ -23,6 +23,8 @@ import picocli.CommandLine.UnmatchedArgumentException;
     footerHeading = "%nExamples:%n",
     footer = {
       "  heatkv generate \"a red apple, noto style emoji\" -o apple.png",
+      "  heatkv generate \"a red apple, noto style emoji\" -o apple.png --kv-budget 0.1",
+      "  heatkv compare \"a red apple, noto style emoji\" -o compare.png",
       "  heatkv inspect apple.png",
       "  heatkv doctor"
     })
@@ -60,6 +62,7 @@ final class HeatKv implements Runnable {
     HeatKv root = new HeatKv(console);
     return new CommandLine(root)
         .addSubcommand(new GenerateCommand(console))
+        .addSubcommand(new CompareCommand(console))
         .addSubcommand(new CalibrateCommand(console))
         .addSubcommand(new ScheduleCommand(console))
         .addSubcommand(new InspectCommand(console))

@@ -11,7 +11,17 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class CommandsTest {
   @ParameterizedTest
-  @ValueSource(strings = {"generate", "inspect", "doctor", "verify", "completion"})
+  @ValueSource(
+      strings = {
+        "generate",
+        "compare",
+        "calibrate",
+        "schedule",
+        "inspect",
+        "doctor",
+        "verify",
+        "completion"
+      })
   void everyCommandExplainsItselfWithExamples(String command) {
     Run run = Run.of(command, "--help");
     assertThat(run.status()).isZero();

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.BufferedReader;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -24,6 +25,8 @@ class ProcessTest {
         new ArrayList<>(
             List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-XX:TieredStopAtLevel=1",
+                "-XX:+UseSerialGC",
                 "--enable-native-access=ALL-UNNAMED",
                 "-cp",
                 System.getProperty("java.class.path"),
@@ -79,6 +82,79 @@ class ProcessTest {
       assertThat(name).endsWith(".png").doesNotStartWith(".");
       assertThat(ImageIO.read(folder.resolve(name).toFile()).getWidth()).isEqualTo(64);
     }
+  }
+
+  /** Killed again and again, at another moment each time, a calibration ends with the same file. */
+  @Test
+  void aKilledCalibrationGoesOnToTheSameDigits() throws Exception {
+    List<String> arguments = new ArrayList<>(List.of("calibrate"));
+    arguments.addAll(List.of("a cat", "a tree", "a red apple", "a house"));
+    arguments.addAll(List.of("--scales", "1x1,2x2,4x4,6x6", "--sink-scales", "1"));
+    arguments.addAll(List.of("--threads", "1", "-o"));
+    ProcessBuilder whole = heatkv(with(arguments, "whole.json"));
+    assertThat(whole.redirectErrorStream(true).start().waitFor()).isZero();
+
+    String[] again = with(arguments, "pieces.json");
+    String resumed = "";
+    for (int kills = 1; kills <= 2; kills++) {
+      Process process = heatkv(again).start();
+      try (BufferedReader err = process.errorReader()) {
+        String line = err.readLine();
+        resumed = line;
+        while (line != null && !line.startsWith("pieces.json: prompt " + kills + "/4")) {
+          line = err.readLine();
+        }
+        assertThat(line).isNotNull();
+        // SIGKILL: no shutdown hook runs. The next prompt or its file may be half done.
+        process.destroyForcibly();
+        assertThat(process.waitFor()).isEqualTo(128 + 9);
+      }
+      assertThat(folder.resolve("pieces.json")).doesNotExist();
+    }
+    assertThat(resumed).containsPattern("going on from pieces.json.partial, where \\d of 4");
+    assertThat(heatkv(again).redirectErrorStream(true).start().waitFor()).isZero();
+    assertThat(Files.readAllBytes(folder.resolve("pieces.json")))
+        .isEqualTo(Files.readAllBytes(folder.resolve("whole.json")));
+    assertThat(folder.resolve("pieces.json.partial")).doesNotExist();
+  }
+
+  /** The published canonical text and nothing else, without any libtorch. */
+  @Test
+  void schedulesOfOrdersLoadNoLibtorch() throws Exception {
+    StringBuilder order = new StringBuilder("[[");
+    for (int head = 0; head < 3; head++) {
+      order.append(head == 0 ? "" : ",").append("[").append(head).append(",0]");
+    }
+    Files.writeString(folder.resolve("orders.json"), order.append("]]"));
+    ProcessBuilder builder =
+        heatkv(
+            "schedule",
+            "--orders",
+            "orders.json",
+            "--layers",
+            "1",
+            "--heads",
+            "3",
+            "--scales",
+            "1x1,1x2,2x2",
+            "--sink-scales",
+            "1",
+            "--budget",
+            "0.5",
+            "--canonical");
+    builder.environment().put("HEATKV_LIBTORCH", folder.resolve("missing").toString());
+    Process process = builder.start();
+    // Full 9 head-tokens, allowed 4.5: of 3 + 6, ceil(3 (3 - 1.5) / (3 - 1)) = 3 heads must go.
+    assertThat(new String(process.getInputStream().readAllBytes(), StandardCharsets.US_ASCII))
+        .isEqualTo(
+            "{\"early_activation_by_scale\":{\"0\":{},\"1\":{},\"2\":{}},"
+                + "\"removed_heads_by_scale\":{\"0\":[],\"1\":[],"
+                + "\"2\":[[1,0,0],[1,1,0],[1,2,0]]}}");
+    assertThat(process.waitFor()).isZero();
+  }
+
+  private static String[] with(List<String> arguments, String last) {
+    return Stream.concat(arguments.stream(), Stream.of(last)).toArray(String[]::new);
   }
 
   private static boolean ignoresInterrupt(long pid) throws IOException {

@@ -10,7 +10,9 @@ import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.util.ArrayList;
 import java.util.HexFormat;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -23,15 +25,21 @@ class ScheduleCommandTest {
 
   @TempDir Path folder;
 
+  /** The small orders with options that take the place of these defaults. */
   private Run orders(String... options) throws IOException {
     Path file = folder.resolve("orders.json");
     if (!Files.exists(file)) {
       Files.writeString(file, ORDERS);
     }
-    List<String> arguments =
-        new ArrayList<>(
-            List.of("schedule", "--orders", file.toString(), "--layers", "2", "--heads", "2"));
-    arguments.addAll(List.of("--scales", "1x1,2x2,4x4,6x6", "--sink-scales", "1"));
+    Map<String, String> defaults = new LinkedHashMap<>();
+    defaults.put("--orders", file.toString());
+    defaults.put("--layers", "2");
+    defaults.put("--heads", "2");
+    defaults.put("--scales", "1x1,2x2,4x4,6x6");
+    defaults.put("--sink-scales", "1");
+    defaults.keySet().removeAll(List.of(options));
+    List<String> arguments = new ArrayList<>(List.of("schedule"));
+    defaults.forEach((name, value) -> arguments.addAll(List.of(name, value)));
     arguments.addAll(List.of(options));
     return Run.of(arguments.toArray(String[]::new));
   }
@@ -116,7 +124,7 @@ class ScheduleCommandTest {
           0.5 --sink-scales 3    | sink scales 3
           0.5 --sink-scales -1   | sink scales -1
           0.5 --sink-scales 0    | 2 orders; expected 3
-          0.5 --layers 3         | 4 entries; expected 6
+          0.5 --layers 3         | has 4 entries; expected 6
           0.5 --heads 0          | 0 heads
           0.5 --scales 1x1,2x2   | sink scales 1
           0.5 --scales 1x1 --aspect-ratio 16:9 | leave out

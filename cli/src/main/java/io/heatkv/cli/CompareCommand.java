@@ -1,0 +1,182 @@
+package io.heatkv.cli;
+
+import io.heatkv.GenerationListener;
+import io.heatkv.GenerationRequest;
+import io.heatkv.MemoryEstimate;
+import io.heatkv.SamplingOptions;
+import io.heatkv.TextToImage;
+import io.heatkv.cache.CachePolicy;
+import io.heatkv.error.UserException;
+import io.heatkv.eval.Drawing;
+import io.heatkv.eval.Ssim;
+import io.heatkv.image.PngImage;
+import io.heatkv.image.PngText;
+import io.heatkv.resource.AvailableMemory;
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.schedule.Budget;
+import io.heatkv.tensor.libtorch.LibTorch;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** Draws one prompt with the full cache and under budgets, side by side. */
+@Command(
+    name = "compare",
+    description = {
+      "Draws one prompt with the full KV cache and under budgets, with the same seed, into one"
+          + " labelled picture, and tells how near they are.",
+      "PSNR is over all channels, SSIM over luma; equal bits are the share of the bits of each"
+          + " scale that a run has in common with the full cache's, each scale drawn from the run's"
+          + " own earlier ones."
+    },
+    footer = {
+      "  heatkv compare \"a red apple, noto style emoji\" --seed 7 -o compare.png",
+      "  heatkv compare \"a cat, fluent style emoji\" --budgets 0.5,10%%,2MiB --json"
+    })
+final class CompareCommand implements Callable<Integer> {
+  private static final int MOST_BUDGETS = 50;
+
+  private final Console console;
+
+  @Parameters(paramLabel = "PROMPT", description = "What to draw.")
+  private String prompt = "";
+
+  @Option(
+      names = "--budgets",
+      split = ",",
+      paramLabel = "BUDGET",
+      description =
+          "Ratios of the full cache such as 0.1 or 10%%, or sizes such as 4MiB for one picture"
+              + " with guidance. Default: 0.5,0.2,0.1,0.05.")
+  private List<String> budgets = List.of("0.5", "0.2", "0.1", "0.05");
+
+  @Mixin private final ProfileOption profile = new ProfileOption();
+
+  @Option(
+      names = {"-o", "--output"},
+      paramLabel = "NAME.png",
+      description = "File to write. Default: ${DEFAULT-VALUE}.")
+  private Path output = Path.of("compare.png");
+
+  @Option(
+      names = "--seed",
+      paramLabel = "N",
+      description = "Number that decides the draws, 0 or more. Default: another at each run.")
+  private @Nullable Long seed;
+
+  @Mixin private final ScaleOptions scales = new ScaleOptions();
+  @Mixin private final SamplingChoices sampling = new SamplingChoices();
+  @Mixin private final ModelOptions model = new ModelOptions();
+
+  @Option(
+      names = {"-q", "--quiet"},
+      description = "Show no progress.")
+  private boolean quiet;
+
+  @Option(names = "--json", description = "Print the result as JSON.")
+  private boolean json;
+
+  CompareCommand(Console console) {
+    this.console = console;
+  }
+
+  @Override
+  public Integer call() {
+    if (budgets.isEmpty() || budgets.size() > MOST_BUDGETS) {
+      throw new UserException(
+          budgets.size() + " budgets are out of range; expected 1 to " + MOST_BUDGETS);
+    }
+    if (seed != null && seed < 0) {
+      throw new UserException("seed " + seed + " is out of range; expected 0 or more");
+    }
+    ModelChoice choice = model.choose();
+    ScaleSchedule schedule = scales.schedule(choice.description().schedule());
+    long sheetBytes = requireComparable(choice, schedule);
+    new OutputFiles(output, 1).requireWritable(sheetBytes);
+    List<GenerationRequest> requests = requests(choice, schedule);
+    MemoryEstimate.of(choice.description(), choice.dtype(), requests.getFirst())
+        .requireAtMost(AvailableMemory.bytes());
+    try (Interruption interruption = new Interruption()) {
+      LibTorch library = choice.library();
+      try (TextToImage engine = choice.load(library)) {
+        List<ComparisonReport.Row> rows = new ArrayList<>();
+        for (int i = 0; i < requests.size(); i++) {
+          GenerationRequest request = requests.get(i);
+          String label = i == 0 ? "full cache" : "budget " + budgets.get(i - 1).strip();
+          Drawing drawing = Drawing.of(engine, request, follower(label, schedule, interruption));
+          drawing.result().warnings().stream()
+              .filter(_ -> rows.isEmpty())
+              .forEach(warning -> console.message("warning: " + warning));
+          KvUse kv =
+              KvUse.planned(request, engine.kvShape(request)).measured(drawing.result().kv(), 1);
+          rows.add(new ComparisonReport.Row(label, drawing, kv));
+        }
+        ComparisonReport report =
+            new ComparisonReport(choice, library.version(), requests.getFirst(), output, rows);
+        interruption.write(
+            output, report.sheet(), List.of(PngText.heatkv(Json.line(report.toJson()))));
+        console.print(json ? Json.pretty(report.toJson()) : report.toText());
+      }
+    }
+    return 0;
+  }
+
+  /**
+   * Bytes that the sheet may take.
+   *
+   * @throws UserException if the pictures are too small to be compared
+   */
+  private long requireComparable(ModelChoice choice, ScaleSchedule schedule) {
+    long edge = MemoryEstimate.pixelsPerToken(choice.description());
+    long height = edge * schedule.last().height();
+    long width = edge * schedule.last().width();
+    if (Math.min(height, width) < Ssim.WINDOW) {
+      throw new UserException(
+          "pictures of %dx%d pixels are too small to compare; expected %d or more on each side"
+              .formatted(width, height, Ssim.WINDOW));
+    }
+    // Captions take less than half as much again.
+    return 3 * (height + 16) * (width + 16) * (budgets.size() + 1) * 3 / 2;
+  }
+
+  /** The full cache first. */
+  private List<GenerationRequest> requests(ModelChoice choice, ScaleSchedule schedule) {
+    SamplingOptions options = sampling.with(choice.description(), schedule);
+    long drawn = seed != null ? seed : ThreadLocalRandom.current().nextLong(1L << 32);
+    List<CachePolicy> policies = new ArrayList<>(List.of(CachePolicy.FULL));
+    for (String budget : budgets) {
+      policies.add(profile.policy(choice, schedule, Budget.parse(budget)));
+    }
+    return policies.stream()
+        .map(policy ->
+            new GenerationRequest(
+                List.of(prompt), Optional.empty(), 1, drawn, schedule, options, policy))
+        .toList();
+  }
+
+  private GenerationListener follower(
+      String label, ScaleSchedule schedule, Interruption interruption) {
+    Optional<ScaleProgress> progress =
+        quiet ? Optional.empty() : Optional.of(new ScaleProgress(console, label, schedule));
+    return new GenerationListener() {
+      @Override
+      public void scaleDone(int scale, int count, Supplier<List<PngImage>> preview) {
+        progress.ifPresent(shown -> shown.done(scale));
+      }
+
+      @Override
+      public boolean isCancelled() {
+        return interruption.isRequested();
+      }
+    };
+  }
+}

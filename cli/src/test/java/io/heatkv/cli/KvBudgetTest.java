@@ -1,0 +1,282 @@
+package io.heatkv.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.heatkv.json.JsonObject;
+import io.heatkv.load.ModelSource;
+import java.awt.image.BufferedImage;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import javax.imageio.ImageIO;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Pictures drawn under a memory budget. */
+class KvBudgetTest {
+  private static final String PROMPT = "a red apple, noto style emoji";
+  private static final String SCALES = "1x1,2x2,4x4,6x6,8x8";
+  // 2 rows, keys and values, 32 channels, 4 bytes.
+  private static final long HEAD_TOKEN = 512;
+  private static final long FULL = 120 * (1 + 4 + 16 + 36) * HEAD_TOKEN;
+
+  @TempDir static Path shared;
+  @TempDir Path folder;
+
+  private static Path profile;
+
+  @BeforeAll
+  static void calibrate() {
+    profile = shared.resolve("small.heatkv.json");
+    Run run =
+        Run.of(
+            "calibrate",
+            "a green tree",
+            "--scales",
+            SCALES,
+            "--sink-scales",
+            "1",
+            "--threads",
+            "1",
+            "--quiet",
+            "-o",
+            profile.toString());
+    assertThat(run.err()).isEmpty();
+    assertThat(run.status()).isZero();
+  }
+
+  private Run generate(String name, String... options) {
+    return Run.of(
+        Stream.concat(
+                Stream.of(
+                    "generate",
+                    PROMPT,
+                    "--seed",
+                    "1",
+                    "--scales",
+                    SCALES,
+                    "--threads",
+                    "1",
+                    "--quiet",
+                    "-o",
+                    folder.resolve(name).toString()),
+                Stream.of(options))
+            .toArray(String[]::new));
+  }
+
+  private JsonObject drawn(String name, String... options) {
+    List<String> all = new ArrayList<>(List.of(options));
+    all.add("--json");
+    Run run = generate(name, all.toArray(String[]::new));
+    assertThat(run.err()).isEmpty();
+    assertThat(run.status()).isZero();
+    return image(JsonObject.parse(Path.of("standard output"), run.out()), 0);
+  }
+
+  @SuppressWarnings("unchecked")
+  private static JsonObject image(JsonObject json, int index) {
+    return new JsonObject(json.source(), "", (Map<String, Object>) json.list("images").get(index));
+  }
+
+  private int[] pixels(String name) throws IOException {
+    BufferedImage image = ImageIO.read(folder.resolve(name).toFile());
+    return image.getRGB(0, 0, image.getWidth(), image.getHeight(), null, 0, image.getWidth());
+  }
+
+  @Test
+  void theWholeBudgetIsTheFullCacheBitForBit() throws IOException {
+    JsonObject full = drawn("full.png");
+    assertThat(full.text("cache")).isEqualTo("full");
+    assertThat(full.number("kv_budget")).isEqualTo(1);
+    assertThat(full.number("kv_bytes")).isEqualTo(FULL);
+    JsonObject whole = drawn("whole.png", "--kv-budget", "1.0", "--profile", profile.toString());
+    assertThat(whole.text("cache")).isEqualTo("heatkv");
+    assertThat(whole.number("kv_bytes")).isEqualTo(FULL);
+    assertThat(pixels("whole.png")).isEqualTo(pixels("full.png"));
+  }
+
+  @Test
+  void aBudgetIsKeptAndReported() throws IOException {
+    drawn("full.png");
+    JsonObject half = drawn("half.png", "--kv-budget", "50%", "--profile", profile.toString());
+    assertThat(pixels("half.png")).isNotEqualTo(pixels("full.png"));
+    JsonObject schedule =
+        JsonObject.parse(
+            Path.of("standard output"),
+            Run.of("schedule", "--profile", profile.toString(), "--budget", "0.5", "--json").out());
+    double peak = schedule.number("peak_total_tokens") * HEAD_TOKEN;
+    assertThat(half.number("kv_budget")).isEqualTo(0.5);
+    assertThat(half.number("kv_bytes")).isEqualTo(peak).isLessThanOrEqualTo(0.5 * FULL);
+    assertThat(half.number("kv_peak_bytes")).isEqualTo(peak);
+    assertThat(half.number("full_kv_bytes")).isEqualTo(FULL);
+    // Keys and values of the last scale in one layer: 64 tokens, 10 heads.
+    assertThat(half.number("kv_current_scale_bytes")).isEqualTo(64 * 10 * HEAD_TOKEN);
+    assertThat(half.number("kv_workspace_bytes")).isPositive().isLessThan(FULL);
+
+    JsonObject metadata =
+        JsonObject.parse(
+                Path.of("standard output"),
+                Run.of("inspect", folder.resolve("half.png").toString(), "--json").out())
+            .object("heatkv");
+    for (String key : List.of("kv_budget", "kv_bytes", "full_kv_bytes", "kv_workspace_bytes")) {
+      assertThat(metadata.number(key)).isEqualTo(half.number(key));
+    }
+
+    JsonObject bytes =
+        drawn("bytes.png", "--kv-budget", FULL / 2 + "B", "--profile", profile.toString());
+    assertThat(bytes.number("kv_bytes")).isEqualTo(peak);
+    assertThat(pixels("bytes.png")).isEqualTo(pixels("half.png"));
+  }
+
+  @Test
+  void textTellsTheBytes() {
+    Run run =
+        Run.of(
+            "generate",
+            PROMPT,
+            "--scales",
+            SCALES,
+            "--threads",
+            "1",
+            "--kv-budget",
+            "0.5",
+            "--profile",
+            profile.toString(),
+            "-o",
+            folder.resolve("a.png").toString());
+    assertThat(run.out()).contains("KV cache 1", " of 3.3 MiB", "budget 0.5", "workspace");
+  }
+
+  @Test
+  void aBatchDrawsTheSamePicturesInOnePass() throws IOException {
+    String[] cache = {"--kv-budget", "0.5", "--profile", profile.toString(), "--count", "3"};
+    drawn("each.png", cache);
+    List<String> options = new ArrayList<>(List.of(cache));
+    options.addAll(List.of("--batch", "2", "--json", "--save-scales"));
+    Run run = generate("batch.png", options.toArray(String[]::new));
+    assertThat(run.status()).isZero();
+    JsonObject json = JsonObject.parse(Path.of("standard output"), run.out());
+    assertThat(json.list("images")).hasSize(3);
+    assertThat(image(json, 1).number("batch")).isEqualTo(2);
+    assertThat(image(json, 2).number("batch")).isEqualTo(1);
+    assertThat(image(json, 1).number("kv_bytes")).isEqualTo(image(json, 2).number("kv_bytes"));
+    for (int i = 1; i <= 3; i++) {
+      assertThat(pixels("batch-" + i + ".png")).isEqualTo(pixels("each-" + i + ".png"));
+      assertThat(pixels("batch-" + i + ".scale-05.png")).isEqualTo(pixels("each-" + i + ".png"));
+    }
+    JsonObject metadata =
+        JsonObject.parse(
+                Path.of("standard output"),
+                Run.of("inspect", folder.resolve("batch-2.png").toString(), "--json").out())
+            .object("heatkv");
+    assertThat(metadata.number("seed")).isEqualTo(image(json, 1).number("seed"));
+  }
+
+  @Test
+  void theDefaultProfileServesTheModelsOwnScales() {
+    Run run =
+        Run.of(
+            "generate",
+            PROMPT,
+            "--seed",
+            "7",
+            "--threads",
+            "1",
+            "--quiet",
+            "--json",
+            "--kv-budget",
+            "0.1",
+            "-o",
+            folder.resolve("a.png").toString());
+    assertThat(run.err()).isEmpty();
+    JsonObject image = image(JsonObject.parse(Path.of("standard output"), run.out()), 0);
+    assertThat(image.number("full_kv_bytes")).isEqualTo(120 * 1497 * HEAD_TOKEN);
+    assertThat(image.number("kv_bytes"))
+        .isLessThanOrEqualTo(0.1 * 120 * 1497 * HEAD_TOKEN)
+        .isEqualTo(image.number("kv_peak_bytes"));
+  }
+
+  /** The least is one sink token of 57 tokens: 120 heads x 512 bytes = 61440. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      quoteCharacter = '"',
+      textBlock =
+          """
+          0        | expected at least 0.0175
+          0.01     | expected at least 0.0175
+          1.1      | more than the full cache
+          nan      | 'nan' can't be read
+          abc      | 'abc' can't be read
+          61439B   | at least 61440 bytes
+          """)
+  void wrongBudgets(String budget, String expected) {
+    refused(generate("a.png", "--kv-budget", budget, "--profile", profile.toString()), expected);
+    assertThat(folder.resolve("a.png")).doesNotExist();
+  }
+
+  @Test
+  void wrongProfiles() throws IOException {
+    refused(generate("a.png", "--profile", profile.toString()), "add --kv-budget");
+    refused(generate("a.png", "--kv-budget", "0.5"), SCALES + " are asked for");
+    refusedProfile(folder.resolve("missing.json"), "no such file");
+    String text = Files.readString(profile);
+    refusedProfile(written(text.substring(0, text.length() / 2)), "can't be read as JSON");
+    refusedProfile(written(text.replaceFirst("\"sums\"", "\"sumz\"")), "sums is missing");
+    refusedProfile(written("{\"format\": \"other\"}"), "is no calibration profile");
+    String fingerprint = ModelSource.find(ModelSource.EMBEDDED).fingerprint();
+    refusedProfile(
+        written(text.replace(fingerprint, "0".repeat(64))),
+        "model emoji-infinity (fingerprint 000000000000…), but the model is emoji-infinity"
+            + " (fingerprint "
+            + fingerprint.substring(0, 12));
+    refusedProfile(
+        written(small(fingerprint)), "1 layers of 1 heads, but model emoji-infinity has 12 of 10");
+    refused(
+        Run.of(
+            "generate",
+            PROMPT,
+            "--kv-budget",
+            "0.5",
+            "--profile",
+            profile.toString(),
+            "-o",
+            folder.resolve("a.png").toString()),
+        "is of scales " + SCALES + ", but scales 1x1,2x2,4x4,6x6,8x8,12x12");
+    assertThat(folder.resolve("a.png")).doesNotExist();
+  }
+
+  /** A sound profile of a model with one head. */
+  private static String small(String fingerprint) {
+    String prompts = "0".repeat(64);
+    return """
+    {"format": "heatkv-profile", "version": 1, "model": "small", "fingerprint": "%s",
+     "layers": 1, "heads": 1, "scale_schedule": "1x1,2x2,4x4", "sink_scales": 1,
+     "cfg": [3], "tau": [1], "top_p": 1, "prompts": 1, "prompts_done": 1,
+     "prompts_sha256": "%s", "prompt_sets": [{"sha256": "%s", "prompts": 1}],
+     "sums": [[[0]]], "scores": [[[0]]], "orders": [[[0, 0]]]}
+    """
+        .formatted(fingerprint, prompts, prompts);
+  }
+
+  private Path written(String text) throws IOException {
+    return Files.writeString(folder.resolve("profile.json"), text);
+  }
+
+  private void refusedProfile(Path file, String expected) {
+    refused(generate("a.png", "--kv-budget", "0.5", "--profile", file.toString()), expected);
+  }
+
+  private static void refused(Run run, String expected) {
+    assertThat(run.err()).contains(expected).startsWith("heatkv: ").hasLineCount(1);
+    assertThat(run.out()).isEmpty();
+    assertThat(run.status()).isEqualTo(2);
+  }
+}
