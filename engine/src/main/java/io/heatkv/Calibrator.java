@@ -1,7 +1,6 @@
 package io.heatkv;
 
 import io.heatkv.cache.CachePolicy;
-import io.heatkv.cache.KvCache;
 import io.heatkv.calibrate.ObservedCache;
 import io.heatkv.error.UserException;
 import io.heatkv.model.Condition;
@@ -10,6 +9,7 @@ import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.CalibrationProfile;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.PromptSet;
+import io.heatkv.schedule.PromptStatistics;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import java.io.IOException;
@@ -79,7 +79,8 @@ public final class Calibrator {
     listener.promptDone(profile.promptsDone(), prompts.size());
     while (!profile.isComplete()) {
       int next = profile.promptsDone();
-      profile = profile.plus(masses(prompts.get(next), seed + next, listener));
+      Measurement measured = measure(prompts.get(next), seed + next, listener);
+      profile = profile.plus(measured.masses(), measured.statistics());
       profile.write(partial);
       listener.promptDone(next + 1, prompts.size());
     }
@@ -111,11 +112,19 @@ public final class Calibrator {
   }
 
   /**
-   * Attention masses of one prompt [target][source][layer][head]; null where not measured.
+   * What one prompt gives.
+   *
+   * @param masses [target][source][layer][head]; null where not measured
+   * @param statistics for the peers of HeatKV
+   */
+  public record Measurement(double[][][][] masses, PromptStatistics statistics) {}
+
+  /**
+   * Draws one prompt and measures its attention.
    *
    * @throws CancellationException if the listener ended it
    */
-  public double[][][][] masses(String prompt, long promptSeed, Listener listener) {
+  public Measurement measure(String prompt, long promptSeed, Listener listener) {
     GenerationRequest request =
         new GenerationRequest(
             List.of(prompt), Optional.empty(), 1, promptSeed, schedule, sampling, CachePolicy.FULL);
@@ -123,7 +132,7 @@ public final class Calibrator {
     double[][][][] masses = new double[schedule.count()][][][];
     try (Scope _ = Scope.open();
         Condition condition = transformer.condition(model.rows(request, new ArrayList<>()));
-        KvCache cache =
+        ObservedCache cache =
             new ObservedCache(
                 transformer.backend(),
                 transformer.device(),
@@ -132,8 +141,8 @@ public final class Calibrator {
                 (target, mass) -> masses[target] = mass)) {
       new ScaleLoop(transformer, model.quantizer())
           .run(condition, schedule, sampling, new long[] {promptSeed}, cache, new Watch(listener));
+      return new Measurement(masses, cache.statistics());
     }
-    return masses;
   }
 
   /** Ends a cancelled calibration between scales. */

@@ -40,7 +40,7 @@ import picocli.CommandLine.Parameters;
     },
     footer = {
       "  heatkv compare \"a red apple, noto style emoji\" --seed 7 -o compare.png",
-      "  heatkv compare \"a cat, fluent style emoji\" --budgets 0.5,10%,2MiB --json"
+      "  heatkv compare \"a cat, fluent style emoji\" --budgets 0.5,10%%,2MiB --json"
     })
 final class CompareCommand implements Callable<Integer> {
   private static final int MOST_BUDGETS = 50;

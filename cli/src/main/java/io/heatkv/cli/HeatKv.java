@@ -23,6 +23,8 @@ import picocli.CommandLine.UnmatchedArgumentException;
     footerHeading = "%nExamples:%n",
     footer = {
       "  heatkv generate \"a red apple, noto style emoji\" -o apple.png",
+      "  heatkv generate \"a red apple, noto style emoji\" -o apple.png --kv-budget 0.1",
+      "  heatkv compare \"a red apple, noto style emoji\" -o compare.png",
       "  heatkv inspect apple.png",
       "  heatkv doctor"
     })

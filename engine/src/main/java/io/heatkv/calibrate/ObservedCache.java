@@ -5,6 +5,7 @@ import io.heatkv.cache.KvCache;
 import io.heatkv.cache.KvMemory;
 import io.heatkv.cache.KvShape;
 import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.schedule.PromptStatistics;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.Ops;
@@ -27,6 +28,7 @@ public final class ObservedCache implements KvCache {
   private final KvShape shape;
   private final int sinkScales;
   private final MassListener listener;
+  private final AttentionProbe probe;
   // Masses of the scale at hand, one tensor [sources, heads] a layer, read together at its end.
   private final List<Tensor> masses = new ArrayList<>();
   private Scope pending = Scope.detached();
@@ -40,11 +42,15 @@ public final class ObservedCache implements KvCache {
     this.shape = shape;
     this.sinkScales = sinkScales;
     this.listener = listener;
+    this.probe = new AttentionProbe(shape);
   }
 
   @Override
   public Tensor attend(int layer, int scale, Tensor q, Tensor k, Tensor v) {
     Tensor attended = cache.attend(layer, scale, q, k, v);
+    if (scale > 0) {
+      probe.observe(layer, scale, q.select(0, 0), cache.keys(layer).select(0, 0), k.select(0, 0));
+    }
     if (scale > sinkScales) {
       try (Scope _ = Scope.open()) {
         masses.add(pending.adopt(mass(layer, scale, q, k, v)));
@@ -101,6 +107,11 @@ public final class ObservedCache implements KvCache {
     pending.close();
     pending = Scope.detached();
     listener.scaleObserved(scale, mass);
+  }
+
+  /** Statistics of all scales, once the last one is drawn. */
+  public PromptStatistics statistics() {
+    return probe.statistics();
   }
 
   @Override

@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * The result of a calibration, or its state after some of the prompts: a journal to go on from.
@@ -20,13 +21,20 @@ public final class CalibrationProfile {
   // Sorted; several after a merge.
   private final List<PromptSet> promptSets;
   private final HeadScores scores;
+  // Empty if the statistics of a prompt are missing, as in profiles made before there were any.
+  private final Optional<AttentionStatistics> statistics;
 
   CalibrationProfile(
-      String origin, CalibrationSetup setup, List<PromptSet> promptSets, HeadScores scores) {
+      String origin,
+      CalibrationSetup setup,
+      List<PromptSet> promptSets,
+      HeadScores scores,
+      Optional<AttentionStatistics> statistics) {
     this.origin = origin;
     this.setup = setup;
     this.promptSets = promptSets.stream().sorted().toList();
     this.scores = scores;
+    this.statistics = statistics;
   }
 
   /** A calibration without any prompt done. */
@@ -34,7 +42,13 @@ public final class CalibrationProfile {
     HeadScores none =
         HeadScores.none(
             setup.layers(), setup.heads(), setup.schedule().count(), setup.sinkScales());
-    return new CalibrationProfile("this calibration", setup, List.of(prompts), none);
+    return new CalibrationProfile(
+        "this calibration",
+        setup,
+        List.of(prompts),
+        none,
+        Optional.of(
+            AttentionStatistics.none(setup.layers(), setup.heads(), setup.schedule().count())));
   }
 
   /**
@@ -82,6 +96,7 @@ public final class CalibrationProfile {
     }
     CalibrationProfile first = profiles.getFirst();
     HeadScores scores = first.scores;
+    Optional<AttentionStatistics> statistics = first.statistics;
     String model = first.setup.model();
     Map<String, String> origins = new HashMap<>();
     List<PromptSet> sets = new ArrayList<>();
@@ -95,10 +110,14 @@ public final class CalibrationProfile {
         }
       }
       sets.addAll(profile.promptSets);
-      scores = profile == first ? scores : scores.plus(profile.scores);
+      if (profile != first) {
+        scores = scores.plus(profile.scores);
+        statistics = statistics.flatMap(sum -> profile.statistics.map(sum::plus));
+      }
       model = profile.setup.model().compareTo(model) < 0 ? profile.setup.model() : model;
     }
-    return new CalibrationProfile("the merged profile", first.setup.named(model), sets, scores);
+    return new CalibrationProfile(
+        "the merged profile", first.setup.named(model), sets, scores, statistics);
   }
 
   private void requireComplete() {
@@ -124,16 +143,31 @@ public final class CalibrationProfile {
   }
 
   /**
-   * Adds one prompt.
+   * Adds one prompt of which no statistics are known; the profile then has none.
    *
    * @param masses [target][source][layer][head], see {@link HeadScores#plus(double[][][][])}
    * @throws IllegalStateException if all prompts are done
    */
   public CalibrationProfile plus(double[][][][] masses) {
+    return plus(masses, Optional.empty());
+  }
+
+  /**
+   * Adds one prompt.
+   *
+   * @param masses [target][source][layer][head], see {@link HeadScores#plus(double[][][][])}
+   * @throws IllegalStateException if all prompts are done
+   */
+  public CalibrationProfile plus(double[][][][] masses, PromptStatistics added) {
+    return plus(masses, statistics.map(sum -> sum.plus(added)));
+  }
+
+  private CalibrationProfile plus(
+      double[][][][] masses, Optional<AttentionStatistics> newStatistics) {
     if (isComplete()) {
       throw new IllegalStateException("all prompts are done");
     }
-    return new CalibrationProfile(origin, setup, promptSets, scores.plus(masses));
+    return new CalibrationProfile(origin, setup, promptSets, scores.plus(masses), newStatistics);
   }
 
   /**
@@ -176,6 +210,23 @@ public final class CalibrationProfile {
   /** Sums and scores of the prompts done. */
   public HeadScores scores() {
     return scores;
+  }
+
+  /**
+   * What peers of HeatKV are calibrated by.
+   *
+   * @throws UserException if the profile has none
+   */
+  public AttentionStatistics statistics() {
+    return statistics.orElseThrow(() ->
+        new UserException(
+            origin
+                + " has no attention statistics, which this policy needs; calibrate again with"
+                + " heatkv calibrate, or choose another policy"));
+  }
+
+  Optional<AttentionStatistics> knownStatistics() {
+    return statistics;
   }
 
   /**

@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /** Reads what {@link ProfileWriter} writes, and believes nothing that it can check. */
 final class ProfileReader {
@@ -68,7 +69,8 @@ final class ProfileReader {
       throw contradiction("prompts, prompts_done and prompt_sets");
     }
     CalibrationProfile profile =
-        new CalibrationProfile(json.source().toString(), setup, sets, scores(setup, done));
+        new CalibrationProfile(
+            json.source().toString(), setup, sets, scores(setup, done), statistics(setup, done));
     if (!json.text("prompts_sha256").equals(profile.promptsSha256())) {
       throw contradiction("prompts_sha256 and prompt_sets");
     }
@@ -121,6 +123,37 @@ final class ProfileReader {
       }
     }
     return HeadScores.of(setup, done, sums);
+  }
+
+  private Optional<AttentionStatistics> statistics(CalibrationSetup setup, int done) {
+    int scales = setup.schedule().count();
+    if (done == 0) {
+      return Optional.of(AttentionStatistics.none(setup.layers(), setup.heads(), scales));
+    }
+    if (!json.has("statistics")) {
+      return Optional.empty();
+    }
+    JsonObject statistics = json.object("statistics");
+    return Optional.of(
+        AttentionStatistics.of(
+            done,
+            rows(statistics, "selectivity", scales - 1, setup.layers()),
+            rows(statistics, "attention_variance", setup.layers(), setup.heads()),
+            rows(statistics, "key_distance", 1, setup.layers())[0]));
+  }
+
+  private static long[][] rows(JsonObject object, String key, int count, int length) {
+    List<?> rows = object.list(key);
+    long[][] sums = new long[count][];
+    for (int i = 0; i < count; i++) {
+      if (rows.size() != count || !(rows.get(i) instanceof List<?> row) || row.size() != length) {
+        throw new UserException(
+            "statistics.%s has a wrong shape; expected %d lists of %d"
+                .formatted(key, count, length));
+      }
+      sums[i] = row.stream().mapToLong(ProfileReader::whole).toArray();
+    }
+    return sums;
   }
 
   private void checkScores(HeadScores scores) {

@@ -8,12 +8,13 @@ import java.util.List;
 
 /**
  * The JSON of a profile: format, version, setup, prompts, then {@code sums}, {@code scores} and
- * {@code orders}.
+ * {@code orders}, and {@code statistics} if they are known.
  *
  * <p>Sums and scores are {@code [source][layer][head]} from the first scale that isn't a sink, sums
  * in units of 2^-40; orders are {@code [source][rank] = [head, layer]}. Scores and orders follow
- * from the sums and are there for other tools: a file where they don't is refused. A calibration
- * without any prompt done has neither.
+ * from the sums and are there for other tools: a file where they don't is refused. Statistics are
+ * sums in the same units, see {@link PromptStatistics}. A calibration without any prompt done has
+ * none of the three.
  */
 final class ProfileWriter {
   static final String FORMAT = "heatkv-profile";
@@ -56,6 +57,9 @@ final class ProfileWriter {
     if (profile.promptsDone() > 0) {
       writeHeads(out, "scores", scores, (s, l, h) -> out.writeNumber(scores.score(s, l, h)));
       writeOrders(out, profile.orders());
+      if (profile.knownStatistics().isPresent()) {
+        writeStatistics(out, profile.statistics());
+      }
     }
     out.writeEndObject();
   }
@@ -99,6 +103,23 @@ final class ProfileWriter {
         out.writeArray(new int[] {atom.head(), atom.layer()}, 0, 2);
       }
       out.writeEndArray();
+    }
+    out.writeEndArray();
+  }
+
+  private static void writeStatistics(JsonGenerator out, AttentionStatistics statistics)
+      throws IOException {
+    out.writeObjectFieldStart("statistics");
+    writeRows(out, "selectivity", statistics.selectivitySums());
+    writeRows(out, "attention_variance", statistics.varianceSums());
+    writeRows(out, "key_distance", new long[][] {statistics.distanceSums()});
+    out.writeEndObject();
+  }
+
+  private static void writeRows(JsonGenerator out, String key, long[][] rows) throws IOException {
+    out.writeArrayFieldStart(key);
+    for (long[] row : rows) {
+      out.writeArray(row, 0, row.length);
     }
     out.writeEndArray();
   }

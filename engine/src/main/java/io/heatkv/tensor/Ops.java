@@ -30,6 +30,7 @@ public final class Ops {
   private static final Operator LOGSUMEXP = Operator.of("logsumexp");
   private static final Operator SUM = Operator.of("sum", "dim_IntList");
   private static final Operator MEAN = Operator.of("mean", "dim");
+  private static final Operator TOPK = Operator.of("topk");
   private static final Operator SQRT = Operator.of("sqrt");
   private static final Operator LESS = Operator.of("lt", "Tensor");
   private static final Operator LESS_EQUAL = Operator.of("le", "Tensor");
@@ -240,6 +241,13 @@ public final class Ops {
 
   public static Tensor mean(Tensor x, boolean keep, long... dims) {
     return x.call(MEAN, x, Backend.Optional.of(dims), keep, Backend.Optional.NONE);
+  }
+
+  /** The {@code count} largest values along the last dimension, in no order. */
+  public static Tensor largest(Tensor x, long count) {
+    long[] results = x.backend().callMany(TOPK, 2, x, count, -1L, true, false);
+    Tensor.of(x.backend(), results[1]).release();
+    return Tensor.of(x.backend(), results[0]);
   }
 
   public static Tensor less(Tensor a, Tensor b) {

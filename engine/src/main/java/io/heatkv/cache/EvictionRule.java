@@ -1,0 +1,48 @@
+package io.heatkv.cache;
+
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleSize;
+
+/**
+ * A policy that drops single tokens: says how many tokens each head keeps and which.
+ *
+ * <p>After a layer has attended at a scale, each of its heads has candidates: the tokens that it
+ * kept before and all tokens of the scale. It keeps those of the highest scores. A token that was
+ * dropped never comes back. {@link EvictionPolicy} makes a rule a {@link CachePolicy}, with memory,
+ * attention and budget.
+ */
+public interface EvictionRule {
+  /** Tokens that a head needs at least: the floor of the budget. */
+  default int least(ScaleSchedule schedule) {
+    return 1;
+  }
+
+  /**
+   * Tokens that a head would keep after a scale if there were room for {@code mean} tokens in a
+   * head on average. The largest mean is taken with which the live tokens of all layers, after each
+   * layer of each scale, fit into the budget. Where {@code mean} is all cached tokens, all must be
+   * kept.
+   *
+   * @param scale the scale just attended to, never the last
+   * @param mean from {@link #least} to the tokens of all scales but the last
+   */
+  default double tokens(int scale, int layer, int head, double mean) {
+    return mean;
+  }
+
+  /**
+   * Tokens of a scale whose queries are observed: {@link Candidates#attention} is the attention
+   * that they pay. Empty where scores don't need it.
+   */
+  default int[] window(ScaleSize map) {
+    return new int[0];
+  }
+
+  /**
+   * How much a head wants to keep each candidate; of equal ones the later is kept. Infinity pins a
+   * token. Called for each row of the batch if there is a window, else once for all.
+   *
+   * @return one score for each candidate
+   */
+  double[] scores(Candidates candidates);
+}

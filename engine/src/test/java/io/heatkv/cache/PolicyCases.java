@@ -1,0 +1,92 @@
+package io.heatkv.cache;
+
+import io.heatkv.TestDevice;
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.schedule.Budget;
+import io.heatkv.schedule.CalibrationProfile;
+import io.heatkv.schedule.CalibrationSetup;
+import io.heatkv.schedule.PromptSet;
+import io.heatkv.schedule.PromptStatistics;
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Tensor;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import java.util.Random;
+
+/** Inputs of the policy tests. */
+final class PolicyCases {
+  private PolicyCases() {}
+
+  static PolicyInputs inputs(KvShape shape, double budget, long seed) {
+    return new PolicyInputs(
+        new Budget.Ratio(budget), shape, Optional.empty(), () -> profile(shape, seed));
+  }
+
+  /** A finished calibration with random results. */
+  static CalibrationProfile profile(KvShape shape, long seed) {
+    ScaleSchedule schedule = shape.schedule();
+    Random random = new Random(seed);
+    double[][][][] masses =
+        new double[schedule.count()][schedule.count()][shape.layers()][shape.heads()];
+    for (double[][][] target : masses) {
+      for (double[][] source : target) {
+        for (double[] layer : source) {
+          for (int h = 0; h < layer.length; h++) {
+            layer[h] = random.nextDouble() / schedule.count();
+          }
+        }
+      }
+    }
+    CalibrationSetup setup =
+        new CalibrationSetup(
+            "test",
+            "ab",
+            shape.layers(),
+            shape.heads(),
+            schedule,
+            2,
+            List.of(3.0),
+            List.of(1.0),
+            0.97);
+    return CalibrationProfile.start(setup, PromptSet.of(List.of("a cat"), 0))
+        .plus(
+            masses,
+            new PromptStatistics(
+                numbers(random, schedule.count(), shape.layers()),
+                numbers(random, shape.layers(), shape.heads()),
+                numbers(random, 1, shape.layers())[0]));
+  }
+
+  private static double[][] numbers(Random random, int rows, int columns) {
+    double[][] numbers = new double[rows][columns];
+    for (double[] row : numbers) {
+      Arrays.setAll(row, _ -> random.nextDouble());
+    }
+    return numbers;
+  }
+
+  /** Opens the cache that drops tokens, also where nothing is to be dropped. */
+  static EvictionCache open(EvictionPolicy policy, KvShape shape) {
+    return policy.evicting(TestDevice.backend(), TestDevice.device(), shape);
+  }
+
+  static float[] gaussian(Random random, int count) {
+    float[] values = new float[count];
+    for (int i = 0; i < count; i++) {
+      values[i] = (float) random.nextGaussian();
+    }
+    return values;
+  }
+
+  static Tensor tensor(float[] values, KvShape shape, int tokens) {
+    return Tensor.of(
+            TestDevice.backend(), values, shape.batch(), shape.heads(), tokens, shape.headDim())
+        .to(shape.dtype())
+        .to(TestDevice.device());
+  }
+
+  static KvShape shape(int layers, int batch, int heads, ScaleSchedule schedule) {
+    return new KvShape(layers, batch, heads, 8, DType.F32, schedule);
+  }
+}
