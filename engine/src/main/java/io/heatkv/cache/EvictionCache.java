@@ -2,10 +2,12 @@ package io.heatkv.cache;
 
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Device;
-import io.heatkv.tensor.Ops;
+import io.heatkv.tensor.DeviceOps;
+import io.heatkv.tensor.HeadRanges;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import java.util.Arrays;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -23,6 +25,7 @@ final class EvictionCache implements KvCache {
   private final SlotArena arena;
   // [layer][head]
   private final HeadEntries[][] entries;
+  private final DeviceOps ops;
   private final MemoryMeter meter = new MemoryMeter();
 
   EvictionCache(
@@ -35,6 +38,7 @@ final class EvictionCache implements KvCache {
     this.shape = shape;
     this.rule = rule;
     this.quotas = quotas;
+    ops = backend.ops(device);
     entries = new HeadEntries[shape.layers()][shape.heads()];
     for (HeadEntries[] layer : entries) {
       Arrays.setAll(layer, _ -> new HeadEntries(shape.batch()));
@@ -52,11 +56,20 @@ final class EvictionCache implements KvCache {
       Tensor retained = null;
       if (slots.length == 0) {
         meter.add(k, v);
-        attended = Ops.attention(q, k, v, null, 1);
+        attended = ops.attention(q, k, v, 1);
       } else {
         retained = arena.readAllRows(slots);
-        meter.add(k, v, retained);
-        attended = RaggedAttention.attend(q, k, v, retained, lengths);
+        meter.add(k, v, retained.bytes());
+        HeadRanges.Layer ranges = new HeadRanges.Layer(lengths, shape.schedule().tokens(scale));
+        attended =
+            ops.attentionOverRetained(
+                q,
+                k,
+                v,
+                retained,
+                HeadRanges.of(q.backend(), q.device(), shape.batch(), List.of(ranges), scope)
+                    .getFirst(),
+                1);
       }
       if (scale < shape.schedule().count() - 1) {
         Tensor keys = retained == null ? null : retained.select(0, 0);
