@@ -61,11 +61,7 @@ final class DeviceOptions {
 
   static LibTorch open(LibTorchLocation location, int threads, Device device) {
     LibTorch library = LibTorch.open(location, threads);
-    int devices = library.cudaDevices().size();
-    if (device.isCuda() && device.index() >= devices) {
-      throw new UserException(
-          "device " + device + " is not there; libtorch finds " + devices + " CUDA devices");
-    }
+    library.require(device);
     return library;
   }
 }

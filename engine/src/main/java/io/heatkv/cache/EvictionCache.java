@@ -3,11 +3,9 @@ package io.heatkv.cache;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.DeviceOps;
-import io.heatkv.tensor.HeadRanges;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import java.util.Arrays;
-import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -60,16 +58,7 @@ final class EvictionCache implements KvCache {
       } else {
         retained = arena.readAllRows(slots);
         meter.add(k, v, retained.bytes());
-        HeadRanges.Layer ranges = new HeadRanges.Layer(lengths, shape.schedule().tokens(scale));
-        attended =
-            ops.attentionOverRetained(
-                q,
-                k,
-                v,
-                retained,
-                HeadRanges.of(q.backend(), q.device(), shape.batch(), List.of(ranges), scope)
-                    .getFirst(),
-                1);
+        attended = RaggedAttention.attend(q, k, v, retained, lengths);
       }
       if (scale < shape.schedule().count() - 1) {
         Tensor keys = retained == null ? null : retained.select(0, 0);

@@ -39,6 +39,9 @@ final class HeatKvCache implements KvCache {
       numbers =
           storage.adopt(Tensor.of(backend, tables.numbers(), tables.numbers().length).to(device));
       ranges = HeadRanges.of(backend, device, shape.batch(), tables.ranges(), storage);
+    } catch (RuntimeException e) {
+      storage.close();
+      throw e;
     }
   }
 

@@ -11,14 +11,19 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
+import java.util.ArrayList;
+import java.util.List;
 
 /** The CUDA runtime that libtorch is linked to; functions return 0 for success. */
 final class Cuda {
   // cudaDevAttrComputeCapabilityMajor and Minor
   private static final int MAJOR = 75;
   private static final int MINOR = 76;
+  // More than any version's cudaDeviceProp takes; it begins with 256 bytes of name.
+  private static final long PROPERTIES = 16 << 10;
 
   private final MethodHandle deviceCount;
+  private final MethodHandle properties;
   private final MethodHandle setDevice;
   private final MethodHandle attribute;
   private final MethodHandle memory;
@@ -30,6 +35,8 @@ final class Cuda {
 
   Cuda(StableAbi abi) {
     deviceCount = abi.function("cudaGetDeviceCount", FunctionDescriptor.of(JAVA_INT, ADDRESS));
+    properties =
+        abi.function("cudaGetDeviceProperties", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT));
     setDevice = abi.function("cudaSetDevice", FunctionDescriptor.of(JAVA_INT, JAVA_INT));
     attribute =
         abi.function(
@@ -57,6 +64,23 @@ final class Cuda {
             "CUDA doesn't work here: " + text(code) + "; see nvidia-smi, or use device cpu");
       }
       return out.get(JAVA_INT, 0);
+    } catch (Throwable e) {
+      throw LibTorch.rethrow(e);
+    }
+  }
+
+  /** Names of all devices; none where the driver doesn't work. */
+  List<String> names() {
+    List<String> names = new ArrayList<>();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment out = arena.allocate(PROPERTIES, 8);
+      int code = (int) deviceCount.invokeExact(out);
+      int count = code == 0 ? out.get(JAVA_INT, 0) : 0;
+      for (int i = 0; i < count; i++) {
+        check((int) properties.invokeExact(out, i), "asking for a device's name");
+        names.add(out.getString(0));
+      }
+      return names;
     } catch (Throwable e) {
       throw LibTorch.rethrow(e);
     }

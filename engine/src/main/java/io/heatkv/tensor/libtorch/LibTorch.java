@@ -104,7 +104,7 @@ public final class LibTorch implements Backend {
 
   /** Names of the CUDA devices that this libtorch can use, by their numbers. */
   public List<String> cudaDevices() {
-    return cuda == null ? List.of() : CudaRuntime.deviceNames(abi);
+    return cuda == null ? List.of() : cuda.names();
   }
 
   @Override

@@ -25,6 +25,8 @@ final class NativeLibraries {
   private static final List<String> THREAD_VARIABLES =
       List.of("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS");
 
+  private static final List<String> ALLOCATOR_VARIABLES =
+      List.of("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF");
   private static final String TENSOR_FLOAT_32 = "NVIDIA_TF32_OVERRIDE";
 
   private NativeLibraries() {}
@@ -39,6 +41,9 @@ final class NativeLibraries {
     NativePlatform platform = NativePlatform.current();
     if (!platform.isWindows()) {
       prepareEnvironment(threads);
+      if (location.hasCuda()) {
+        prepareCuda();
+      }
       HeapTuning.apply();
     }
     SymbolLookup all = name -> java.util.Optional.empty();
@@ -66,13 +71,20 @@ final class NativeLibraries {
     // Threads that spin for work keep those with work from a core, on a busy machine for long.
     setDefault("GOMP_SPINCOUNT", SPINS);
     setDefault("OPENBLAS_THREAD_TIMEOUT", LOG2_CYCLES);
-    // fp32 means fp32: convolutions on CUDA would round their inputs to 10 bits of mantissa.
-    setDefault(TENSOR_FLOAT_32, 0);
   }
 
   private static void setDefault(String name, int value) {
     if (System.getenv(name) == null) {
       setEnvironment(name, value);
+    }
+  }
+
+  private static void prepareCuda() {
+    // fp32 means fp32: convolutions would round their inputs to 10 bits of mantissa.
+    setDefault(TENSOR_FLOAT_32, 0);
+    if (ALLOCATOR_VARIABLES.stream().allMatch(name -> System.getenv(name) == null)) {
+      // Freed memory of one size serves another: half a gigabyte less for a large model.
+      setEnvironment(ALLOCATOR_VARIABLES.getFirst(), "expandable_segments:True");
     }
   }
 
