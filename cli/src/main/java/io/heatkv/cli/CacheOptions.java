@@ -18,7 +18,7 @@ final class CacheOptions {
               + " as 4MiB for one picture with guidance. Default: the full cache.")
   private @Nullable String budget;
 
-  @Mixin private final ProfileOption profile = new ProfileOption();
+  @Mixin private final PolicyOptions policies = new PolicyOptions();
 
   /** Whether it is less than the full cache. */
   boolean isLimited() {
@@ -33,12 +33,14 @@ final class CacheOptions {
    */
   CachePolicy policy(ModelChoice choice, ScaleSchedule schedule) {
     if (budget == null) {
-      if (profile.path().isPresent()) {
-        throw new UserException(
-            "--profile serves a KV budget only; add --kv-budget such as 0.1, or leave it out");
-      }
-      return CachePolicy.FULL;
+      return policies.unlimited();
     }
-    return profile.policy(choice, schedule, Budget.parse(budget));
+    if (policies.names().size() > 1) {
+      throw new UserException(
+          "pictures are drawn by one policy, not by "
+              + String.join(", ", policies.names())
+              + "; heatkv compare takes several");
+    }
+    return policies.policy(policies.names().getFirst(), choice, schedule, Budget.parse(budget));
   }
 }

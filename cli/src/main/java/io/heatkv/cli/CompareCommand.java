@@ -40,10 +40,11 @@ import picocli.CommandLine.Parameters;
     },
     footer = {
       "  heatkv compare \"a red apple, noto style emoji\" --seed 7 -o compare.png",
-      "  heatkv compare \"a cat, fluent style emoji\" --budgets 0.5,10%%,2MiB --json"
+      "  heatkv compare \"a cat, fluent style emoji\" --budgets 0.5,10%%,2MiB --json",
+      "  heatkv compare \"a blue car\" --budgets 0.2 --policy heatkv,scalekv,snapkv"
     })
 final class CompareCommand implements Callable<Integer> {
-  private static final int MOST_BUDGETS = 50;
+  private static final int MOST_PICTURES = 50;
 
   private final Console console;
 
@@ -59,7 +60,7 @@ final class CompareCommand implements Callable<Integer> {
               + " with guidance. Default: 0.5,0.2,0.1,0.05.")
   private List<String> budgets = List.of("0.5", "0.2", "0.1", "0.05");
 
-  @Mixin private final ProfileOption profile = new ProfileOption();
+  @Mixin private final PolicyOptions policies = new PolicyOptions();
 
   @Option(
       names = {"-o", "--output"},
@@ -91,9 +92,15 @@ final class CompareCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    if (budgets.isEmpty() || budgets.size() > MOST_BUDGETS) {
+    int compared = budgets.size() * policies.names().size();
+    if (budgets.isEmpty() || compared > MOST_PICTURES) {
       throw new UserException(
-          budgets.size() + " budgets are out of range; expected 1 to " + MOST_BUDGETS);
+          budgets.size()
+              + " budgets of "
+              + policies.names().size()
+              + " policies are out of range; expected 1 to "
+              + MOST_PICTURES
+              + " together");
     }
     if (seed != null && seed < 0) {
       throw new UserException("seed " + seed + " is out of range; expected 0 or more");
@@ -111,14 +118,14 @@ final class CompareCommand implements Callable<Integer> {
         List<ComparisonReport.Row> rows = new ArrayList<>();
         for (int i = 0; i < requests.size(); i++) {
           GenerationRequest request = requests.get(i);
-          String label = i == 0 ? "full cache" : "budget " + budgets.get(i - 1).strip();
+          String label = i == 0 ? "full cache" : label(i - 1);
           Drawing drawing = Drawing.of(engine, request, follower(label, schedule, interruption));
           drawing.result().warnings().stream()
               .filter(_ -> rows.isEmpty())
               .forEach(warning -> console.message("warning: " + warning));
           KvUse kv =
               KvUse.planned(request, engine.kvShape(request)).measured(drawing.result().kv(), 1);
-          rows.add(new ComparisonReport.Row(label, drawing, kv));
+          rows.add(new ComparisonReport.Row(label, request.policy().name(), drawing, kv));
         }
         ComparisonReport report =
             new ComparisonReport(choice, library.version(), requests.getFirst(), output, rows);
@@ -145,22 +152,37 @@ final class CompareCommand implements Callable<Integer> {
               .formatted(width, height, Ssim.WINDOW));
     }
     // Captions take less than half as much again.
-    return 3 * (height + 16) * (width + 16) * (budgets.size() + 1) * 3 / 2;
+    return 3
+        * (height + 16)
+        * (width + 16)
+        * (budgets.size() * policies.names().size() + 1)
+        * 3
+        / 2;
   }
 
   /** The full cache first. */
   private List<GenerationRequest> requests(ModelChoice choice, ScaleSchedule schedule) {
     SamplingOptions options = sampling.with(choice.description(), schedule);
     long drawn = seed != null ? seed : ThreadLocalRandom.current().nextLong(1L << 32);
-    List<CachePolicy> policies = new ArrayList<>(List.of(CachePolicy.FULL));
-    for (String budget : budgets) {
-      policies.add(profile.policy(choice, schedule, Budget.parse(budget)));
+    List<CachePolicy> compared = new ArrayList<>(List.of(CachePolicy.FULL));
+    for (String name : policies.names()) {
+      for (String budget : budgets) {
+        compared.add(policies.policy(name, choice, schedule, Budget.parse(budget)));
+      }
     }
-    return policies.stream()
+    return compared.stream()
         .map(policy ->
             new GenerationRequest(
                 List.of(prompt), Optional.empty(), 1, drawn, schedule, options, policy))
         .toList();
+  }
+
+  /** Names a picture by its budget, and by its policy where there are several. */
+  private String label(int index) {
+    String budget = budgets.get(index % budgets.size()).strip();
+    return policies.names().size() == 1
+        ? "budget " + budget
+        : policies.names().get(index / budgets.size()) + " " + budget;
   }
 
   private GenerationListener follower(

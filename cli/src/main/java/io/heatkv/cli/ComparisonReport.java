@@ -28,10 +28,11 @@ record ComparisonReport(
    * One picture.
    *
    * @param label such as {@code budget 0.1}
+   * @param policy name of the policy
    * @param drawing of the request under its policy
    * @param kv bytes of its cache
    */
-  record Row(String label, Drawing drawing, KvUse kv) {}
+  record Row(String label, String policy, Drawing drawing, KvUse kv) {}
 
   private Likeness likeness(Row row) {
     return Likeness.of(rows.getFirst().drawing(), row.drawing());
@@ -60,6 +61,7 @@ record ComparisonReport(
     for (Row row : budgeted()) {
       Map<String, Object> one = bytesAndTime(row);
       Likeness likeness = likeness(row);
+      one.put("cache", row.policy());
       // Null for equal pictures, whose ratio is infinite.
       one.put("psnr", likeness.psnr());
       one.put("ssim", likeness.ssim());
@@ -78,20 +80,23 @@ record ComparisonReport(
   }
 
   String toText() {
+    int width =
+        Math.max(14, rows.stream().mapToInt(row -> row.label().length() + 1).max().orElse(0));
+    String name = "%-" + width + "s";
     List<String> lines = new ArrayList<>();
     lines.add(file + " (seed " + request.seed() + ")");
     lines.add(
-        "%-14s %10s %8s %8s %7s %10s"
+        (name + " %10s %8s %8s %7s %10s")
             .formatted("", "KV cache", "of full", "PSNR dB", "SSIM", "equal bits"));
     lines.add(
-        "%-14s %10s %8s"
+        (name + " %10s %8s")
             .formatted(rows.getFirst().label(), size(rows.getFirst()), share(rows.getFirst())));
     for (Row row : budgeted()) {
       Likeness likeness = likeness(row);
       lines.add(
           String.format(
               Locale.ROOT,
-              "%-14s %10s %8s %8s %7.4f %10s",
+              name + " %10s %8s %8s %7.4f %10s",
               row.label(),
               size(row),
               share(row),
@@ -102,13 +107,13 @@ record ComparisonReport(
     lines.add("");
     lines.add("equal bits by scale, %");
     lines.add(
-        " ".repeat(14)
+        " ".repeat(width)
             + request.schedule().scales().stream()
                 .map(size -> "%7s".formatted(size))
                 .collect(Collectors.joining()));
     for (Row row : budgeted()) {
       lines.add(
-          "%-14s".formatted(row.label())
+          name.formatted(row.label())
               + likeness(row).bits().scales().stream()
                   .map(equal -> String.format(Locale.ROOT, "%7.1f", 100 * equal))
                   .collect(Collectors.joining()));

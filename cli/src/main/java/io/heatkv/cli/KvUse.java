@@ -1,6 +1,7 @@
 package io.heatkv.cli;
 
 import io.heatkv.GenerationRequest;
+import io.heatkv.cache.EvictionPolicy;
 import io.heatkv.cache.HeatKvPolicy;
 import io.heatkv.cache.KvMemory;
 import io.heatkv.cache.KvShape;
@@ -32,6 +33,9 @@ record KvUse(double budget, long arena, long peak, long full, Optional<KvMemory>
     if (request.policy() instanceof HeatKvPolicy heat) {
       budget = heat.schedule().budget();
       peak = heat.schedule().peakTokens() * shape.bytesPerHeadToken();
+    } else if (request.policy() instanceof EvictionPolicy evicting) {
+      budget = evicting.budget();
+      peak = evicting.peakBytes(shape);
     }
     return new KvUse(
         budget, arena / pictures, peak / pictures, shape.fullBytes() / pictures, Optional.empty());

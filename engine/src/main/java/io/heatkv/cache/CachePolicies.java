@@ -28,11 +28,11 @@ public final class CachePolicies {
 
   /** A rule under a budget. */
   private static Entry evicting(String name, Function<PolicyInputs, EvictionRule> rule) {
-    return new Entry(name, in -> new EvictionPolicy(name, rule.apply(in), in.budget()));
+    return new Entry(name, in -> new EvictionPolicy(name, rule.apply(in), in.ratio()));
   }
 
   private static CachePolicy full(PolicyInputs inputs) {
-    if (inputs.budget().ratio(inputs.shape().fullBytes()) < 1) {
+    if (inputs.ratio() < 1) {
       throw new UserException(
           "policy full keeps everything; leave out the KV budget or choose another policy");
     }

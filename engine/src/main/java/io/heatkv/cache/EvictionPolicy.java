@@ -1,7 +1,6 @@
 package io.heatkv.cache;
 
 import io.heatkv.error.UserException;
-import io.heatkv.schedule.Budget;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Device;
 
@@ -12,12 +11,13 @@ import io.heatkv.tensor.Device;
 public final class EvictionPolicy implements CachePolicy {
   private final String name;
   private final EvictionRule rule;
-  private final Budget budget;
+  private final double budget;
 
   /**
    * @param name on the command line and in reports
+   * @param budget ratio of the full cache, from 0 to 1
    */
-  public EvictionPolicy(String name, EvictionRule rule, Budget budget) {
+  public EvictionPolicy(String name, EvictionRule rule, double budget) {
     this.name = name;
     this.rule = rule;
     this.budget = budget;
@@ -26,6 +26,20 @@ public final class EvictionPolicy implements CachePolicy {
   @Override
   public String name() {
     return name;
+  }
+
+  /** Ratio of the full cache that is allowed. */
+  public double budget() {
+    return budget;
+  }
+
+  /**
+   * Most bytes that will be live: what the heads' whole numbers of tokens leave of the budget.
+   *
+   * @throws UserException if the budget is below the rule's floor
+   */
+  public long peakBytes(KvShape shape) {
+    return quotas(shape).peak() * shape.bytesPerHeadToken();
   }
 
   /**
@@ -62,7 +76,7 @@ public final class EvictionPolicy implements CachePolicy {
 
   /** Head-tokens of the arena. */
   private int capacity(KvShape shape) {
-    double slots = Math.floor(budget.ratio(shape.fullBytes()) * Quotas.allTokens(shape));
+    double slots = Math.floor(budget * Quotas.allTokens(shape));
     if (slots > Integer.MAX_VALUE) {
       throw new UserException(
           "the KV budget has more than 2^31 - 1 entries; use a smaller budget or scale schedule");

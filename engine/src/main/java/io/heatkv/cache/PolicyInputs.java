@@ -16,4 +16,9 @@ import java.util.function.Supplier;
  *     is none. Only policies that need it call it
  */
 public record PolicyInputs(
-    Budget budget, KvShape shape, Optional<Path> file, Supplier<CalibrationProfile> profile) {}
+    Budget budget, KvShape shape, Optional<Path> file, Supplier<CalibrationProfile> profile) {
+  /** The budget as a ratio of the full cache; the same for any batch. */
+  public double ratio() {
+    return budget.ratio(shape.fullBytes());
+  }
+}

@@ -7,7 +7,6 @@ import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.schedule.AttentionStatistics;
-import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.PromptStatistics;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Scope;
@@ -34,7 +33,7 @@ class ClosedCasesTest {
   private static int[][][] held(
       EvictionRule rule, double budget, KvShape shape, int last, Map<Integer, Double> heat) {
     long live = BACKEND.liveTensors();
-    EvictionPolicy policy = new EvictionPolicy("test", rule, new Budget.Ratio(budget));
+    EvictionPolicy policy = new EvictionPolicy("test", rule, budget);
     int[][][] held = new int[shape.layers()][shape.heads()][];
     try (EvictionCache cache = PolicyCases.open(policy, shape)) {
       for (int t = 0; t <= last; t++) {

@@ -6,7 +6,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.heatkv.TestDevice;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
-import io.heatkv.schedule.Budget;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
@@ -79,6 +78,8 @@ class EvictionPropertiesTest {
         assertThat((double) cache.arena().peak())
             .as("seed %s budget %s: most of the budget is used", seed, budget)
             .isBetween(0.75 * budget * all, budget * all);
+        assertThat(cache.arena().peak() * SHAPE.bytesPerHeadToken())
+            .isEqualTo(((EvictionPolicy) policy).peakBytes(SHAPE));
         assertThat(cache.memory().storage())
             .isEqualTo(policy.bytes(SHAPE))
             .isLessThanOrEqualTo((long) (budget * SHAPE.fullBytes()));
@@ -240,7 +241,7 @@ class EvictionPropertiesTest {
           }
           return new double[candidates.count()];
         };
-    EvictionPolicy policy = new EvictionPolicy("failing", failing, new Budget.Ratio(0.5));
+    EvictionPolicy policy = new EvictionPolicy("failing", failing, 0.5);
     Random random = new Random(1);
     assertThatThrownBy(
             () -> {

@@ -1,0 +1,78 @@
+package io.heatkv.cli;
+
+import io.heatkv.cache.CachePolicies;
+import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.PolicyInputs;
+import io.heatkv.error.UserException;
+import io.heatkv.load.ModelProfile;
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.schedule.Budget;
+import java.util.Iterator;
+import java.util.List;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Says by which policies the cache is kept small. */
+final class PolicyOptions {
+  private static final String DEFAULT = "heatkv";
+
+  /** Names for help and completion. */
+  static final class Names implements Iterable<String> {
+    @Override
+    public Iterator<String> iterator() {
+      return CachePolicies.names().iterator();
+    }
+  }
+
+  @Option(
+      names = "--policy",
+      split = ",",
+      paramLabel = "NAME",
+      completionCandidates = Names.class,
+      description =
+          "What decides which keys and values stay: ${COMPLETION-CANDIDATES}. Default: heatkv.")
+  private List<String> names = List.of();
+
+  @Mixin private final ProfileOption profile = new ProfileOption();
+
+  /** The names given, else the default. */
+  List<String> names() {
+    return names.isEmpty() ? List.of(DEFAULT) : names;
+  }
+
+  /**
+   * The policy without a budget: the full cache.
+   *
+   * @throws UserException if another policy or a profile is named
+   */
+  CachePolicy unlimited() {
+    if (!names.isEmpty() && !names.equals(List.of(CachePolicy.FULL.name()))) {
+      throw new UserException(
+          "--policy "
+              + String.join(",", names)
+              + " needs a KV budget; add --kv-budget such as 0.1");
+    }
+    if (profile.path().isPresent()) {
+      throw new UserException(
+          "--profile serves a KV budget only; add --kv-budget such as 0.1, or leave it out");
+    }
+    return CachePolicy.FULL;
+  }
+
+  /**
+   * A policy under a budget; bytes refer to one picture with guidance.
+   *
+   * @param schedule grids of the scales that are to be drawn
+   * @throws UserException if there is no such policy, it needs a profile and there is none that
+   *     fits, or the budget is infeasible
+   */
+  CachePolicy policy(String name, ModelChoice choice, ScaleSchedule schedule, Budget budget) {
+    return CachePolicies.create(
+        name,
+        new PolicyInputs(
+            budget,
+            choice.description().kvShape(choice.dtype(), schedule),
+            profile.path(),
+            () -> ModelProfile.find(choice.description(), schedule, profile.path())));
+  }
+}
