@@ -58,7 +58,7 @@ final class BenchCommand implements Callable<Integer> {
 
   @Mixin private final ModelOptions model = new ModelOptions();
   @Mixin private final ScaleOptions scales = new ScaleOptions();
-  @Mixin private final ProfileOption profile = new ProfileOption();
+  @Mixin private final PolicyOptions policies = new PolicyOptions();
 
   @Option(
       names = "--budgets",
@@ -122,7 +122,8 @@ final class BenchCommand implements Callable<Integer> {
     try (TextToImage engine = choice.load(library)) {
       for (int batch : batches) {
         for (int i = 0; i < limits.size(); i++) {
-          CachePolicy policy = profile.policy(choice, schedule, limits.get(i));
+          CachePolicy policy =
+              policies.policy(policies.names().getFirst(), choice, schedule, limits.get(i));
           PipelineBenchmark.Result result =
               PipelineBenchmark.run(
                   engine, request(choice.description(), schedule, batch, policy), repeats);
