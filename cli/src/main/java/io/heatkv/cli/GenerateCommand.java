@@ -100,8 +100,12 @@ final class GenerateCommand implements Callable<Integer> {
     List<GenerationRequest> requests = requests(texts, choice, schedule);
     OutputFiles files = new OutputFiles(output, requests.size());
     files.requireWritable(largestOutput(requests.size(), choice, schedule));
-    MemoryEstimate.of(choice.description(), choice.dtype(), requests.getFirst())
-        .requireAtMost(AvailableMemory.bytes());
+    MemoryEstimate memory =
+        MemoryEstimate.of(choice.description(), choice.dtype(), requests.getFirst());
+    if (!quiet && memory.isLarge()) {
+      console.message("memory: about " + memory);
+    }
+    memory.requireAtMost(AvailableMemory.bytes());
     try (Interruption interruption = new Interruption()) {
       long start = System.nanoTime();
       LibTorch library = choice.library();

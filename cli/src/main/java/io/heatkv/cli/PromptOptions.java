@@ -1,6 +1,7 @@
 package io.heatkv.cli;
 
 import io.heatkv.error.UserException;
+import io.heatkv.text.PositivePrompt;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
@@ -27,6 +28,12 @@ final class PromptOptions {
       description = "UTF-8 file with a prompt on each line; - is standard input.")
   @Nullable Path file;
 
+  @Option(
+      names = "--positive-prompt",
+      description =
+          "Add words for good faces to prompts that speak of persons, as the official tool does.")
+  boolean positive;
+
   /**
    * At least one prompt, none blank.
    *
@@ -52,7 +59,7 @@ final class PromptOptions {
         throw new UserException("a prompt holds a NUL character; remove it");
       }
     }
-    return texts;
+    return positive ? texts.stream().map(PositivePrompt::of).toList() : texts;
   }
 
   private static List<String> read(Path file) {

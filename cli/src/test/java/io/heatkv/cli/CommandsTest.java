@@ -11,7 +11,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class CommandsTest {
   @ParameterizedTest
-  @ValueSource(strings = {"generate", "inspect", "doctor", "verify", "completion"})
+  @ValueSource(
+      strings = {"generate", "inspect", "import", "synth", "doctor", "verify", "completion"})
   void everyCommandExplainsItselfWithExamples(String command) {
     Run run = Run.of(command, "--help");
     assertThat(run.status()).isZero();
