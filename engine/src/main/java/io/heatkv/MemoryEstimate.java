@@ -125,13 +125,18 @@ public record MemoryEstimate(long weights, long mapped, long cache, long activat
     return PROGRAM + weights + cache + activations;
   }
 
+  /** Whether a user may want to know: more than a GiB in all. */
+  public boolean isLarge() {
+    return total() + mapped > 1L << 30;
+  }
+
   /**
    * @throws UserException with the numbers if {@code available} bytes are too few
    */
   public void requireAtMost(long available) {
     if (total() > available) {
       throw new UserException(
-          "not enough memory: about %s are needed, %s GiB are free; choose a smaller resolution or model, or --dtype bf16"
+          "not enough memory: about %s are needed, %s GiB are free; choose a smaller resolution or model, --dtype bf16, or convert it once with heatkv import, so that its weights are mapped"
               .formatted(this, gib(available)));
     }
   }
@@ -142,7 +147,12 @@ public record MemoryEstimate(long weights, long mapped, long cache, long activat
     String parts =
         "%s GiB (weights %s, KV cache %s, activations %s, program %s)"
             .formatted(gib(total()), gib(weights), gib(cache), gib(activations), gib(PROGRAM));
-    return mapped == 0 ? parts : parts + " besides " + gib(mapped) + " GiB mapped from files";
+    return mapped == 0
+        ? parts
+        : parts
+            + " besides "
+            + gib(mapped)
+            + " GiB of weights mapped from files, which need not fit";
   }
 
   private static String gib(long bytes) {

@@ -114,8 +114,12 @@ final class GenerateCommand implements Callable<Integer> {
     files.requireWritable(largestOutput(pictures, choice, schedule));
     List<GenerationRequest> requests = requests(texts, choice, schedule);
     if (!choice.device().isCuda()) {
-      MemoryEstimate.of(choice.description(), choice.dtype(), requests.getFirst())
-          .requireAtMost(AvailableMemory.bytes());
+      MemoryEstimate memory =
+          MemoryEstimate.of(choice.description(), choice.dtype(), requests.getFirst());
+      if (!quiet && memory.isLarge()) {
+        console.message("memory: about " + memory);
+      }
+      memory.requireAtMost(AvailableMemory.bytes());
     }
     WarmUp.start(choice.description());
     try (Interruption interruption = new Interruption()) {

@@ -4,6 +4,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.image.Png;
 import io.heatkv.image.PngText;
 import io.heatkv.json.JsonObject;
+import io.heatkv.load.FoundModel;
 import io.heatkv.load.ModelSource;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -42,7 +43,9 @@ final class InspectCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     if (name.equals(ModelSource.EMBEDDED) || Files.isDirectory(Path.of(name))) {
-      ModelSummary summary = ModelSummary.of(ModelSource.find(name));
+      FoundModel found = ModelSource.locate(name);
+      found.notes().forEach(console::message);
+      ModelSummary summary = ModelSummary.of(found.description());
       console.print(json ? Json.pretty(summary.toJson()) : summary.toText());
       return 0;
     }

@@ -22,6 +22,12 @@ final class PromptOptions {
               + " an object with a prompt, a caption, or captions, of which the first is taken.")
   @Nullable Path file;
 
+  @Option(
+      names = "--positive-prompt",
+      description =
+          "Add words for good faces to prompts that speak of persons, as the official tool does.")
+  boolean positive;
+
   /** Whether any is named. */
   boolean areGiven() {
     return file != null || !prompts.isEmpty();
@@ -33,6 +39,11 @@ final class PromptOptions {
    * @throws UserException if there is none, or the file can't be read
    */
   List<String> all() {
+    List<String> texts = given();
+    return positive ? texts.stream().map(PositivePrompt::of).toList() : texts;
+  }
+
+  private List<String> given() {
     if (file != null && !prompts.isEmpty()) {
       throw new UserException(
           "prompts are given as arguments and as file " + file + "; leave out one of them");

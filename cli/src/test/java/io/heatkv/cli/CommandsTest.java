@@ -17,7 +17,10 @@ class CommandsTest {
         "compare",
         "calibrate",
         "schedule",
+        "bench",
         "inspect",
+        "import",
+        "synth",
         "doctor",
         "verify",
         "completion"

@@ -10,6 +10,7 @@ public final class Ops {
   private static final Operator LAYER_NORM = Operator.of("layer_norm");
   private static final Operator RMS_NORM = Operator.of("rms_norm");
   private static final Operator GROUP_NORM = Operator.of("group_norm");
+  private static final int CHANNEL_BLOCK = 16;
   private static final Operator CONV2D = Operator.of("conv2d");
   private static final Operator NEAREST = Operator.of("upsample_nearest2d");
   private static final Operator TRILINEAR = Operator.of("upsample_trilinear3d");
@@ -66,6 +67,20 @@ public final class Ops {
 
   /** 2-D convolution; x [n, in, h, w], weight [out, in, kh, kw], bias [out]. */
   public static Tensor conv2d(Tensor x, Tensor weight, Tensor bias, int stride, int padding) {
+    long channels = x.size(1);
+    // The natives of libtorch 2.10 give wrong numbers for 24 channels, say, on AVX-512 (PyTorch's
+    // own builds of 2.13 do not): right are up to 16 and whole blocks of 16.
+    if (!x.device().isCuda() && channels > CHANNEL_BLOCK && channels % CHANNEL_BLOCK != 0) {
+      long whole = (channels / CHANNEL_BLOCK + 1) * CHANNEL_BLOCK;
+      try (Scope scope = Scope.open()) {
+        Tensor padded = padChannels(x, whole);
+        return scope.keep(convolve(padded, padChannels(weight, whole), bias, stride, padding));
+      }
+    }
+    return convolve(x, weight, bias, stride, padding);
+  }
+
+  private static Tensor convolve(Tensor x, Tensor weight, Tensor bias, int stride, int padding) {
     return x.call(
         CONV2D,
         x,
@@ -75,6 +90,15 @@ public final class Ops {
         new long[] {padding, padding},
         new long[] {1, 1},
         1L);
+  }
+
+  /** Zeros behind the second dimension of x [a, channels, h, w]. */
+  private static Tensor padChannels(Tensor x, long channels) {
+    Tensor padded =
+        Tensor.full(
+            x.backend(), 0, x.dtype(), x.device(), x.size(0), channels, x.size(2), x.size(3));
+    padded.narrow(1, 0, x.size(1)).copyFrom(x);
+    return padded;
   }
 
   /**

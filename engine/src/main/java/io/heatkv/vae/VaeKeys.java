@@ -15,11 +15,12 @@ public final class VaeKeys {
     this.config = config;
   }
 
-  /** Weights of both halves; of the decoder alone if the configuration has no encoder. */
+  /** All of a tokenizer with an encoder, with the quantiser's masks, which nothing here reads. */
   public static Map<String, long[]> shapes(VaeConfig config) {
     Map<String, long[]> all = decoder(config);
-    if (!config.encoderMultipliers().isEmpty()) {
-      all.putAll(encoder(config));
+    all.putAll(encoder(config));
+    for (String quantizer : List.of("quantize", "quantizer")) {
+      all.put(quantizer + ".lfq.mask", new long[] {config.channels()});
     }
     return all;
   }

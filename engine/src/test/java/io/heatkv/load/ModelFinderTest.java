@@ -1,0 +1,253 @@
+package io.heatkv.load;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.heatkv.TestDevice;
+import io.heatkv.checkpoint.Checkpoint;
+import io.heatkv.checkpoint.Checkpoints;
+import io.heatkv.checkpoint.SafetensorsWriter;
+import io.heatkv.checkpoint.SafetensorsWriter.Item;
+import io.heatkv.checkpoint.StorageType;
+import io.heatkv.error.UserException;
+import io.heatkv.model.RotaryNormalization;
+import io.heatkv.scale.Resolution;
+import io.heatkv.scale.ScaleTemplate;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class ModelFinderTest {
+  private static final Path FILES = TestDevice.resource("/golden-published");
+
+  @TempDir Path folder;
+  @TempDir Path caches;
+
+  @Test
+  void recognisesFilesOfAnyNameAtAnyDepth() throws IOException {
+    copy("tiny_2b.pth", "weights/deep/er/a.data");
+    copy("tiny_2b.vae.pth", "b");
+    copyFolder("flan-t5", "weights/text");
+    Files.writeString(folder.resolve("README.md"), "PK");
+    Files.write(
+        folder.resolve("photo.zip"),
+        new byte[] {'P', 'K', 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
+    FoundModel found = find();
+    ModelDescription model = found.description();
+    assertThat(model.transformerFile()).isEqualTo(folder.resolve("weights/deep/er/a.data"));
+    assertThat(model.vaeFile()).isEqualTo(folder.resolve("b"));
+    assertThat(model.textEncoder()).isEqualTo(folder.resolve("weights/text"));
+    assertThat(model.transformer().rotary()).isEqualTo(RotaryNormalization.ROUNDED);
+    assertThat(model.transformer().levelEmbeddingOnce()).isTrue();
+    assertThat(model.schedule()).isEqualTo(ScaleTemplate.nearest(1).schedule(Resolution.P1));
+    assertThat(model.topP()).isEqualTo(0.97);
+    assertThat(found.notes()).hasSize(2);
+    assertThat(found.notes().getFirst())
+        .contains("depth 2, width 32, 2 heads, 16 bits a token (no patches)")
+        .contains(
+            "transformer weights/deep/er/a.data, image tokenizer b, text encoder weights/text");
+    assertThat(found.notes().getLast()).startsWith("left aside: ").contains("photo.zip");
+  }
+
+  @Test
+  void takesTheTextEncoderFromTheHubsCache() throws IOException {
+    copyFolder("tiny_8b_weights", "shards");
+    copy("tiny_8b.vae.pth", "vae.pth");
+    hub("models--someone--other", "1111", "main", 64);
+    hub("models--google--flan-t5-xl", "2222", "main", 128);
+    hub("models--a--t5", "3333", "main", 128);
+    ModelDescription model = find().description();
+    assertThat(model.textEncoder())
+        .isEqualTo(caches.resolve("models--google--flan-t5-xl/snapshots/2222"));
+    assertThat(model.transformer().spatialPatchify()).isTrue();
+    assertThat(model.codeChannels()).isEqualTo(14);
+  }
+
+  @Test
+  void looksForTheHubWhereHuggingFaceDoes() {
+    Path home = Path.of("home");
+    assertThat(HubCache.of(Map.of(), home).folder())
+        .isEqualTo(home.resolve(".cache/huggingface/hub"));
+    assertThat(HubCache.of(Map.of("HF_HOME", "h", "XDG_CACHE_HOME", "x"), home).folder())
+        .isEqualTo(Path.of("h/hub"));
+    assertThat(HubCache.of(Map.of("HF_HOME", "h", "HF_HUB_CACHE", "~/c"), home).folder())
+        .isEqualTo(home.resolve("c"));
+    assertThat(HubCache.of(Map.of("XDG_CACHE_HOME", "x", "HF_HOME", " "), home).folder())
+        .isEqualTo(Path.of("x/huggingface/hub"));
+  }
+
+  @Test
+  void readsAWholeRepositoryOfTheHub() throws IOException {
+    Path repository = folder.resolve("models--x--y");
+    Path blobs = Files.createDirectories(repository.resolve("blobs"));
+    Path snapshot = Files.createDirectories(repository.resolve("snapshots/abc"));
+    for (String name : List.of("tiny_2b.pth", "tiny_2b.vae.pth")) {
+      Files.copy(FILES.resolve(name), blobs.resolve(name + "0"));
+      Files.createSymbolicLink(snapshot.resolve(name), Path.of("../../blobs", name + "0"));
+    }
+    hub("models--google--flan-t5-xl", "2222", "elsewhere", 128);
+    assertThat(find().description().transformerFile()).isEqualTo(snapshot.resolve("tiny_2b.pth"));
+  }
+
+  @Test
+  void aNamedFileDecidesAmongSeveral() throws IOException {
+    copy("tiny_2b.pth", "infinity_2b_reg.pth");
+    copyFolder("tiny_8b_weights", "infinity_8b_weights");
+    copy("tiny_2b.vae.pth", "infinity_vae_d16.pth");
+    copy("tiny_2b.vae.pth", "infinity_vae_d16_reg.pth");
+    copy("tiny_8b.vae.pth", "infinity_vae_d56_f8_14_patchify.pth");
+    copyFolder("flan-t5", "flan-t5-xl");
+    assertRefused(
+        "more than one Infinity transformer", "infinity_2b_reg.pth", "infinity_8b_weights");
+    ModelDescription small =
+        ModelFinder.beside(folder.resolve("infinity_2b_reg.pth"), new HubCache(caches))
+            .description();
+    assertThat(small.vaeFile()).isEqualTo(folder.resolve("infinity_vae_d16_reg.pth"));
+    ModelDescription large =
+        ModelFinder.beside(
+                folder.resolve("infinity_8b_weights/pytorch_model.bin.index.json"),
+                new HubCache(caches))
+            .description();
+    assertThat(large.vaeFile()).isEqualTo(folder.resolve("infinity_vae_d56_f8_14_patchify.pth"));
+    assertThatThrownBy(
+            () -> ModelFinder.beside(folder.resolve("infinity_vae_d16.pth"), new HubCache(caches)))
+        .isInstanceOf(UserException.class)
+        .hasMessageContaining("holds no Infinity transformer");
+  }
+
+  @Test
+  void namesWhatIsMissing() throws IOException {
+    assertRefused("found no Infinity transformer");
+    copy("tiny_2b.pth", "a.pth");
+    assertRefused("found no image tokenizer");
+    copy("tiny_2b.vae.pth", "b.pth");
+    assertRefused("found no T5 text encoder", "nothing is downloaded", caches.toString());
+    Path text = copyFolder("flan-t5", "text");
+    assertThat(find().description().textEncoder()).isEqualTo(text);
+    Files.delete(text.resolve("config.json"));
+    assertRefused("config.json: no such file");
+  }
+
+  @Test
+  void namesTheDamagedFile() throws IOException {
+    byte[] bytes = Files.readAllBytes(FILES.resolve("tiny_2b.pth"));
+    Files.write(folder.resolve("infinity_2b_reg.pth"), Arrays.copyOf(bytes, bytes.length / 2));
+    copy("tiny_2b.vae.pth", "vae.pth");
+    copyFolder("flan-t5", "text");
+    assertRefused("found no Infinity transformer", "infinity_2b_reg.pth");
+    Path weights = copyFolder("tiny_2b_weights", "weights");
+    Files.delete(folder.resolve("infinity_2b_reg.pth"));
+    Files.delete(weights.resolve("model-00002-of-00002.safetensors"));
+    assertRefused("model.safetensors.index.json", "'model-00002-of-00002.safetensors'", "missing");
+  }
+
+  @Test
+  void refusesPicklesThatWouldRunSomething() throws IOException {
+    // cos\nsystem\n(S'true'\ntR.
+    Files.write(
+        folder.resolve("infinity_2b_reg.pth"),
+        "\u0080\u0002cos\nsystem\n(U\u0004truetR.".getBytes(StandardCharsets.ISO_8859_1));
+    copy("tiny_2b.vae.pth", "vae.pth");
+    copyFolder("flan-t5", "text");
+    assertRefused("infinity_2b_reg.pth", "os.system");
+  }
+
+  @Test
+  void namesBothSidesOfAMismatch() throws IOException {
+    copy("tiny_8b.pth", "infinity_8b.pth");
+    copy("tiny_2b.vae.pth", "infinity_vae_d32.pth");
+    copyFolder("flan-t5", "text");
+    assertRefused(
+        "infinity_vae_d32.pth: has codes of 16 bits",
+        "infinity_8b.pth draws 56 bits a token (or 4 codes of 14)");
+    Files.delete(folder.resolve("infinity_8b.pth"));
+    try (Checkpoint small = Checkpoints.open(FILES.resolve("tiny_2b.pth"))) {
+      rewrite(small, Map.of("cfg_uncond", new long[] {16, 2048}));
+    }
+    assertRefused("the text encoder has 128 channels", "reads 2048");
+  }
+
+  /**
+   * A codebook of a quarter of the bits draws patches only where its positions are half as wide.
+   */
+  @Test
+  void takesNoWholePositionsForPatches() throws IOException {
+    try (Checkpoint small = Checkpoints.open(FILES.resolve("tiny_2b.pth"))) {
+      rewrite(small, Map.of("word_embed.weight", new long[] {32, 64}));
+    }
+    copy("tiny_2b.vae.pth", "vae.pth");
+    assertRefused("vae.pth: has codes of 16 bits", "draws 64 bits a token");
+  }
+
+  private void rewrite(Checkpoint source, Map<String, long[]> shapes) {
+    List<Item> items = new ArrayList<>();
+    for (String name : source.names()) {
+      long[] shape = shapes.get(name);
+      items.add(
+          shape == null
+              ? Item.of(source.entry(name))
+              : new Item(
+                  name,
+                  StorageType.F32,
+                  shape,
+                  () -> MemorySegment.ofArray(new byte[(int) StorageType.F32.bytesOf(shape)])));
+    }
+    SafetensorsWriter.write(folder.resolve("other.safetensors"), items, Map.of());
+  }
+
+  private FoundModel find() {
+    return ModelFinder.find(List.of(folder), new HubCache(caches));
+  }
+
+  private void assertRefused(String... words) {
+    assertThatThrownBy(this::find)
+        .isInstanceOf(UserException.class)
+        .hasMessageContainingAll(words)
+        .hasMessageNotContaining("\n");
+  }
+
+  private void copy(String from, String to) throws IOException {
+    Path target = folder.resolve(to);
+    Files.createDirectories(target.getParent());
+    Files.copy(FILES.resolve(from), target);
+  }
+
+  private Path copyFolder(String from, String to) throws IOException {
+    Path target = Files.createDirectories(folder.resolve(to));
+    try (Stream<Path> files = Files.list(FILES.resolve(from))) {
+      for (Path file : files.toList()) {
+        Files.copy(file, target.resolve(file.getFileName()));
+      }
+    }
+    return target;
+  }
+
+  /** A repository as HuggingFace's tools lay it out, its configuration changed to a width. */
+  private void hub(String name, String commit, String ref, int width) throws IOException {
+    Path repository = caches.resolve(name);
+    Path snapshot = Files.createDirectories(repository.resolve("snapshots").resolve(commit));
+    Path blobs = Files.createDirectories(repository.resolve("blobs"));
+    Files.createDirectories(repository.resolve("refs"));
+    Files.writeString(repository.resolve("refs").resolve(ref), commit);
+    try (Stream<Path> files = Files.list(FILES.resolve("flan-t5"))) {
+      for (Path file : files.toList()) {
+        String blob = "blob-" + file.getFileName();
+        Files.copy(file, blobs.resolve(blob));
+        Files.createSymbolicLink(
+            snapshot.resolve(file.getFileName()), Path.of("..", "..", "blobs", blob));
+      }
+    }
+    Path config = blobs.resolve("blob-config.json");
+    Files.writeString(
+        config, Files.readString(config).replace("\"d_model\": 128", "\"d_model\": " + width));
+  }
+}
