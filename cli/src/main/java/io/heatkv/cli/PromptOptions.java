@@ -1,6 +1,7 @@
 package io.heatkv.cli;
 
 import io.heatkv.error.UserException;
+import io.heatkv.text.PositivePrompt;
 import io.heatkv.text.PromptFiles;
 import java.nio.file.Path;
 import java.util.ArrayList;
