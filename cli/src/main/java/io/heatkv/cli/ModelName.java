@@ -4,12 +4,8 @@ import io.heatkv.load.FoundModel;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelSource;
 import io.heatkv.tensor.DType;
-import java.io.PrintWriter;
 import org.jspecify.annotations.Nullable;
-import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.Spec;
 
 /** Options that say which model it is, and in which type it computes. */
 final class ModelName {
@@ -33,9 +29,6 @@ final class ModelName {
               + " CUDA.")
   private @Nullable String dtype;
 
-  @Spec(Spec.Target.MIXEE)
-  private CommandSpec command = CommandSpec.create();
-
   /** Whether a model is named. */
   boolean isGiven() {
     return model != null;
@@ -57,18 +50,12 @@ final class ModelName {
    * @throws io.heatkv.error.UserException if there is none of that name
    */
   ModelDescription find() {
-    FoundModel found = ModelSource.locate(model == null ? ModelSource.EMBEDDED : model);
-    if (!isQuiet()) {
-      PrintWriter err = command.commandLine().getErr();
-      found.notes().forEach(note -> err.println("heatkv: " + Console.oneLine(note)));
-      err.flush();
-    }
-    return found.description();
+    return located().description();
   }
 
-  private boolean isQuiet() {
-    OptionSpec quiet = command.findOption("--quiet");
-    return quiet != null && Boolean.TRUE.equals(quiet.getValue());
+  /** The model with what is to be said about it. */
+  FoundModel located() {
+    return ModelSource.locate(model == null ? ModelSource.EMBEDDED : model);
   }
 
   /**

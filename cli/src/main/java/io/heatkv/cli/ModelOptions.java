@@ -1,13 +1,21 @@
 package io.heatkv.cli;
 
+import io.heatkv.load.FoundModel;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.libtorch.LibTorch;
 import io.heatkv.tensor.libtorch.LibTorchLocation;
+import java.io.PrintWriter;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
+import picocli.CommandLine.Spec;
 
 /** Options that say which model runs where. */
 final class ModelOptions {
+  @Spec(Spec.Target.MIXEE)
+  private CommandSpec command = CommandSpec.create();
+
   @Mixin private final ModelName model = new ModelName();
   @Mixin private final DeviceOptions where = new DeviceOptions();
 
@@ -18,7 +26,18 @@ final class ModelOptions {
    */
   ModelChoice choose() {
     LibTorchLocation location = where.location();
-    return new ModelChoice(model.find(), device(), dtype(), location, where.threads());
+    FoundModel found = model.located();
+    if (!isQuiet()) {
+      PrintWriter err = command.commandLine().getErr();
+      found.notes().forEach(note -> err.println("heatkv: " + Console.oneLine(note)));
+      err.flush();
+    }
+    return new ModelChoice(found.description(), device(), dtype(), location, where.threads());
+  }
+
+  private boolean isQuiet() {
+    OptionSpec quiet = command.findOption("--quiet");
+    return quiet != null && Boolean.TRUE.equals(quiet.getValue());
   }
 
   /** The device asked for. */
