@@ -148,7 +148,8 @@ public final class ModelFinder {
 
   private Path transformer() {
     if (transformers.isEmpty()) {
-      throw missing(Network.TRANSFORMER, "put infinity_2b_reg.pth or a folder of shards there");
+      throw missing(
+          Network.TRANSFORMER, "put infinity_2b_reg.pth, a model.json or a folder of shards there");
     }
     return onlyOne(Network.TRANSFORMER, transformers);
   }
