@@ -48,10 +48,11 @@ public record ModelDescription(
     return json.has("transformer") && json.has("vae") && json.has("text_encoder");
   }
 
-  /** The same model under another name. */
-  public ModelDescription named(String other) {
+  /** This model with the name and, where it has them, the schedule and sampling of a model.json. */
+  ModelDescription withSettings(JsonObject json) {
+    JsonObject sampling = json.has("sampling") ? json.object("sampling") : null;
     return new ModelDescription(
-        other,
+        json.text("name"),
         folder,
         transformer,
         transformerFile,
@@ -59,10 +60,10 @@ public record ModelDescription(
         vaeFile,
         textEncoder,
         textWeights,
-        schedule,
-        cfg,
-        tau,
-        topP);
+        json.has("scale_schedule") ? schedule(json) : schedule,
+        sampling == null ? cfg : sampling.number("cfg"),
+        sampling == null ? tau : sampling.number("tau"),
+        sampling == null ? topP : sampling.number("top_p", 1));
   }
 
   /**
