@@ -48,11 +48,10 @@ public record ModelDescription(
     return json.has("transformer") && json.has("vae") && json.has("text_encoder");
   }
 
-  /** This model with the name and, where it has them, the schedule and sampling of a model.json. */
-  ModelDescription withSettings(JsonObject json) {
-    JsonObject sampling = json.has("sampling") ? json.object("sampling") : null;
+  /** The same model under another name. */
+  public ModelDescription named(String other) {
     return new ModelDescription(
-        json.text("name"),
+        other,
         folder,
         transformer,
         transformerFile,
@@ -60,10 +59,10 @@ public record ModelDescription(
         vaeFile,
         textEncoder,
         textWeights,
-        json.has("scale_schedule") ? schedule(json) : schedule,
-        sampling == null ? cfg : sampling.number("cfg"),
-        sampling == null ? tau : sampling.number("tau"),
-        sampling == null ? topP : sampling.number("top_p", 1));
+        schedule,
+        cfg,
+        tau,
+        topP);
   }
 
   /**

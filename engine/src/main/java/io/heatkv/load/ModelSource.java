@@ -59,7 +59,7 @@ public final class ModelSource {
       return new FoundModel(ModelDescription.read(path), List.of());
     }
     FoundModel found = ModelFinder.find(List.of(path), HubCache.locate());
-    return new FoundModel(found.description().withSettings(json), found.notes());
+    return new FoundModel(found.description().named(json.text("name")), found.notes());
   }
 
   /** As {@link #locate}, without what should be said about it. */
