@@ -2,10 +2,10 @@ package io.heatkv.cli;
 
 import io.heatkv.checkpoint.StorageType;
 import io.heatkv.convert.ModelImport;
-import io.heatkv.error.UserException;
 import io.heatkv.load.FoundModel;
 import io.heatkv.load.HubCache;
 import io.heatkv.load.ModelFinder;
+import io.heatkv.load.ModelSource;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -33,7 +33,8 @@ final class ImportCommand implements Callable<Integer> {
   @Parameters(
       paramLabel = "SRC",
       arity = "1..*",
-      description = "Files or folders that together hold one model.")
+      description =
+          "Files or folders that together hold one model; of a single file, what lies beside it.")
   private List<Path> sources = new ArrayList<>();
 
   @Option(
@@ -58,12 +59,10 @@ final class ImportCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     StorageType blocks = StorageTypes.parse(dtype);
-    for (Path source : sources) {
-      if (!source.toFile().exists()) {
-        throw new UserException(source + ": no such file or folder; expected a model's files");
-      }
-    }
-    FoundModel found = ModelFinder.find(sources, HubCache.locate());
+    FoundModel found =
+        sources.size() == 1
+            ? ModelSource.locate(sources.getFirst().toString())
+            : ModelFinder.find(sources, HubCache.locate());
     found.notes().forEach(console::message);
     ModelImport.Result result =
         ModelImport.run(found.description(), output, blocks, new ByteProgress(console));

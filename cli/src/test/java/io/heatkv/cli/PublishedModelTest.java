@@ -86,7 +86,7 @@ class PublishedModelTest {
     byte[] bytes = Files.readAllBytes(folder.resolve("kept.pth"));
     Files.write(vae, Arrays.copyOf(bytes, bytes.length - 1000));
     refused("found no image tokenizer", "vae.pth");
-    refusedRun(Run.of("import", "nowhere", "-o", folder.toString()), "nowhere: no such file");
+    refusedRun(Run.of("import", "nowhere", "-o", folder.toString()), "model 'nowhere' is unknown");
     refusedRun(
         Run.of("import", model.toString(), "-o", folder.toString(), "--dtype", "int8"),
         "dtype 'int8'");

@@ -149,8 +149,8 @@ class WrongInputTest {
 
   @Test
   void modelFolderThatIsNone() {
-    refused("model.json", "generate", "an apple", "--model", folder.toString());
-    refused("model.json", "inspect", folder.toString());
+    refused("found no Infinity transformer", "generate", "an apple", "--model", folder.toString());
+    refused("found no Infinity transformer", "inspect", folder.toString());
     refused("nothing to compare", "verify", folder.toString());
   }
 

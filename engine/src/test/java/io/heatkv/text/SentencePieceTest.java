@@ -52,6 +52,16 @@ class SentencePieceTest {
   }
 
   @Test
+  void lettersReadAnyText() throws IOException {
+    Path json = Files.write(folder.resolve("letters.json"), PromptTokenizer.letters());
+    try (PromptTokenizer letters = PromptTokenizer.open(json, 100)) {
+      // A space and a letter are one piece: 5 is the piece of a marked '!', 4 of a plain one.
+      assertThat(letters.encode("! !!").ids()).containsExactly(5, 5, 4, 1);
+      assertThat(letters.encode("\u65e5").ids()).containsExactly(3, 2, 1);
+    }
+  }
+
+  @Test
   void readsAModelWithoutNormalisationAndUnknownFields() throws IOException {
     Path file =
         write(
