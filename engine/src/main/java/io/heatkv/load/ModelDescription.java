@@ -2,7 +2,6 @@ package io.heatkv.load;
 
 import io.heatkv.cache.KvShape;
 import io.heatkv.checkpoint.Checkpoint;
-import io.heatkv.checkpoint.Checkpoints;
 import io.heatkv.checkpoint.Fingerprint;
 import io.heatkv.error.UserException;
 import io.heatkv.json.JsonObject;
@@ -111,7 +110,7 @@ public record ModelDescription(
    * @throws UserException if they are missing or damaged
    */
   public String fingerprint() {
-    try (Checkpoint checkpoint = Checkpoints.open(transformerFile)) {
+    try (Checkpoint checkpoint = Network.TRANSFORMER.open(transformerFile)) {
       return Fingerprint.of(checkpoint);
     }
   }
