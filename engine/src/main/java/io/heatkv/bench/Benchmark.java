@@ -19,6 +19,7 @@ import io.heatkv.tensor.Tensor;
 import io.heatkv.vae.BsqVae;
 import io.heatkv.vae.MultiScaleBsq;
 import io.heatkv.vae.VaeConfig;
+import io.heatkv.vae.VaeKeys;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;

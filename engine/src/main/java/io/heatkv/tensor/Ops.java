@@ -23,7 +23,6 @@ public final class Ops {
   private static final Operator GELU_ = Operator.of("gelu_");
   private static final Operator SIGMOID = Operator.of("sigmoid");
   private static final Operator EXP = Operator.of("exp");
-  private static final Operator EXP_ = Operator.of("exp_");
   private static final Operator MINIMUM = Operator.of("minimum");
   private static final Operator MAXIMUM = Operator.of("maximum");
   private static final Operator CLAMP = Operator.of("clamp", "Tensor");
@@ -36,8 +35,6 @@ public final class Ops {
   private static final Operator LESS = Operator.of("lt", "Tensor");
   private static final Operator LESS_EQUAL = Operator.of("le", "Tensor");
   private static final Operator GREATER = Operator.of("gt", "Tensor");
-  private static final Operator OR = Operator.of("logical_or");
-  private static final Operator AND = Operator.of("logical_and");
   private static final Operator WHERE = Operator.of("where", "self");
   private static final Operator CAT = Operator.of("cat");
   private static final Operator STACK = Operator.of("stack");
@@ -214,12 +211,6 @@ public final class Ops {
     return x.call(EXP, x);
   }
 
-  /** {@code x <- exp(x)}; returns x. */
-  public static Tensor expInPlace(Tensor x) {
-    x.call(EXP_, x).release();
-    return x;
-  }
-
   public static Tensor minimum(Tensor a, Tensor b) {
     return a.call(MINIMUM, a, b);
   }
@@ -284,14 +275,6 @@ public final class Ops {
 
   public static Tensor greater(Tensor a, Tensor b) {
     return a.call(GREATER, a, b);
-  }
-
-  public static Tensor or(Tensor a, Tensor b) {
-    return a.call(OR, a, b);
-  }
-
-  public static Tensor and(Tensor a, Tensor b) {
-    return a.call(AND, a, b);
   }
 
   /** a where the condition holds, else b. */

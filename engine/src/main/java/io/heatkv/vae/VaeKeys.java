@@ -26,7 +26,7 @@ public final class VaeKeys {
   }
 
   /** Weights of the decoder. */
-  static Map<String, long[]> decoder(VaeConfig config) {
+  public static Map<String, long[]> decoder(VaeConfig config) {
     VaeKeys keys = new VaeKeys(config);
     List<Integer> multipliers = config.decoderMultipliers();
     long in = keys.channels(multipliers.getLast());

@@ -74,20 +74,4 @@ class KeyCheckTest {
         .hasMessageContaining("missing 'lost.10' [10], 'lost.11' [11], 'lost.12' [12]")
         .hasMessageContaining("'lost.14' [14] and 35 more;");
   }
-
-  @Test
-  void readerChecksShapesAndRemembersWhatItGave() {
-    CheckpointReader reader = new CheckpointReader(checkpoint);
-    assertThat(reader.require("text_features.1", 7, 256).elements()).isEqualTo(1792);
-    assertThat(reader.unexpected()).containsExactly("text_features.0", "text_features.2");
-    UserException shape =
-        catchThrowableOfType(UserException.class, () -> reader.require("text_features.0", 256, 11));
-    assertThat(shape)
-        .hasMessageContaining("has tensor 'text_features.0' [11, 256] instead of [256, 11]; check");
-    TestFiles.assertOneLine(shape, file);
-    UserException missing =
-        catchThrowableOfType(UserException.class, () -> reader.require("text_features.3", 1));
-    assertThat(missing).hasMessageContaining("has no tensor 'text_features.3'");
-    assertThat(reader.unexpected()).containsExactly("text_features.0", "text_features.2");
-  }
 }
