@@ -6,6 +6,7 @@ import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import java.util.Arrays;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -81,48 +82,69 @@ final class EvictionCache implements KvCache {
   private void replace(int layer, int scale, float @Nullable [][][] attention, Tensor k, Tensor v) {
     Replacement[] heads = new Replacement[shape.heads()];
     for (int h = 0; h < heads.length; h++) {
-      heads[h] = choose(layer, scale, h, attention);
+      heads[h] =
+          new Replacement(
+              entries[layer][h],
+              shape.schedule().offset(scale),
+              shape.schedule().tokens(scale),
+              quotas.count(scale, layer, h),
+              shape.batch());
+    }
+    // Without attention all rows choose as the first.
+    int choices = attention == null ? 1 : shape.batch();
+    inParallel(choices, (row, h) -> choose(heads[h], row, layer, scale, h, attention));
+    for (Replacement head : heads) {
+      for (int row = choices; row < shape.batch(); row++) {
+        head.repeatFirst(row);
+      }
     }
     // All heads give before one takes, so that nothing but the budget bounds them.
     for (Replacement head : heads) {
       head.give(arena);
     }
-    SlotWrites writes = new SlotWrites(shape.heads(), shape.schedule().tokens(scale));
-    for (int h = 0; h < heads.length; h++) {
-      heads[h].take(arena, h, writes);
+    for (Replacement head : heads) {
+      head.take(arena);
+    }
+    SlotWrites writes = new SlotWrites(shape.batch(), heads.length, shape.schedule().tokens(scale));
+    inParallel(shape.batch(), (row, h) -> heads[h].place(row, arena, writes.row(row, h)));
+    for (Replacement head : heads) {
+      head.commit();
     }
     writes.run(arena, k, v);
   }
 
-  private Replacement choose(int layer, int scale, int head, float @Nullable [][][] attention) {
-    Replacement replacement =
-        new Replacement(
-            entries[layer][head],
-            shape.schedule().offset(scale),
-            shape.schedule().tokens(scale),
+  private void choose(
+      Replacement replacement,
+      int row,
+      int layer,
+      int scale,
+      int head,
+      float @Nullable [][][] attention) {
+    float[] observed =
+        attention == null ? new float[replacement.candidates()] : attention[row][head];
+    int[] tokens = replacement.list(row, observed);
+    Candidates candidates =
+        new Candidates(
+            shape.schedule(),
+            scale,
+            layer,
+            head,
             quotas.count(scale, layer, head),
-            shape.batch());
-    for (int row = 0; row < shape.batch(); row++) {
-      if (attention == null && row > 0) {
-        replacement.repeatFirst(row);
-        continue;
-      }
-      float[] observed =
-          attention == null ? new float[replacement.candidates()] : attention[row][head];
-      int[] tokens = replacement.list(row, observed);
-      Candidates candidates =
-          new Candidates(
-              shape.schedule(),
-              scale,
-              layer,
-              head,
-              quotas.count(scale, layer, head),
-              tokens,
-              observed,
-              replacement.accumulated(row));
-      replacement.keepBest(row, rule.scores(candidates));
-    }
-    return replacement;
+            tokens,
+            observed,
+            replacement.accumulated(row));
+    replacement.keepBest(row, rule.scores(candidates));
+  }
+
+  /** One head of one row. */
+  private interface Choice {
+    void run(int row, int head);
+  }
+
+  /** Runs a choice for all heads of some rows; with many rows that is most of a cache's time. */
+  private void inParallel(int rows, Choice choice) {
+    int heads = shape.heads();
+    IntStream.range(0, rows * heads).parallel().forEach(i -> choice.run(i / heads, i % heads));
   }
 
   /** Tokens that a head holds for a row, ascending. */

@@ -17,6 +17,11 @@ final class Replacement {
   // [row][kept]: candidates, ascending
   private final int[][] kept;
   private int[] stayingEntries = new int[0];
+  private int[] slots = new int[0];
+  // [entry before the scale]: its place in slots
+  private int[] placeOf = new int[0];
+  private final int[][] newTokens;
+  private final float[][] newAttention;
 
   /**
    * @param firstToken number of the scale's first token
@@ -31,6 +36,8 @@ final class Replacement {
     order = new int[rows][];
     attention = new float[rows][];
     kept = new int[rows][];
+    newTokens = new int[rows][];
+    newAttention = new float[rows][];
   }
 
   /** Number of candidates. */
@@ -132,48 +139,54 @@ final class Replacement {
     }
   }
 
-  /** Takes the slots that the head needs more, and says what is to be written where. */
-  void take(SlotArena arena, int head, SlotWrites writes) {
+  /** Takes the slots that the head needs more. */
+  void take(SlotArena arena) {
     int[] old = entry.slots();
-    int[] slots = new int[count];
-    int[] placeOf = new int[old.length];
+    placeOf = new int[old.length];
     Arrays.fill(placeOf, NONE);
+    slots = new int[count];
     for (int p = 0; p < stayingEntries.length; p++) {
       slots[p] = old[stayingEntries[p]];
       placeOf[stayingEntries[p]] = p;
     }
     int[] more = arena.take(count - stayingEntries.length);
     System.arraycopy(more, 0, slots, stayingEntries.length, more.length);
-    int[][] newTokens = new int[kept.length][count];
-    float[][] newAttention = new float[kept.length][count];
-    for (int row = 0; row < kept.length; row++) {
-      boolean[] filled = new boolean[count];
-      for (int candidate : kept[row]) {
-        if (candidate < old.length && placeOf[order[row][candidate]] != NONE) {
-          filled[placeOf[order[row][candidate]]] = true;
-        }
-      }
-      int free = 0;
-      for (int candidate : kept[row]) {
-        boolean stored = candidate < old.length;
-        int from = stored ? order[row][candidate] : NONE;
-        int place = stored ? placeOf[from] : NONE;
-        if (place == NONE) {
-          while (filled[free]) {
-            free++;
-          }
-          place = free++;
-          if (stored) {
-            writes.move(arena.place(row, old[from]), arena.place(row, slots[place]));
-          } else {
-            writes.add(row, head, candidate - old.length, arena.place(row, slots[place]));
-          }
-        }
-        newTokens[row][place] =
-            stored ? entry.token(row, from) : firstToken + candidate - old.length;
-        newAttention[row][place] = attention[row][candidate];
+  }
+
+  /** Finds a row's place for every candidate that stays; what is to be written goes there. */
+  void place(int row, SlotArena arena, SlotWrites.Row writes) {
+    int[] old = entry.slots();
+    newTokens[row] = new int[count];
+    newAttention[row] = new float[count];
+    boolean[] filled = new boolean[count];
+    for (int candidate : kept[row]) {
+      if (candidate < old.length && placeOf[order[row][candidate]] != NONE) {
+        filled[placeOf[order[row][candidate]]] = true;
       }
     }
+    int free = 0;
+    for (int candidate : kept[row]) {
+      boolean stored = candidate < old.length;
+      int from = stored ? order[row][candidate] : NONE;
+      int place = stored ? placeOf[from] : NONE;
+      if (place == NONE) {
+        while (filled[free]) {
+          free++;
+        }
+        place = free++;
+        if (stored) {
+          writes.move(arena.place(row, old[from]), arena.place(row, slots[place]));
+        } else {
+          writes.add(candidate - old.length, arena.place(row, slots[place]));
+        }
+      }
+      newTokens[row][place] = stored ? entry.token(row, from) : firstToken + candidate - old.length;
+      newAttention[row][place] = attention[row][candidate];
+    }
+  }
+
+  /** Makes the change the head's state, once all rows have their places. */
+  void commit() {
     entry.set(slots, newTokens, newAttention);
   }
 }
