@@ -46,8 +46,11 @@ public final class Calibrator {
   private final SamplingOptions sampling;
   private final int sinkScales;
   private final long seed;
+  private final boolean peers;
 
   /**
+   * A calibration for HeatKV and its peers.
+   *
    * @param sinkScales first scales, which are never removed and so not scored
    * @param seed of the first prompt
    */
@@ -57,11 +60,28 @@ public final class Calibrator {
       SamplingOptions sampling,
       int sinkScales,
       long seed) {
+    this(model, schedule, sampling, sinkScales, seed, true);
+  }
+
+  /**
+   * As above.
+   *
+   * @param peers whether to measure what other policies are calibrated by too, which on CUDA takes
+   *     longer than all else; without it the profile serves HeatKV alone
+   */
+  public Calibrator(
+      TextToImage model,
+      ScaleSchedule schedule,
+      SamplingOptions sampling,
+      int sinkScales,
+      long seed,
+      boolean peers) {
     this.model = model;
     this.schedule = schedule;
     this.sampling = sampling;
     this.sinkScales = sinkScales;
     this.seed = seed;
+    this.peers = peers;
   }
 
   /**
@@ -80,7 +100,10 @@ public final class Calibrator {
     while (!profile.isComplete()) {
       int next = profile.promptsDone();
       Measurement measured = measure(prompts.get(next), seed + next, listener);
-      profile = profile.plus(measured.masses(), measured.statistics());
+      profile =
+          measured.statistics().isPresent()
+              ? profile.plus(measured.masses(), measured.statistics().get())
+              : profile.plus(measured.masses());
       profile.write(partial);
       listener.promptDone(next + 1, prompts.size());
     }
@@ -115,9 +138,9 @@ public final class Calibrator {
    * What one prompt gives.
    *
    * @param masses [target][source][layer][head]; null where not measured
-   * @param statistics for the peers of HeatKV
+   * @param statistics for the peers of HeatKV; empty where they aren't measured
    */
-  public record Measurement(double[][][][] masses, PromptStatistics statistics) {}
+  public record Measurement(double[][][][] masses, Optional<PromptStatistics> statistics) {}
 
   /**
    * Draws one prompt and measures its attention.
@@ -138,7 +161,8 @@ public final class Calibrator {
                 transformer.device(),
                 model.kvShape(request),
                 sinkScales,
-                (target, mass) -> masses[target] = mass)) {
+                (target, mass) -> masses[target] = mass,
+                peers)) {
       new ScaleLoop(transformer, model.quantizer())
           .run(condition, schedule, sampling, new long[] {promptSeed}, cache, new Watch(listener));
       return new Measurement(masses, cache.statistics());

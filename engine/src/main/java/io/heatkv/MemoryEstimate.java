@@ -10,6 +10,7 @@ import io.heatkv.model.TransformerConfig;
 import io.heatkv.model.TransformerKeys;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
 import io.heatkv.text.T5Config;
 import io.heatkv.text.T5Encoder;
 import io.heatkv.vae.VaeConfig;
@@ -28,6 +29,8 @@ import java.util.Locale;
  */
 public record MemoryEstimate(long weights, long mapped, long cache, long activations) {
   private static final long PROGRAM = 256L << 20;
+  // Of a usual prompt.
+  private static final int TEXT_TOKENS = 64;
 
   /**
    * Estimates a request.
@@ -62,6 +65,30 @@ public record MemoryEstimate(long weights, long mapped, long cache, long activat
         weighed.mapped,
         request.policy().bytes(shape),
         Math.max(blocks(config, schedule, rows, dtype), decoding(model, schedule)));
+  }
+
+  /**
+   * What a request needs of a device with memory of its own.
+   *
+   * @param dtype compute type of the transformer's blocks
+   * @throws UserException if a file of the model is missing or unsound
+   */
+  public static MemoryNeed onDevice(
+      ModelDescription model, Device device, DType dtype, GenerationRequest request) {
+    MemoryEstimate estimate = of(model, dtype, request);
+    MemoryNeed drawing =
+        MemoryNeed.ofTransformer(
+            model.transformer(),
+            request.schedule(),
+            request.images() * (request.sampling().isGuided() ? 2 : 1),
+            TEXT_TOKENS,
+            request.policy(),
+            dtype,
+            device);
+    return new MemoryNeed(
+        estimate.weights + estimate.mapped,
+        estimate.cache,
+        Math.max(drawing.scratch(), decoding(model, request.schedule())));
   }
 
   /** Sums of weights by where they will lie on the CPU. */

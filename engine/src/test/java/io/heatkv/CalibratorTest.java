@@ -68,6 +68,19 @@ class CalibratorTest {
   }
 
   @Test
+  void withoutItsPeersHeatKvIsCalibratedTheSame() {
+    Path both = folder.resolve("both.heatkv.json");
+    Path alone = folder.resolve("alone.heatkv.json");
+    List<String> prompts = PROMPTS.subList(0, 1);
+    CalibrationProfile expected = calibrator(5).calibrate(prompts, both, until(-1));
+    new Calibrator(model, SCALES, SamplingOptions.of(3, 0.7, 0.97), 1, 5, false)
+        .calibrate(prompts, alone, until(-1));
+    CalibrationProfile profile = CalibrationProfile.read(alone);
+    assertThat(profile.orders()).isEqualTo(expected.orders());
+    assertThatThrownBy(profile::statistics).hasMessageContaining("no attention statistics");
+  }
+
+  @Test
   void goesOnAfterAnInterruptionToTheSameDigits() throws Exception {
     long live = TestDevice.backend().liveTensors();
     Path whole = folder.resolve("whole.heatkv.json");

@@ -36,14 +36,16 @@ import picocli.CommandLine.Option;
       "  heatkv bench --model synth:infinity-2b --device cuda --budgets 1.0,0.1,0.05 --batch 1,4",
       "",
       "The floor is the time that transformer and decoder would take at the rate of a large",
-      "matrix product, attention to everything included. synth:infinity-2b has random weights",
-      "and random head orders, and times its transformer only."
+      "matrix product, attention to everything included. synth:infinity-2b, and so the other",
+      "published sizes and synth:emoji, has random weights and random head orders, and times",
+      "its transformer."
     })
 final class BenchCommand implements Callable<Integer> {
   private static final String PROMPT = "a red apple with a green leaf";
 
   private static final List<String> COLUMNS =
       List.of(
+          "policy",
           "budget",
           "batch",
           "text_ms",
@@ -80,6 +82,16 @@ final class BenchCommand implements Callable<Integer> {
       description = "Timed generations of each, after one that warms up. Default: 5.")
   private int repeats = 5;
 
+  @Option(
+      names = "--calibration",
+      description = "Of a random model, also time a calibration by one prompt.")
+  private boolean calibration;
+
+  @Option(
+      names = "--decoder",
+      description = "Of a random model, also time the image tokenizer's decoder.")
+  private boolean decoder;
+
   @Option(names = "--json", description = "Print JSON.")
   private boolean json;
 
@@ -93,14 +105,20 @@ final class BenchCommand implements Callable<Integer> {
       throw new UserException("repeats " + repeats + " is out of range; expected 1 to 1000");
     }
     for (int batch : batches) {
-      if (batch < 1 || batch > 64) {
-        throw new UserException("batch " + batch + " is out of range; expected 1 to 64");
+      if (batch < 1 || batch > 1024) {
+        throw new UserException("batch " + batch + " is out of range; expected 1 to 1024");
       }
     }
     List<Budget> limits = budgets.stream().map(Budget::parse).toList();
     if (model.isSynthetic()) {
-      console.print(new SyntheticBench(model, scales, repeats).run(limits, batches, json));
+      console.print(
+          new SyntheticBench(model, scales, repeats, calibration, decoder)
+              .run(limits, batches, json));
       return 0;
+    }
+    if (calibration || decoder) {
+      throw new UserException(
+          "--calibration and --decoder time random models; add --model synth:infinity-2b");
     }
     ModelChoice choice = model.choose();
     ScaleSchedule schedule = scales.schedule(choice.description().schedule());
@@ -113,21 +131,22 @@ final class BenchCommand implements Callable<Integer> {
     report.put("dtype", choice.dtype());
     report.put("threads", library.threads());
     report.put("scales", schedule);
-    double fp32 = Hardware.gigaflops(library, DType.F32);
-    double bf16 = Hardware.gigaflops(library, DType.BF16);
+    double fp32 = Hardware.gigaflops(library, choice.device(), DType.F32);
+    double bf16 = Hardware.gigaflops(library, choice.device(), DType.BF16);
     report.put("gflops_fp32", fp32);
     report.put("gflops_bf16", bf16);
     List<Map<String, Object>> runs = new ArrayList<>();
     long before = library.liveTensors();
     try (TextToImage engine = choice.load(library)) {
       for (int batch : batches) {
-        for (int i = 0; i < limits.size(); i++) {
-          CachePolicy policy =
-              policies.policy(policies.names().getFirst(), choice, schedule, limits.get(i));
-          PipelineBenchmark.Result result =
-              PipelineBenchmark.run(
-                  engine, request(choice.description(), schedule, batch, policy), repeats);
-          runs.add(run(budgets.get(i), batch, result, fp32, bf16));
+        for (String name : policies.names()) {
+          for (int i = 0; i < limits.size(); i++) {
+            CachePolicy policy = policies.policy(name, choice, schedule, limits.get(i));
+            PipelineBenchmark.Result result =
+                PipelineBenchmark.run(
+                    engine, request(choice.description(), schedule, batch, policy), repeats);
+            runs.add(run(name, budgets.get(i), batch, result, fp32, bf16));
+          }
         }
       }
     }
@@ -158,9 +177,15 @@ final class BenchCommand implements Callable<Integer> {
   }
 
   private static Map<String, Object> run(
-      String budget, int batch, PipelineBenchmark.Result result, double fp32, double bf16) {
+      String policy,
+      String budget,
+      int batch,
+      PipelineBenchmark.Result result,
+      double fp32,
+      double bf16) {
     GenerationResult.Timings median = result.median();
     Map<String, Object> run = new LinkedHashMap<>();
+    run.put("policy", policy);
     run.put("budget", budget);
     run.put("batch", batch);
     run.put("text_ms", median.text());
@@ -189,13 +214,13 @@ final class BenchCommand implements Callable<Integer> {
     });
     lines.add("");
     lines.add(
-        "budget  batch  text ms  transformer ms  decode ms  total ms  fp32 floor ms  ratio"
+        "policy    budget  batch  text ms  transformer ms  decode ms  total ms  fp32 floor ms  ratio"
             + "   KV bytes");
     for (Map<String, Object> run : runs) {
       lines.add(
           String.format(
               Locale.ROOT,
-              "%-7s %5d %8.0f %15.0f %10.0f %9.0f %14.0f %6.2f %10d",
+              "%-9s %-7s %5d %8.0f %15.0f %10.0f %9.0f %14.0f %6.2f %10d",
               COLUMNS.stream().map(run::get).toArray()));
     }
     return String.join("\n", lines);

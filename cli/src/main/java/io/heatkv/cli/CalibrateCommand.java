@@ -2,15 +2,14 @@ package io.heatkv.cli;
 
 import io.heatkv.Calibrator;
 import io.heatkv.GenerationRequest;
-import io.heatkv.MemoryEstimate;
 import io.heatkv.SamplingOptions;
 import io.heatkv.TextToImage;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.error.UserException;
-import io.heatkv.resource.AvailableMemory;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.CalibrationProfile;
 import io.heatkv.schedule.ScheduleShape;
+import io.heatkv.tensor.libtorch.LibTorch;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -78,6 +77,13 @@ final class CalibrateCommand implements Callable<Integer> {
       description = "Seed of the first prompt, 0 or more. Default: ${DEFAULT-VALUE}.")
   private long seed;
 
+  @Option(
+      names = "--heatkv-only",
+      description =
+          "Measure only what policy heatkv needs, which on CUDA takes a third of the time; scalekv,"
+              + " hack and ams-kv can't use the profile then.")
+  private boolean heatkvOnly;
+
   @Mixin private final ScaleOptions scales = new ScaleOptions();
   @Mixin private final SamplingChoices sampling = new SamplingChoices();
   @Mixin private final ModelOptions model = new ModelOptions();
@@ -141,23 +147,17 @@ final class CalibrateCommand implements Callable<Integer> {
         choice.description().transformer().heads(),
         schedule,
         sinkScales);
-    MemoryEstimate.of(
-            choice.description(),
-            choice.dtype(),
-            new GenerationRequest(
-                texts.subList(0, 1),
-                Optional.empty(),
-                1,
-                seed,
-                schedule,
-                options,
-                CachePolicy.FULL))
-        .requireAtMost(AvailableMemory.bytes());
+    GenerationRequest request =
+        new GenerationRequest(
+            texts.subList(0, 1), Optional.empty(), 1, seed, schedule, options, CachePolicy.FULL);
+    MemoryCheck.host(choice, request);
+    LibTorch library = choice.library();
+    MemoryCheck.device(choice, library, request);
     try (Interruption interruption = new Interruption();
-        TextToImage engine = choice.load(choice.library())) {
+        TextToImage engine = choice.load(library)) {
       PromptProgress progress = new PromptProgress(console, output, quiet, interruption);
       CalibrationProfile profile =
-          new Calibrator(engine, schedule, options, sinkScales, seed)
+          new Calibrator(engine, schedule, options, sinkScales, seed, !heatkvOnly)
               .calibrate(texts, output, progress);
       Map<String, Object> summary = summary(profile);
       summary.put("prompts_before", progress.before());

@@ -11,7 +11,6 @@ import io.heatkv.eval.Drawing;
 import io.heatkv.eval.Ssim;
 import io.heatkv.image.PngImage;
 import io.heatkv.image.PngText;
-import io.heatkv.resource.AvailableMemory;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.Budget;
 import io.heatkv.tensor.libtorch.LibTorch;
@@ -110,10 +109,10 @@ final class CompareCommand implements Callable<Integer> {
     long sheetBytes = requireComparable(choice, schedule);
     new OutputFiles(output, 1).requireWritable(sheetBytes);
     List<GenerationRequest> requests = requests(choice, schedule);
-    MemoryEstimate.of(choice.description(), choice.dtype(), requests.getFirst())
-        .requireAtMost(AvailableMemory.bytes());
+    MemoryCheck.host(choice, requests.getFirst());
     try (Interruption interruption = new Interruption()) {
       LibTorch library = choice.library();
+      MemoryCheck.device(choice, library, requests.getFirst());
       try (TextToImage engine = choice.load(library)) {
         List<ComparisonReport.Row> rows = new ArrayList<>();
         for (int i = 0; i < requests.size(); i++) {

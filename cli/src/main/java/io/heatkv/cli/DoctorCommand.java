@@ -4,6 +4,7 @@ import io.heatkv.load.ModelSource;
 import io.heatkv.resource.AvailableMemory;
 import io.heatkv.resource.CacheFolder;
 import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
 import io.heatkv.tensor.libtorch.LibTorch;
 import io.heatkv.tensor.libtorch.LibTorchLocation;
 import java.io.IOException;
@@ -56,7 +57,12 @@ final class DoctorCommand implements Callable<Integer> {
     report.put("cores", Runtime.getRuntime().availableProcessors());
     report.put("threads", library.threads());
     report.put("memory_free_bytes", AvailableMemory.bytes());
-    report.put("cuda_devices", library.cudaDevices());
+    List<String> devices = library.cudaDevices();
+    report.put("cuda_devices", devices);
+    report.put("operators_cpu", library.ops(Device.CPU).description());
+    for (int i = 0; i < devices.size(); i++) {
+      report.put("operators_cuda_" + i, library.ops(Device.cuda(i)).description());
+    }
     Path cache = CacheFolder.locate();
     report.put("cache_folder", cache);
     report.put("cache_free_bytes", freeSpace(cache));
@@ -71,8 +77,8 @@ final class DoctorCommand implements Callable<Integer> {
               + cache
               + ", it is filled anew at the next start");
     }
-    report.put("gflops_fp32", Hardware.gigaflops(library, DType.F32));
-    report.put("gflops_bf16", Hardware.gigaflops(library, DType.BF16));
+    report.put("gflops_fp32", Hardware.gigaflops(library, Device.CPU, DType.F32));
+    report.put("gflops_bf16", Hardware.gigaflops(library, Device.CPU, DType.BF16));
     report.put("problems", problems);
     console.print(json ? Json.pretty(report) : text(report));
     return damaged.isEmpty() ? 0 : 2;

@@ -125,6 +125,7 @@ final class GenerateCommand implements Callable<Integer> {
     try (Interruption interruption = new Interruption()) {
       long start = System.nanoTime();
       LibTorch library = choice.library();
+      MemoryCheck.device(choice, library, requests.getFirst());
       try (TextToImage engine = choice.load(library)) {
         GenerationReport report =
             new GenerationReport(choice, library, (System.nanoTime() - start) / 1e6);

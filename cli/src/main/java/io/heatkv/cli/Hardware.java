@@ -15,6 +15,7 @@ import java.util.OptionalLong;
 /** What computes here, and how fast. */
 final class Hardware {
   private static final int EDGE = 1024;
+  private static final int CUDA_EDGE = 8192;
   private static final double SECONDS = 0.4;
 
   private Hardware() {}
@@ -57,21 +58,24 @@ final class Hardware {
     return Files.isReadable(path) ? Files.readAllLines(path) : List.of();
   }
 
-  /** Thousand millions of operations a second of a product of square matrices on the CPU. */
-  static double gigaflops(LibTorch library, DType dtype) {
+  /** Thousand millions of operations a second of a product of square matrices. */
+  static double gigaflops(LibTorch library, Device device, DType dtype) {
+    int edge = device.isCuda() ? CUDA_EDGE : EDGE;
     try (Scope _ = Scope.open()) {
-      Tensor a = Tensor.full(library, 0.5, dtype, Device.CPU, EDGE, EDGE);
-      Tensor b = Tensor.full(library, 0.25, dtype, Device.CPU, EDGE, EDGE);
+      Tensor a = Tensor.full(library, 0.5, dtype, device, edge, edge);
+      Tensor b = Tensor.full(library, 0.25, dtype, device, edge, edge);
       Ops.matmul(a, b).release();
+      library.synchronize(device);
       long start = System.nanoTime();
       int products = 0;
       double seconds;
       do {
         Ops.matmul(a, b).release();
+        library.synchronize(device);
         products++;
         seconds = (System.nanoTime() - start) / 1e9;
       } while (seconds < SECONDS);
-      return Math.rint(2.0 * EDGE * EDGE * EDGE * products / seconds / 1e8) / 10;
+      return Math.rint(2.0 * edge * edge * edge * products / seconds / 1e8) / 10;
     }
   }
 }

@@ -1,5 +1,6 @@
 package io.heatkv.cli;
 
+import io.heatkv.MemoryNeed;
 import io.heatkv.bench.Benchmark;
 import io.heatkv.bench.Measurement;
 import io.heatkv.bench.RandomOrders;
@@ -7,8 +8,11 @@ import io.heatkv.bench.Workload;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.HeatKvPolicy;
 import io.heatkv.cache.KvShape;
-import io.heatkv.error.UserException;
+import io.heatkv.load.ModelDescription;
+import io.heatkv.load.ModelSource;
+import io.heatkv.model.PublishedModel;
 import io.heatkv.model.TransformerConfig;
+import io.heatkv.resource.AvailableMemory;
 import io.heatkv.scale.Resolution;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleTemplate;
@@ -17,51 +21,109 @@ import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
+import io.heatkv.tensor.DeviceTrace;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.stream.IntStream;
 
 /**
- * Times the transformer of a published size with random weights.
+ * Times the transformer of a published size, or of the embedded model's, with random weights.
  *
  * @param model names the size and the device
- * @param scales that are drawn; 1M unless an option says otherwise
+ * @param scales that are drawn; the size's own unless an option says otherwise
  * @param repeats timed generations of each
+ * @param calibration whether to time one too
+ * @param decoder whether to time the image tokenizer's too
  */
-record SyntheticBench(ModelOptions model, ScaleOptions scales, int repeats) {
+record SyntheticBench(
+    ModelOptions model, ScaleOptions scales, int repeats, boolean calibration, boolean decoder) {
   private static final int TEXT_TOKENS = 64;
   private static final int SINK_SCALES = 3;
   private static final long SEED = 1;
 
-  /** The report. */
-  String run(List<Budget> budgets, List<Integer> batches, boolean json) {
-    TransformerConfig config = config(model.syntheticName());
-    ScaleSchedule schedule = scales.schedule(ScaleTemplate.nearest(1).schedule(Resolution.P1));
-    LibTorch library = model.open();
-    Device device = model.device();
-    DType dtype = model.dtype();
-    List<Measurement> measurements = new ArrayList<>();
-    try (Benchmark benchmark = new Benchmark(config, library, device, dtype)) {
-      for (int batch : batches) {
-        for (Budget budget : budgets) {
-          CachePolicy policy = policy(config, schedule, dtype, budget);
-          measurements.add(
-              benchmark.run(new Workload(config, schedule, batch, TEXT_TOKENS, policy, repeats)));
-        }
+  /** A size and the scales that it draws. */
+  private record Sizes(TransformerConfig transformer, ScaleSchedule schedule) {
+    static Sizes of(String name) {
+      if (name.equals(ModelSource.EMBEDDED)) {
+        ModelDescription embedded = ModelSource.find(name);
+        return new Sizes(embedded.transformer(), embedded.schedule());
       }
+      PublishedModel published = PublishedModel.parse(name);
+      Resolution resolution = published.resolution();
+      return new Sizes(published.transformer(), ScaleTemplate.nearest(1).schedule(resolution));
     }
-    return json
-        ? Json.pretty(Map.of("runs", measurements.stream().map(SyntheticBench::json).toList()))
-        : String.join("\n", measurements.stream().map(Measurement::text).toList());
   }
 
-  private static TransformerConfig config(String name) {
-    if (!name.equals("infinity-2b")) {
-      throw new UserException("no size is named '" + name + "'; expected synth:infinity-2b");
+  /** The report. */
+  String run(List<Budget> budgets, List<Integer> batches, boolean json) {
+    Sizes sizes = Sizes.of(model.syntheticName());
+    TransformerConfig config = sizes.transformer();
+    ScaleSchedule schedule = scales.schedule(sizes.schedule());
+    DType dtype = model.dtype();
+    List<Workload> workloads = new ArrayList<>();
+    for (int batch : batches) {
+      for (Budget budget : budgets) {
+        CachePolicy policy = policy(config, schedule, dtype, budget);
+        workloads.add(new Workload(config, schedule, batch, TEXT_TOKENS, policy, repeats));
+      }
     }
-    return Workload.INFINITY_2B;
+    LibTorch library = model.open();
+    Device device = model.device();
+    requireMemory(workloads, library, device, dtype);
+    Map<String, Object> report = new LinkedHashMap<>();
+    List<Measurement> measurements;
+    try (Benchmark benchmark = new Benchmark(config, library, device, dtype)) {
+      measurements = measure(benchmark, workloads, device, dtype);
+      Workload first = workloads.getFirst();
+      if (calibration) {
+        Workload one = new Workload(config, schedule, 1, TEXT_TOKENS, CachePolicy.FULL, repeats);
+        double plain = benchmark.run(one).millis();
+        double observed = benchmark.calibrate(one, SINK_SCALES, false).millis();
+        report.put("generation_ms", plain);
+        report.put("calibration_ms", observed);
+        report.put("calibration_ratio", observed / plain);
+        report.put(
+            "calibration_with_peers_ms", benchmark.calibrate(one, SINK_SCALES, true).millis());
+      }
+      if (decoder) {
+        report.put("decode_ms", benchmark.decodeMillis(first.schedule().last(), dtype));
+      }
+    }
+    if (json) {
+      report.put("runs", measurements.stream().map(SyntheticBench::json).toList());
+      return Json.pretty(report);
+    }
+    List<String> parts = new ArrayList<>(measurements.stream().map(Measurement::text).toList());
+    report.forEach((key, value) ->
+        parts.add(String.format(Locale.ROOT, "%-20s %.2f", key.replace('_', ' '), value)));
+    return String.join("\n", parts);
+  }
+
+  /** Refuses what can't fit before anything is allocated. */
+  private static void requireMemory(
+      List<Workload> workloads, LibTorch library, Device device, DType dtype) {
+    long available = device.isCuda() ? library.memory(device).free() : AvailableMemory.bytes();
+    for (Workload workload : workloads) {
+      workload
+          .memory(dtype, device)
+          .requireAtMost(device, available, workload.images(), workload.kvShape(dtype).fullBytes());
+    }
+  }
+
+  /** The smallest first: the peak of one is then its own. In the order of the workloads. */
+  private static List<Measurement> measure(
+      Benchmark benchmark, List<Workload> workloads, Device device, DType dtype) {
+    Measurement[] measurements = new Measurement[workloads.size()];
+    IntStream.range(0, measurements.length)
+        .boxed()
+        .sorted(Comparator.comparingLong(i -> workloads.get(i).memory(dtype, device).total()))
+        .forEach(i -> measurements[i] = benchmark.run(workloads.get(i)));
+    return List.of(measurements);
   }
 
   private static CachePolicy policy(
@@ -76,25 +138,53 @@ record SyntheticBench(ModelOptions model, ScaleOptions scales, int repeats) {
   }
 
   private static Map<String, Object> json(Measurement measured) {
+    Workload workload = measured.workload();
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("weights", "random");
     json.put("device", measured.device());
-    json.put("policy", measured.workload().policy().name());
-    json.put("batch", measured.workload().images());
-    json.put("scales", measured.workload().schedule());
+    json.put("policy", workload.policy().name());
+    json.put(
+        "budget", workload.policy() instanceof HeatKvPolicy heat ? heat.schedule().budget() : 1.0);
+    json.put("batch", workload.images());
+    json.put("scales", workload.schedule());
     json.put("scales_ms", measured.scaleMillis());
+    json.put(
+        "scales_tflops",
+        IntStream.range(0, workload.schedule().count())
+            .mapToObj(t -> measured.rate(t) / 1e12)
+            .toList());
     json.put("transformer_ms", measured.millis());
+    json.put("images_per_second", workload.images() / measured.millis() * 1e3);
     json.put("first_ms", measured.firstMillis());
-    json.put("tflop", measured.workload().flops() / 1e12);
+    json.put("tflop", workload.flops() / 1e12);
+    json.put("tflops", workload.flops() / measured.millis() / 1e9);
     json.put("ceiling_tflops", measured.ceiling() / 1e12);
     json.put("floor_ms", measured.floorMillis());
     json.put("ratio_to_floor", measured.millis() / measured.floorMillis());
+    if (!measured.busy().isEmpty()) {
+      json.put(
+          "scales_busy_ms",
+          measured.busy().stream().map(activity -> activity.busyNanos() / 1e6).toList());
+      json.put("busy_ms", measured.busyMillis());
+      json.put("launch_gap_share", measured.gapShare());
+      json.put(
+          "device_steps", measured.busy().stream().mapToLong(DeviceTrace.Activity::steps).sum());
+    }
     json.put("kv_bytes", measured.kv().storage());
     json.put("kv_current_scale_bytes", measured.kv().currentScale());
     json.put("kv_workspace_bytes", measured.kv().workspace());
-    json.put("weight_bytes", measured.weightBytes());
-    json.put("peak_bytes", measured.peakBytes());
-    json.put("grown_bytes", measured.grownBytes());
+    MemoryNeed need = measured.need();
+    json.put("weight_bytes", need.weights());
+    json.put("scratch_bytes", need.scratch());
+    Measurement.Memory memory = measured.memory();
+    if (memory.peak() >= 0) {
+      json.put("library_bytes", memory.libraries());
+      json.put("explained_bytes", measured.explainedBytes());
+      json.put("peak_bytes", memory.peak());
+      json.put("peak_to_explained", memory.peak() / (double) measured.explainedBytes());
+      json.put("grown_bytes", memory.grown());
+      json.put("context_bytes", memory.context());
+    }
     return json;
   }
 }

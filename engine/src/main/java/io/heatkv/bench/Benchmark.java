@@ -3,16 +3,26 @@ package io.heatkv.bench;
 import io.heatkv.SamplingOptions;
 import io.heatkv.ScaleLoop;
 import io.heatkv.ScaleObserver;
+import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.HeatKvPolicy;
 import io.heatkv.cache.KvCache;
 import io.heatkv.cache.KvMemory;
 import io.heatkv.cache.KvShape;
+import io.heatkv.calibrate.ObservedCache;
 import io.heatkv.model.Condition;
 import io.heatkv.model.InfinityTransformer;
+import io.heatkv.model.RotaryNormalization;
 import io.heatkv.model.TransformerConfig;
 import io.heatkv.model.TransformerKeys;
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.ScaleSize;
+import io.heatkv.schedule.PruningSchedule;
+import io.heatkv.schedule.ScheduleShape;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
+import io.heatkv.tensor.DeviceTrace;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
@@ -23,20 +33,27 @@ import io.heatkv.vae.VaeKeys;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 
 /** Times generations of a random model on one device. */
 public final class Benchmark implements AutoCloseable {
   private static final long SEED = 1;
   private static final int REPEATS = 5;
-  // Sizes of the official image tokenizer.
-  private static final List<Integer> MULTIPLIERS = List.of(1, 2, 4, 4, 4);
+  // Its last scale takes the kernels for many queries and many keys.
+  private static final TransformerConfig TINY =
+      new TransformerConfig(
+          1, 256, 2, 1024, 8, 256, 16, 1, true, RotaryNormalization.ROUNDED, true, false);
+  private static final ScaleSchedule TINY_SCALES =
+      ScaleSchedules.parse("1x1,2x2,4x4,8x8,16x16,24x24");
+  private static final double TINY_BUDGET = 0.7;
 
   private final Backend backend;
   private final Device device;
   private final DType dtype;
-  private final double ceiling;
+  private final long total;
   private final long idleFree;
-  private final long weightBytes;
+  private final long libraries;
+  private final double ceiling;
   private final RandomCheckpoint weights;
   private final InfinityTransformer transformer;
 
@@ -50,13 +67,30 @@ public final class Benchmark implements AutoCloseable {
     this.device = device;
     this.dtype = dtype;
     backend.require(device);
-    ceiling = ceiling();
+    total = device.isCuda() ? backend.memory(device).total() : -1;
     idleFree = free();
+    libraries = device.isCuda() ? libraries() : -1;
+    ceiling = ceiling();
     weights =
         new RandomCheckpoint(
-            TransformerKeys.shapes(config, Math.max(1, config.textChannels() / 128)), SEED);
+            TransformerKeys.shapes(config, TransformerKeys.poolHeads(config)), SEED);
     transformer = new InfinityTransformer(config, weights, backend, device, dtype);
-    weightBytes = taken();
+  }
+
+  /** What kernels and workspaces take: what a model of no size worth mentioning leaves behind. */
+  private long libraries() {
+    Map<String, long[]> shapes = TransformerKeys.shapes(TINY, TransformerKeys.poolHeads(TINY));
+    try (RandomCheckpoint random = new RandomCheckpoint(shapes, SEED);
+        InfinityTransformer tiny = new InfinityTransformer(TINY, random, backend, device, dtype)) {
+      ScheduleShape shape = ScheduleShape.of(TINY.depth(), TINY.heads(), TINY_SCALES, 1);
+      CachePolicy pruned =
+          new HeatKvPolicy(PruningSchedule.of(shape, RandomOrders.of(shape, SEED), TINY_BUDGET));
+      for (CachePolicy policy : List.of(CachePolicy.FULL, pruned)) {
+        generate(
+            tiny, new Workload(TINY, TINY_SCALES, 1, 4, policy, 1), policy, ScaleObserver.NONE);
+      }
+      return taken();
+    }
   }
 
   /** Operations a second of a matrix product that fills the device. */
@@ -92,7 +126,10 @@ public final class Benchmark implements AutoCloseable {
     return device.isCuda() ? idleFree - free() : -1;
   }
 
-  /** Times a workload on this model. */
+  /**
+   * Times a workload on this model. Peaks are those of all workloads so far, so that small ones
+   * should come first.
+   */
   public Measurement run(Workload workload) {
     List<List<Double>> millis = new ArrayList<>();
     KvMemory kv = new KvMemory(0, 0, 0);
@@ -100,7 +137,7 @@ public final class Benchmark implements AutoCloseable {
     double first = 0;
     for (int i = 0; i <= workload.repeats(); i++) {
       List<Double> scales = new ArrayList<>();
-      kv = generate(workload, scales);
+      kv = generate(transformer, workload, workload.policy(), new Clock(scales));
       if (i == 0) {
         first = scales.stream().mapToDouble(Double::doubleValue).sum();
       } else {
@@ -109,11 +146,6 @@ public final class Benchmark implements AutoCloseable {
       if (i <= 1) {
         early = taken();
       }
-    }
-    List<Double> medians = new ArrayList<>();
-    for (int t = 0; t < workload.schedule().count(); t++) {
-      int scale = t;
-      medians.add(median(millis.stream().map(scales -> scales.get(scale)).toList()));
     }
     long peak = taken();
     return new Measurement(
@@ -125,61 +157,142 @@ public final class Benchmark implements AutoCloseable {
             + backend.description()
             + ", "
             + backend.ops(device).description(),
-        medians,
+        medians(workload, millis),
         first,
+        busy(workload, workload.policy()),
         ceiling,
         kv,
-        weightBytes,
-        peak,
-        device.isCuda() ? peak - early : -1);
+        workload.memory(dtype, device),
+        device.isCuda()
+            ? new Measurement.Memory(total - idleFree, libraries, peak, peak - early)
+            : Measurement.Memory.UNKNOWN);
   }
 
-  private KvMemory generate(Workload workload, List<Double> scales) {
-    TransformerConfig config = transformer.config();
-    KvShape shape =
-        new KvShape(
-            config.depth(),
-            workload.rows(),
-            config.heads(),
-            config.headDim(),
-            dtype,
-            workload.schedule());
+  private static List<Double> medians(Workload workload, List<List<Double>> millis) {
+    List<Double> medians = new ArrayList<>();
+    for (int t = 0; t < workload.schedule().count(); t++) {
+      int scale = t;
+      medians.add(median(millis.stream().map(scales -> scales.get(scale)).toList()));
+    }
+    return medians;
+  }
+
+  /** What the device executes in each scale, in a generation of its own: listening slows it. */
+  private List<DeviceTrace.Activity> busy(Workload workload, CachePolicy policy) {
+    List<DeviceTrace.Activity> scales = new ArrayList<>();
+    try (DeviceTrace trace = backend.trace(device)) {
+      if (trace != null) {
+        generate(
+            transformer,
+            workload,
+            policy,
+            new ScaleObserver() {
+              @Override
+              public void scaleDone(int scale, Tensor bits, Tensor sum) {
+                scales.add(trace.next());
+              }
+            });
+      }
+    }
+    return scales;
+  }
+
+  /**
+   * What calibrating by one prompt takes.
+   *
+   * @param millis of the transformer's scales, the sum of their medians
+   * @param busy what the device executed in each scale; empty where it doesn't tell
+   */
+  public record Calibration(double millis, List<DeviceTrace.Activity> busy) {
+    public Calibration {
+      busy = List.copyOf(busy);
+    }
+  }
+
+  /**
+   * Times a calibration by one prompt.
+   *
+   * @param workload whose policy doesn't count
+   * @param sinkScales that aren't measured
+   * @param peers whether to measure what HeatKV's peers need too
+   */
+  public Calibration calibrate(Workload workload, int sinkScales, boolean peers) {
+    CachePolicy observed =
+        new CachePolicy() {
+          @Override
+          public String name() {
+            return "calibration";
+          }
+
+          @Override
+          public KvCache open(Backend where, Device on, KvShape shape) {
+            return new ObservedCache(where, on, shape, sinkScales, (_, _) -> {}, peers);
+          }
+
+          @Override
+          public long bytes(KvShape shape) {
+            return shape.fullBytes();
+          }
+        };
+    List<List<Double>> millis = new ArrayList<>();
+    for (int i = 0; i <= workload.repeats(); i++) {
+      List<Double> scales = new ArrayList<>();
+      generate(transformer, workload, observed, new Clock(scales));
+      if (i > 0) {
+        millis.add(scales);
+      }
+    }
+    return new Calibration(
+        medians(workload, millis).stream().mapToDouble(Double::doubleValue).sum(),
+        busy(workload, observed));
+  }
+
+  private KvMemory generate(
+      InfinityTransformer drawn, Workload workload, CachePolicy policy, ScaleObserver observer) {
+    TransformerConfig config = drawn.config();
     long[] seeds = new long[workload.images()];
     for (int i = 0; i < seeds.length; i++) {
       seeds[i] = SEED + i;
     }
     try (Scope _ = Scope.open();
-        Condition condition = transformer.condition(text(workload));
-        KvCache cache = workload.policy().open(backend, device, shape)) {
+        Condition condition = drawn.condition(text(drawn, workload));
+        KvCache cache = policy.open(backend, device, workload.kvShape(dtype))) {
       backend.synchronize(device);
-      new ScaleLoop(transformer, new MultiScaleBsq(config.bits(), config.spatialPatchify()))
+      if (observer instanceof Clock clock) {
+        clock.begin();
+      }
+      new ScaleLoop(drawn, new MultiScaleBsq(config.bits(), config.spatialPatchify()))
           .run(
               condition,
               workload.schedule(),
               SamplingOptions.of(3, 1, 0.97),
               seeds,
               cache,
-              new Clock(scales));
+              observer);
       return cache.memory();
     }
   }
 
-  private List<Tensor> text(Workload workload) {
+  private List<Tensor> text(InfinityTransformer drawn, Workload workload) {
     int tokens = workload.textTokens();
     List<Tensor> rows = new ArrayList<>();
-    Tensor prompt = noise(tokens, transformer.config().textChannels());
+    Tensor prompt = noise(tokens, drawn.config().textChannels());
     rows.addAll(Collections.nCopies(workload.images(), prompt));
-    rows.addAll(Collections.nCopies(workload.images(), transformer.unconditional(tokens)));
+    rows.addAll(Collections.nCopies(workload.images(), drawn.unconditional(tokens)));
     return rows;
   }
 
   /** Milliseconds between the ends of scales. */
   private final class Clock implements ScaleObserver {
     private final List<Double> scales;
-    private long start = System.nanoTime();
+    private long start;
 
     Clock(List<Double> scales) {
       this.scales = scales;
+    }
+
+    void begin() {
+      start = System.nanoTime();
     }
 
     @Override
@@ -192,20 +305,23 @@ public final class Benchmark implements AutoCloseable {
   }
 
   /**
-   * Median milliseconds that the official image tokenizer's decoder, with random weights, takes for
-   * a picture.
+   * Median milliseconds that the published image tokenizer's decoder, with random weights, takes
+   * for a picture.
    *
-   * @param edge of the square picture in pixels, a multiple of 16
+   * @param last grid of the last scale
    * @param type of its weights and activations
    */
-  public double decodeMillis(int edge, DType type) {
-    int bits = transformer.config().bits();
-    VaeConfig config = new VaeConfig(bits, 128, MULTIPLIERS, List.of(), 2, 16);
+  public double decodeMillis(ScaleSize last, DType type) {
+    TransformerConfig drawn = transformer.config();
+    int factor = drawn.spatialPatchify() ? 2 : 1;
+    int channels = drawn.bits() / (factor * factor);
+    int rows = factor * last.height();
+    int columns = factor * last.width();
+    VaeConfig config = VaeConfig.published(channels, drawn.spatialPatchify());
     try (RandomCheckpoint random = new RandomCheckpoint(VaeKeys.decoder(config), SEED);
         BsqVae vae = new BsqVae(config, random, backend, device, type);
         Scope _ = Scope.open()) {
-      Tensor codes =
-          noise(bits, edge / 16 * (edge / 16)).reshape(1, bits, edge / 16, edge / 16).to(device);
+      Tensor codes = noise(channels, rows * columns).reshape(1, channels, rows, columns).to(device);
       return median(() -> {
         try (Scope _ = Scope.open()) {
           vae.decode(codes);

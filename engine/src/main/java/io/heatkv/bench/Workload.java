@@ -1,9 +1,12 @@
 package io.heatkv.bench;
 
+import io.heatkv.MemoryNeed;
 import io.heatkv.cache.CachePolicy;
-import io.heatkv.model.RotaryNormalization;
+import io.heatkv.cache.KvShape;
 import io.heatkv.model.TransformerConfig;
 import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
 
 /**
  * What a benchmark draws.
@@ -22,10 +25,17 @@ public record Workload(
     int textTokens,
     CachePolicy policy,
     int repeats) {
-  /** Sizes of Infinity-2B. */
-  public static final TransformerConfig INFINITY_2B =
-      new TransformerConfig(
-          32, 2048, 16, 8192, 32, 2048, 512, 8, true, RotaryNormalization.ROUNDED, true, false);
+  /** Memory that it needs. */
+  public MemoryNeed memory(DType dtype, Device device) {
+    return MemoryNeed.ofTransformer(
+        transformer, schedule, rows(), textTokens, policy, dtype, device);
+  }
+
+  /** Sizes of its cache. */
+  public KvShape kvShape(DType dtype) {
+    return new KvShape(
+        transformer.depth(), rows(), transformer.heads(), transformer.headDim(), dtype, schedule);
+  }
 
   /** Rows of the batch. */
   public int rows() {

@@ -6,6 +6,8 @@ import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import java.util.Arrays;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
@@ -144,7 +146,20 @@ final class EvictionCache implements KvCache {
   /** Runs a choice for all heads of some rows; with many rows that is most of a cache's time. */
   private void inParallel(int rows, Choice choice) {
     int heads = shape.heads();
-    IntStream.range(0, rows * heads).parallel().forEach(i -> choice.run(i / heads, i % heads));
+    // A stream would wrap it in another of its kind.
+    Queue<RuntimeException> failures = new ConcurrentLinkedQueue<>();
+    IntStream.range(0, rows * heads)
+        .parallel()
+        .forEach(i -> {
+          try {
+            choice.run(i / heads, i % heads);
+          } catch (RuntimeException e) {
+            failures.add(e);
+          }
+        });
+    if (!failures.isEmpty()) {
+      throw failures.remove();
+    }
   }
 
   /** Tokens that a head holds for a row, ascending. */

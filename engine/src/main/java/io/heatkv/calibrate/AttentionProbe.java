@@ -7,6 +7,9 @@ import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
 
 /**
  * Measures what peers of HeatKV are calibrated by, on the first row, in float32.
@@ -25,14 +28,20 @@ import io.heatkv.tensor.Tensor;
  * <p>The first two take 64 queries evenly spaced over the scale, which keeps the matrix of
  * probabilities small.
  */
-final class AttentionProbe {
+final class AttentionProbe implements AutoCloseable {
   private static final int QUERIES = 64;
   private static final int TOP = 16;
+  // Numbers of one layer at one scale.
+  private static final int NUMBERS = 5;
 
   private final KvShape shape;
   private final double[][] selectivity;
   private final double[][] variance;
   private final double[] distance;
+  // Of the scale at hand, one tensor a layer: the numbers, and the variance of each head.
+  private final List<Tensor> numbers = new ArrayList<>();
+  private final List<Tensor> variances = new ArrayList<>();
+  private Scope pending = Scope.detached();
 
   AttentionProbe(KvShape shape) {
     this.shape = shape;
@@ -42,7 +51,8 @@ final class AttentionProbe {
   }
 
   /**
-   * Observes one layer at a scale other than the first.
+   * Observes one layer at a scale other than the first. What is measured is read once all layers
+   * are observed, so that a device needn't wait for each.
    *
    * @param q queries of the scale [heads, tokens, head_dim], scaled
    * @param stored keys of all scales but the last [heads, cached tokens, head_dim]
@@ -50,6 +60,7 @@ final class AttentionProbe {
    */
   void observe(int layer, int scale, Tensor q, Tensor stored, Tensor k) {
     int start = shape.schedule().offset(scale);
+    int before = shape.schedule().offset(scale - 1);
     try (Scope _ = Scope.open()) {
       Tensor keys = Ops.cat(1, stored.narrow(1, 0, start), k).to(DType.F32);
       Tensor queries = Ops.indexSelect(q, 1, spaced(q)).to(DType.F32);
@@ -57,15 +68,51 @@ final class AttentionProbe {
       Tensor current = Ops.sum(attention.narrow(2, start, k.size(1)), false, 2);
       Tensor history =
           Ops.sum(Ops.largest(attention.narrow(2, 0, start), Math.min(TOP, start)), false, 2);
-      selectivity[scale][layer] = mean(current) * mean(history);
+      Tensor fine = map(k, shape.schedule().size(scale));
+      Tensor coarse =
+          map(stored.narrow(1, before, start - before), shape.schedule().size(scale - 1));
+      Tensor enlarged = Ops.interpolate(coarse, fine.size(2), fine.size(3));
+      numbers.add(
+          pending.adopt(
+              Ops.stack(
+                  0,
+                  Ops.mean(current, false, 0, 1),
+                  Ops.mean(history, false, 0, 1),
+                  squares(fine),
+                  squares(enlarged),
+                  squares(fine.sub(enlarged)))));
       if (scale == shape.schedule().count() - 1) {
-        variance[layer] = columnVariance(attention);
+        variances.add(pending.adopt(columnVariance(attention)));
       }
-      int before = shape.schedule().offset(scale - 1);
-      distance[layer] +=
-          distance(
-              map(stored.narrow(1, before, start - before), shape.schedule().size(scale - 1)),
-              map(k, shape.schedule().size(scale)));
+    }
+    if (layer == shape.layers() - 1) {
+      read(scale);
+    }
+  }
+
+  private void read(int scale) {
+    double[] each = all(numbers);
+    for (int l = 0; l < shape.layers(); l++) {
+      int at = l * NUMBERS;
+      selectivity[scale][l] = each[at] * each[at + 1];
+      double squares = each[at + 2] + each[at + 3];
+      distance[l] += squares == 0 ? 0 : each[at + 4] / squares;
+    }
+    if (!variances.isEmpty()) {
+      double[] heads = all(variances);
+      for (int l = 0; l < shape.layers(); l++) {
+        variance[l] = Arrays.copyOfRange(heads, l * shape.heads(), (l + 1) * shape.heads());
+      }
+    }
+    numbers.clear();
+    variances.clear();
+    close();
+    pending = Scope.detached();
+  }
+
+  private static double[] all(List<Tensor> layers) {
+    try (Scope _ = Scope.open()) {
+      return Ops.stack(0, layers.toArray(Tensor[]::new)).toDoubles();
     }
   }
 
@@ -78,14 +125,10 @@ final class AttentionProbe {
     return Tensor.of(q.backend(), chosen, chosen.length).to(q.device());
   }
 
-  private static double mean(Tensor values) {
-    return Ops.mean(values, false, 0, 1).toDoubles()[0];
-  }
-
   /** Of [heads, queries, keys], for each head. */
-  private static double[] columnVariance(Tensor attention) {
+  private static Tensor columnVariance(Tensor attention) {
     Tensor centred = attention.sub(Ops.mean(attention, true, 1));
-    return Ops.sum(Ops.mean(centred.mul(centred), false, 1), false, 1).toDoubles();
+    return Ops.sum(Ops.mean(centred.mul(centred), false, 1), false, 1);
   }
 
   /** Keys [heads, tokens, head_dim] as a map [1, heads head_dim, rows, columns]. */
@@ -93,14 +136,8 @@ final class AttentionProbe {
     return keys.to(DType.F32).transpose(1, 2).reshape(1, -1, size.height(), size.width());
   }
 
-  private static double distance(Tensor coarse, Tensor fine) {
-    Tensor enlarged = Ops.interpolate(coarse, fine.size(2), fine.size(3));
-    double squares = squares(fine) + squares(enlarged);
-    return squares == 0 ? 0 : squares(fine.sub(enlarged)) / squares;
-  }
-
-  private static double squares(Tensor map) {
-    return Ops.sum(map.mul(map), false, 0, 1, 2, 3).toDoubles()[0];
+  private static Tensor squares(Tensor map) {
+    return Ops.sum(map.mul(map), false, 0, 1, 2, 3);
   }
 
   /** What was measured, once the last scale is drawn. */
@@ -110,5 +147,10 @@ final class AttentionProbe {
       means[l] = distance[l] / (shape.schedule().count() - 1);
     }
     return new PromptStatistics(selectivity, variance, means);
+  }
+
+  @Override
+  public void close() {
+    pending.close();
   }
 }

@@ -13,6 +13,8 @@ import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A full cache that measures attention mass (S-CAS of the paper, capture_scas of the reference):
@@ -28,27 +30,44 @@ public final class ObservedCache implements KvCache {
   private final KvShape shape;
   private final int sinkScales;
   private final MassListener listener;
-  private final AttentionProbe probe;
+  private final @Nullable AttentionProbe probe;
   // Masses of the scale at hand, one tensor [sources, heads] a layer, read together at its end.
   private final List<Tensor> masses = new ArrayList<>();
   private Scope pending = Scope.detached();
 
   /**
+   * A cache that measures what HeatKV and its peers are calibrated by.
+   *
    * @param sinkScales first scales, which are never removed and so not measured
    */
   public ObservedCache(
       Backend backend, Device device, KvShape shape, int sinkScales, MassListener listener) {
+    this(backend, device, shape, sinkScales, listener, true);
+  }
+
+  /**
+   * As above.
+   *
+   * @param peers whether to measure what peers need too, which takes longer than all else
+   */
+  public ObservedCache(
+      Backend backend,
+      Device device,
+      KvShape shape,
+      int sinkScales,
+      MassListener listener,
+      boolean peers) {
     this.cache = new FullCache(backend, device, shape);
     this.shape = shape;
     this.sinkScales = sinkScales;
     this.listener = listener;
-    this.probe = new AttentionProbe(shape);
+    this.probe = peers ? new AttentionProbe(shape) : null;
   }
 
   @Override
   public Tensor attend(int layer, int scale, Tensor q, Tensor k, Tensor v) {
     Tensor attended = cache.attend(layer, scale, q, k, v);
-    if (scale > 0) {
+    if (probe != null && scale > 0) {
       probe.observe(layer, scale, q.select(0, 0), cache.keys(layer).select(0, 0), k.select(0, 0));
     }
     if (scale > sinkScales) {
@@ -109,9 +128,9 @@ public final class ObservedCache implements KvCache {
     listener.scaleObserved(scale, mass);
   }
 
-  /** Statistics of all scales, once the last one is drawn. */
-  public PromptStatistics statistics() {
-    return probe.statistics();
+  /** Statistics of all scales, once the last one is drawn; empty where they aren't measured. */
+  public Optional<PromptStatistics> statistics() {
+    return Optional.ofNullable(probe).map(AttentionProbe::statistics);
   }
 
   @Override
@@ -122,6 +141,9 @@ public final class ObservedCache implements KvCache {
   @Override
   public void close() {
     pending.close();
+    if (probe != null) {
+      probe.close();
+    }
     cache.close();
   }
 }

@@ -69,12 +69,13 @@ public final class ModelSource {
   }
 
   /**
-   * Names of the embedded model's unpacked files whose content is damaged.
+   * Names of the embedded model's unpacked files whose content is damaged; none where the program
+   * comes without it.
    *
    * @throws IOException if they can't be read
    */
   public static List<String> damaged() throws IOException {
-    return resources().damaged(embedded());
+    return resources().arePresent() ? resources().damaged(embedded()) : List.of();
   }
 
   private static ResourceFiles resources() {

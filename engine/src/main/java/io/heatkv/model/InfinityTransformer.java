@@ -134,15 +134,17 @@ public final class InfinityTransformer implements AutoCloseable {
    * @param codes summed codes resized to this scale [batch, tokens, bits], null at scale 0
    */
   public Tensor embed(Condition condition, int scale, @Nullable Tensor codes) {
-    Tensor x;
-    if (codes == null) {
-      x = condition.pooled().unsqueeze(1).add(startPosition);
-    } else {
-      Tensor words = wordEmbed.apply(codes.to(DType.F32));
-      long repeats = condition.rows() / words.size(0);
-      x = repeats == 1 ? words : Ops.cat(0, Collections.nCopies((int) repeats, words));
+    try (Scope scope = Scope.open()) {
+      Tensor x;
+      if (codes == null) {
+        x = condition.pooled().unsqueeze(1).add(startPosition);
+      } else {
+        Tensor words = wordEmbed.apply(codes.to(DType.F32));
+        long repeats = condition.rows() / words.size(0);
+        x = repeats == 1 ? words : Ops.cat(0, Collections.nCopies((int) repeats, words));
+      }
+      return scope.keep(config.levelEmbeddingOnce() ? x.add(levels.select(0, scale)) : x);
     }
-    return config.levelEmbeddingOnce() ? x.add(levels.select(0, scale)) : x;
   }
 
   /**

@@ -79,6 +79,9 @@ public interface Backend {
    */
   record DeviceMemory(long free, long total) {}
 
+  /** Begins to listen to what a device executes; null where it can't be told, as on the CPU. */
+  @Nullable DeviceTrace trace(Device device);
+
   /** The steps of a transformer block as this device runs them best. */
   DeviceOps ops(Device device);
 

@@ -44,7 +44,7 @@ class AttentionProbeTest {
           }
         }
       }
-      measured = cache.statistics();
+      measured = cache.statistics().orElseThrow();
     }
     for (int l = 0; l < LAYERS; l++) {
       double distance = 0;

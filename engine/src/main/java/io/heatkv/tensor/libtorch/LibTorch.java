@@ -9,6 +9,7 @@ import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.DeviceOps;
+import io.heatkv.tensor.DeviceTrace;
 import io.heatkv.tensor.Operator;
 import io.heatkv.tensor.PlainOps;
 import io.heatkv.tensor.Tensor;
@@ -421,6 +422,11 @@ public final class LibTorch implements Backend {
   @Override
   public DeviceMemory memory(Device device) {
     return cuda(device).memory(device.index());
+  }
+
+  @Override
+  public @Nullable DeviceTrace trace(Device device) {
+    return device.isCuda() ? CudaTrace.start(abi, cuda(device), device.index()) : null;
   }
 
   private Cuda cuda(Device device) {

@@ -1,0 +1,136 @@
+package io.heatkv;
+
+import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.KvShape;
+import io.heatkv.error.UserException;
+import io.heatkv.model.TransformerConfig;
+import io.heatkv.model.TransformerKeys;
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
+import java.util.Arrays;
+import java.util.Locale;
+import java.util.Map;
+
+/**
+ * What drawing takes of a device's memory, told from the sizes before anything is allocated.
+ *
+ * @param weights bytes of the networks
+ * @param cache bytes of keys and values of earlier scales: the policy's plan
+ * @param scratch bytes of everything else that lives at the fullest moment
+ */
+public record MemoryNeed(long weights, long cache, long scratch) {
+  private static final double GIB = 1L << 30;
+
+  /**
+   * Of a generation with the transformer alone.
+   *
+   * @param rows of the batch, both guidance halves counted
+   * @param textTokens of a prompt
+   */
+  public static MemoryNeed ofTransformer(
+      TransformerConfig config,
+      ScaleSchedule schedule,
+      int rows,
+      int textTokens,
+      CachePolicy policy,
+      DType dtype,
+      Device device) {
+    KvShape shape =
+        new KvShape(config.depth(), rows, config.heads(), config.headDim(), dtype, schedule);
+    return new MemoryNeed(
+        weights(config, dtype),
+        policy.bytes(shape),
+        scratch(config, shape, textTokens, policy, device));
+  }
+
+  /** Bytes of all weights, those around the blocks float32. */
+  private static long weights(TransformerConfig config, DType dtype) {
+    long bytes = 0;
+    Map<String, long[]> shapes = TransformerKeys.shapes(config, TransformerKeys.poolHeads(config));
+    for (Map.Entry<String, long[]> weight : shapes.entrySet()) {
+      String name = weight.getKey();
+      boolean inBlocks = TransformerKeys.isOfBlocks(name) && !TransformerKeys.isWidened(name);
+      long elements = Arrays.stream(weight.getValue()).reduce(1, Math::multiplyExact);
+      bytes += elements * (inBlocks ? dtype : DType.F32).bytes();
+    }
+    return bytes;
+  }
+
+  /**
+   * The last scale while a layer attends, or its feed forward: the residual stream in float32, and
+   * in the compute type
+   *
+   * <ul>
+   *   <li>attending, the norm, the projection, queries, keys and values, and three outputs of
+   *       attention (over its own scale, over earlier ones, both); where keys are joined, keys and
+   *       values of all scales instead of two of these, else what a head retained;
+   *   <li>feeding forward, the branches read before, the norm, the hidden layer and its output.
+   * </ul>
+   *
+   * <p>Besides, what every block knows of the text, and the rotary table.
+   */
+  private static long scratch(
+      TransformerConfig config, KvShape shape, int textTokens, CachePolicy policy, Device device) {
+    ScaleSchedule schedule = shape.schedule();
+    long rows = shape.batch();
+    long tokens = rows * schedule.last().tokens();
+    long unit = tokens * config.width() * shape.dtype().bytes();
+    long stream = tokens * config.width() * DType.F32.bytes();
+    long earlier =
+        device.isCuda()
+            ? (policy.bytes(shape) == shape.fullBytes() ? 0 : policy.bytes(shape) / config.depth())
+                + 2 * unit
+            : 2 * rows * schedule.totalTokens() * config.width() * shape.dtype().bytes();
+    long attending = 8 * unit + earlier;
+    long feeding = 4 * unit + tokens * config.hidden() * shape.dtype().bytes();
+    long text = 2 * rows * textTokens * config.width() * config.depth() * shape.dtype().bytes();
+    long adaptive = 6 * rows * config.width() * config.depth() * DType.F32.bytes();
+    long rotary = 2L * schedule.totalTokens() * config.headDim() / 2 * DType.F32.bytes();
+    return stream + Math.max(attending, feeding) + text + adaptive + rotary;
+  }
+
+  /** All of it. */
+  public long total() {
+    return weights + cache + scratch;
+  }
+
+  /**
+   * @param device for the message
+   * @param available bytes
+   * @param images that this is the memory of
+   * @param fullCache bytes of the full cache of as many
+   * @throws UserException if they are too few, with the largest batch or budget that would fit
+   */
+  public void requireAtMost(Device device, long available, int images, long fullCache) {
+    if (total() > available) {
+      throw new UserException(
+          String.format(
+              Locale.ROOT,
+              "not enough memory on %s for %d %s: about %.2f GiB are needed (weights %.2f, KV cache"
+                  + " %.2f, scratch %.2f), %.2f GiB are free; %s",
+              device,
+              images,
+              images == 1 ? "picture" : "pictures at once",
+              total() / GIB,
+              weights / GIB,
+              cache / GIB,
+              scratch / GIB,
+              available / GIB,
+              advice(available, images, fullCache)));
+    }
+  }
+
+  private String advice(long available, int images, long fullCache) {
+    long left = available - weights;
+    long batch = left * images / (cache + scratch);
+    if (batch >= 1) {
+      return "a batch of at most " + batch + " fits";
+    }
+    // Rounded down, so that what is said is enough.
+    double budget = Math.floor(1e3 * (left * images - scratch) / fullCache) / 1e3;
+    return budget > 0
+        ? String.format(Locale.ROOT, "one picture fits with a KV budget of at most %.3f", budget)
+        : "choose a smaller resolution or model, or --dtype bf16";
+  }
+}
