@@ -75,7 +75,7 @@ record SyntheticBench(
     LibTorch library = model.open();
     Device device = model.device();
     requireMemory(workloads, library, device, dtype);
-    Map<String, Object> report = new LinkedHashMap<>();
+    Map<String, Double> extras = new LinkedHashMap<>();
     List<Measurement> measurements;
     try (Benchmark benchmark = new Benchmark(config, library, device, dtype)) {
       measurements = measure(benchmark, workloads, device, dtype);
@@ -84,22 +84,23 @@ record SyntheticBench(
         Workload one = new Workload(config, schedule, 1, TEXT_TOKENS, CachePolicy.FULL, repeats);
         double plain = benchmark.run(one).millis();
         double observed = benchmark.calibrate(one, SINK_SCALES, false).millis();
-        report.put("generation_ms", plain);
-        report.put("calibration_ms", observed);
-        report.put("calibration_ratio", observed / plain);
-        report.put(
+        extras.put("generation_ms", plain);
+        extras.put("calibration_ms", observed);
+        extras.put("calibration_ratio", observed / plain);
+        extras.put(
             "calibration_with_peers_ms", benchmark.calibrate(one, SINK_SCALES, true).millis());
       }
       if (decoder) {
-        report.put("decode_ms", benchmark.decodeMillis(first.schedule().last(), dtype));
+        extras.put("decode_ms", benchmark.decodeMillis(first.schedule().last(), dtype));
       }
     }
     if (json) {
+      Map<String, Object> report = new LinkedHashMap<>(extras);
       report.put("runs", measurements.stream().map(SyntheticBench::json).toList());
       return Json.pretty(report);
     }
     List<String> parts = new ArrayList<>(measurements.stream().map(Measurement::text).toList());
-    report.forEach((key, value) ->
+    extras.forEach((key, value) ->
         parts.add(String.format(Locale.ROOT, "%-20s %.2f", key.replace('_', ' '), value)));
     return String.join("\n", parts);
   }

@@ -261,7 +261,7 @@ public final class Benchmark implements AutoCloseable {
       if (observer instanceof Clock clock) {
         clock.begin();
       }
-      new ScaleLoop(drawn, new MultiScaleBsq(config.bits(), config.spatialPatchify()))
+      new ScaleLoop(drawn, new MultiScaleBsq(codeChannels(config), config.spatialPatchify()))
           .run(
               condition,
               workload.schedule(),
@@ -271,6 +271,11 @@ public final class Benchmark implements AutoCloseable {
               observer);
       return cache.memory();
     }
+  }
+
+  /** Channels of a code position, of which a token may have four. */
+  private static int codeChannels(TransformerConfig config) {
+    return config.spatialPatchify() ? config.bits() / 4 : config.bits();
   }
 
   private List<Tensor> text(InfinityTransformer drawn, Workload workload) {
@@ -314,7 +319,7 @@ public final class Benchmark implements AutoCloseable {
   public double decodeMillis(ScaleSize last, DType type) {
     TransformerConfig drawn = transformer.config();
     int factor = drawn.spatialPatchify() ? 2 : 1;
-    int channels = drawn.bits() / (factor * factor);
+    int channels = codeChannels(drawn);
     int rows = factor * last.height();
     int columns = factor * last.width();
     VaeConfig config = VaeConfig.published(channels, drawn.spatialPatchify());

@@ -31,6 +31,23 @@ class BenchmarkTest {
   }
 
   @Test
+  void tokensOfFourPositionsAreTimedTooAndSoIsCalibration() {
+    TransformerConfig patches =
+        new TransformerConfig(
+            2, 64, 2, 256, 16, 128, 16, 2, true, RotaryNormalization.ROUNDED, true, true);
+    Workload full = new Workload(patches, SCALES, 2, 3, CachePolicy.FULL, 1);
+    long before = backend.liveTensors();
+    try (Benchmark benchmark = new Benchmark(patches, backend, TestDevice.device(), DType.F32)) {
+      Measurement measured = benchmark.run(full);
+      assertThat(measured.kv().storage()).isEqualTo(measured.need().cache());
+      for (boolean peers : new boolean[] {false, true}) {
+        assertThat(benchmark.calibrate(full, 1, peers).millis()).isPositive();
+      }
+    }
+    assertThat(backend.liveTensors()).isEqualTo(before);
+  }
+
+  @Test
   void aRandomModelIsTimedScaleByScaleAndLeavesNothing() {
     long before = backend.liveTensors();
     try (Benchmark benchmark = new Benchmark(SMALL, backend, TestDevice.device(), DType.F32)) {
