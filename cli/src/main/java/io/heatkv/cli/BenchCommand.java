@@ -35,10 +35,10 @@ import picocli.CommandLine.Option;
       "  heatkv bench --budgets 1.0,0.3,0.1 --json",
       "  heatkv bench --model synth:infinity-2b --device cuda --budgets 1.0,0.1,0.05 --batch 1,4",
       "",
-      "The floor is the time that transformer and decoder would take at the rate of a large",
-      "matrix product, attention to everything included. synth:infinity-2b, and so the other",
-      "published sizes and synth:emoji, has random weights and random head orders, and times",
-      "its transformer."
+      "The floor is the time that transformer and decoder would take at the rate of a",
+      "large matrix product, attention to everything included. synth:infinity-2b, like",
+      "the other published sizes and synth:emoji, has random weights and random head",
+      "orders, and times its transformer."
     })
 final class BenchCommand implements Callable<Integer> {
   private static final String PROMPT = "a red apple with a green leaf";
