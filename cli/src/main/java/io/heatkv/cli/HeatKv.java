@@ -72,6 +72,7 @@ final class HeatKv implements Runnable {
         .addSubcommand(new CompareCommand(console))
         .addSubcommand(new CalibrateCommand(console))
         .addSubcommand(new ScheduleCommand(console))
+        .addSubcommand(new HeatmapCommand(console))
         .addSubcommand(new InspectCommand(console))
         .addSubcommand(new ImportCommand(console))
         .addSubcommand(new SynthCommand(console))
