@@ -45,9 +45,10 @@ public record MemoryEstimate(long weights, long mapped, long cache, long activat
     KvShape shape =
         new KvShape(config.depth(), rows, config.heads(), config.headDim(), dtype, schedule);
     Weighed weighed = new Weighed();
+    long text;
     try (Checkpoint transformer = Network.TRANSFORMER.open(model.transformerFile());
         Checkpoint vae = Network.IMAGE_TOKENIZER.open(model.vaeFile());
-        Checkpoint text = Network.TEXT_ENCODER.open(model.textWeights())) {
+        Checkpoint encoder = Network.TEXT_ENCODER.open(model.textWeights())) {
       for (String name : transformer.names()) {
         boolean inBlocks = TransformerKeys.isOfBlocks(name) && !TransformerKeys.isWidened(name);
         weighed.add(transformer.entry(name), inBlocks ? dtype : DType.F32);
@@ -55,16 +56,17 @@ public record MemoryEstimate(long weights, long mapped, long cache, long activat
       vae.names().stream()
           .filter(name -> name.startsWith("decoder."))
           .forEach(name -> weighed.add(vae.entry(name), DType.F32));
-      T5Config config5 = T5Config.read(model.textEncoder().resolve("config.json"));
-      T5Encoder.names(config5, text).stream()
-          .flatMap(name -> text.find(name).stream())
-          .forEach(entry -> weighed.add(entry, DType.F32));
+      T5Config textConfig = T5Config.read(model.textEncoder().resolve("config.json"));
+      T5Encoder.names(textConfig, encoder).stream()
+          .flatMap(name -> encoder.find(name).stream())
+          .forEach(weighed::addStored);
+      text = textLayer(textConfig);
     }
     return new MemoryEstimate(
         weighed.converted,
         weighed.mapped,
         request.policy().bytes(shape),
-        Math.max(blocks(config, schedule, rows, dtype), decoding(model, schedule)));
+        Math.max(text, Math.max(blocks(config, schedule, rows, dtype), decoding(model, schedule))));
   }
 
   /**
@@ -104,6 +106,21 @@ public record MemoryEstimate(long weights, long mapped, long cache, long activat
         converted += entry.elements() * compute.bytes();
       }
     }
+
+    /** A weight that isn't converted before it is used. */
+    void addStored(TensorEntry entry) {
+      if (entry.bytes().isMapped()) {
+        mapped += entry.bytes().byteSize();
+      } else {
+        converted += entry.bytes().byteSize();
+      }
+    }
+  }
+
+  /** The matrices of one layer of the text encoder, converted. */
+  private static long textLayer(T5Config config) {
+    long inner = (long) config.heads() * config.headDim();
+    return config.width() * (4 * inner + 3L * config.hidden()) * DType.F32.bytes();
   }
 
   /**

@@ -85,26 +85,25 @@ class PublishedFilesTest {
   }
 
   @Test
-  void inBfloat16AnImportChangesNoBit() throws IOException {
+  void inBfloat16AnImportIsMapped() throws IOException {
     ModelDescription found = find("tiny_2b", "tiny_2b.pth", "flan-t5");
     ModelImport.run(found, folder, StorageType.BF16, (_, _, _) -> {});
     ModelDescription imported = ModelSource.find(folder.toString());
     MemoryEstimate before = MemoryEstimate.of(found, DType.BF16, request(found));
     MemoryEstimate after = MemoryEstimate.of(imported, DType.BF16, request(imported));
-    // Everything but the few widened weights of the blocks is mapped.
-    assertThat(after.weights()).isLessThan(before.weights() / 20);
-    assertThat(after.mapped()).isGreaterThan(before.mapped());
-    assertThat(pixels(imported, DType.BF16)).isEqualTo(pixels(found, DType.BF16));
+    // Converted at loading: the few widened weights of the blocks, and the image tokenizer.
+    long vae = decoderElements(imported) * DType.F32.bytes();
+    assertThat(after.weights() - vae).isBetween(0L, before.weights() / 20);
+    // Before, of float32, the text encoder alone.
+    assertThat(after.mapped()).isGreaterThan(before.mapped() / 2);
   }
 
-  private byte[] pixels(ModelDescription model, DType dtype) {
-    try (TextToImage engine = new TextToImage(model, backend, TestDevice.device(), dtype)) {
-      return engine
-          .generate(request(model), GenerationListener.NONE)
-          .images()
-          .getFirst()
-          .pixels()
-          .rgb();
+  private static long decoderElements(ModelDescription model) {
+    try (Checkpoint vae = Checkpoints.open(model.vaeFile())) {
+      return vae.names().stream()
+          .filter(name -> name.startsWith("decoder.") && vae.entry(name).shape().length > 1)
+          .mapToLong(name -> vae.entry(name).elements())
+          .sum();
     }
   }
 

@@ -48,8 +48,8 @@ final class ImportCommand implements Callable<Integer> {
       names = "--dtype",
       paramLabel = "TYPE",
       description =
-          "Type of the transformer's blocks: bf16, fp32 or fp16; all else stays fp32."
-              + " Default: ${DEFAULT-VALUE}.")
+          "Type of the weights: bf16, fp32 or fp16. Norms, biases and what lies around the"
+              + " transformer's blocks stay fp32. Default: ${DEFAULT-VALUE}.")
   private String dtype = "bf16";
 
   ImportCommand(Console console) {
@@ -58,19 +58,20 @@ final class ImportCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    StorageType blocks = StorageTypes.parse(dtype);
+    StorageType type = StorageTypes.parse(dtype);
     FoundModel found =
         sources.size() == 1
             ? ModelSource.locate(sources.getFirst().toString())
             : ModelFinder.find(sources, HubCache.locate());
     found.notes().forEach(console::message);
     ModelImport.Result result =
-        ModelImport.run(found.description(), output, blocks, new ByteProgress(console));
+        ModelImport.run(found.description(), output, type, new ByteProgress(console));
     for (Map.Entry<String, Long> tensor : result.overflowed().entrySet()) {
       console.message(
           "warning: %d elements of %s are too large for %s and became infinite"
               .formatted(tensor.getValue(), tensor.getKey(), dtype));
     }
+    result.calibration().ifPresent(profile -> console.message(profile.text()));
     console.print(
         "%s (%d shards written, %d kept)".formatted(output, result.written(), result.kept()));
     return 0;

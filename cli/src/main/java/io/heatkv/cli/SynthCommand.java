@@ -48,15 +48,15 @@ final class SynthCommand implements Callable<Integer> {
 
   @Option(
       names = "--text",
-      description = "Also write a text encoder of flan-t5-xl's shapes (4.9 GB).")
+      description = "Also write a text encoder of flan-t5-xl's shapes (2.4 GB in bf16).")
   private boolean text;
 
   @Option(
       names = "--dtype",
       paramLabel = "TYPE",
       description =
-          "Type of the transformer's blocks: bf16, fp32 or fp16; all else is fp32."
-              + " Default: ${DEFAULT-VALUE}.")
+          "Type of the weights: bf16, fp32 or fp16. Norms, biases and what lies around the"
+              + " transformer's blocks are fp32. Default: ${DEFAULT-VALUE}.")
   private String dtype = "bf16";
 
   SynthCommand(Console console) {

@@ -1,6 +1,7 @@
 package io.heatkv.convert;
 
 import io.heatkv.checkpoint.Checkpoint;
+import io.heatkv.checkpoint.Fingerprint;
 import io.heatkv.checkpoint.ShardedWriter;
 import io.heatkv.checkpoint.StorageType;
 import io.heatkv.error.UserException;
@@ -8,6 +9,7 @@ import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelJson;
 import io.heatkv.load.Network;
 import io.heatkv.model.TransformerKeys;
+import io.heatkv.schedule.CalibrationProfile;
 import io.heatkv.text.PromptTokenizer;
 import io.heatkv.text.T5Config;
 import io.heatkv.text.T5Encoder;
@@ -21,11 +23,12 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.Function;
+import java.util.function.ToIntFunction;
 
 /**
- * Converts a whole model to a folder that loading maps without converting anything: each tensor in
- * the type in which the engine computes with it. That is the type asked for in the transformer's
- * blocks and float32 elsewhere, as the official code places them.
+ * Converts a whole model to a folder whose weights loading maps: the transformer's blocks and the
+ * matrices of image tokenizer and text encoder in the type asked for; float32 where the official
+ * code keeps it whatever the blocks' type, and for the few elements of norms and biases.
  */
 public final class ModelImport {
   private static final String TRANSFORMER = "transformer";
@@ -50,46 +53,51 @@ public final class ModelImport {
    * @param written shards written
    * @param kept shards of an earlier run whose checksums hold
    * @param overflowed finite elements that became infinite, by tensor
+   * @param calibration what became of the model's calibration profile, if it has one
    */
-  public record Result(int written, int kept, Map<String, Long> overflowed) {}
+  public record Result(
+      int written, int kept, Map<String, Long> overflowed, Optional<Calibration> calibration) {}
 
   /**
-   * Writes a model into a folder: shards, the text encoder's configuration and tokenizer,
-   * model.json and SHA256SUMS. A run that was cut off goes on where it stopped.
+   * A profile of the model that was converted.
    *
-   * @param blocks type of the transformer's blocks: BF16, F32 or F16
+   * @param file in the new folder, or empty if the profile is of other weights
+   * @param text a line to say
+   */
+  public record Calibration(Optional<Path> file, String text) {}
+
+  /**
+   * Writes a model into a folder: shards, the text encoder's configuration and tokenizer, its
+   * calibration profile, model.json and SHA256SUMS. A run that was cut off goes on where it
+   * stopped.
+   *
+   * @param dtype type of all but what stays float32: BF16, F32 or F16
    * @throws UserException if the folder can't be written, is too small or holds another model
    */
   public static Result run(
-      ModelDescription model, Path folder, StorageType blocks, ShardedWriter.Progress progress) {
-    CheckpointImport.requireTarget(blocks);
-    Function<String, StorageType> types = types(blocks);
+      ModelDescription model, Path folder, StorageType dtype, ShardedWriter.Progress progress) {
+    CheckpointImport.requireTarget(dtype);
     try (Checkpoint transformer = Network.TRANSFORMER.open(model.transformerFile());
         Checkpoint vae = Network.IMAGE_TOKENIZER.open(model.vaeFile());
         Checkpoint text = encoderOnly(model)) {
-      DiskSpace.require(
-          folder,
-          bytes(transformer, types)
-              + bytes(vae, ModelImport::float32)
-              + bytes(text, ModelImport::float32));
-      List<CheckpointImport.Result> results =
+      List<Part> parts =
           List.of(
-              part(transformer, folder.resolve(TRANSFORMER), blocks.name(), types, progress),
-              part(
-                  vae, folder.resolve(VAE), StorageType.F32.name(), ModelImport::float32, progress),
-              part(
-                  text,
-                  folder.resolve(TEXT_ENCODER),
-                  StorageType.F32.name(),
-                  ModelImport::float32,
-                  progress));
+              new Part(TRANSFORMER, transformer, types(dtype)),
+              new Part(VAE, vae, matrices(vae, dtype)),
+              new Part(TEXT_ENCODER, text, matrices(text, dtype)));
+      DiskSpace.require(folder, parts.stream().mapToLong(Part::bytes).sum());
+      List<CheckpointImport.Result> results =
+          parts.stream().map(part -> part.write(folder, dtype, progress)).toList();
       copyTextFiles(model.textEncoder(), folder.resolve(TEXT_ENCODER));
+      Optional<Calibration> calibration =
+          model.profile().map(file -> calibration(file, transformer, results.getFirst(), folder));
       new ModelJson(
               model,
               folder.relativize(results.get(0).index()),
               Optional.of(folder.relativize(results.get(1).index())),
               Optional.of(Path.of(TEXT_ENCODER)),
-              notes(transformer, blocks))
+              calibration.flatMap(Calibration::file),
+              notes(transformer, dtype))
           .write(folder);
       FolderSums.write(folder);
       Map<String, Long> overflowed = new TreeMap<>();
@@ -97,12 +105,59 @@ public final class ModelImport {
       return new Result(
           results.stream().mapToInt(CheckpointImport.Result::written).sum(),
           results.stream().mapToInt(CheckpointImport.Result::kept).sum(),
-          overflowed);
+          overflowed,
+          calibration);
     }
   }
 
-  private static StorageType float32(String name) {
-    return StorageType.F32;
+  /** Carries a profile over to the converted weights, if it is of those that were converted. */
+  private static Calibration calibration(
+      Path file, Checkpoint source, CheckpointImport.Result converted, Path folder) {
+    CalibrationProfile profile = CalibrationProfile.read(file);
+    if (!profile.setup().fingerprint().equals(Fingerprint.of(source))) {
+      return new Calibration(
+          Optional.empty(),
+          "calibration profile %s is of other weights and was left behind; calibrate again with heatkv calibrate"
+              .formatted(file));
+    }
+    Path target = folder.resolve(file.getFileName());
+    try (Checkpoint written = Network.TRANSFORMER.open(converted.index())) {
+      profile.rebound(Fingerprint.of(written)).write(target);
+    }
+    return new Calibration(
+        Optional.of(target.getFileName()),
+        "calibration profile %s goes along (%d prompts, measured before the conversion)"
+            .formatted(target, profile.promptsDone()));
+  }
+
+  /** A network and the types that its weights take by name. */
+  private record Part(String name, Checkpoint source, Function<String, StorageType> types) {
+    long bytes() {
+      return source.names().stream()
+          .mapToLong(tensor -> source.entry(tensor).elements() * types.apply(tensor).byteSize())
+          .sum();
+    }
+
+    CheckpointImport.Result write(Path folder, StorageType dtype, ShardedWriter.Progress progress) {
+      return CheckpointImport.run(
+          source,
+          folder.resolve(name),
+          dtype.name(),
+          types,
+          CheckpointImport.DEFAULT_SHARD_BYTES,
+          progress);
+    }
+  }
+
+  /** Types of weights of which only vectors stay float32. */
+  private static Function<String, StorageType> matrices(Checkpoint source, StorageType dtype) {
+    return matrices(name -> source.entry(name).shape().length, dtype);
+  }
+
+  /** The same of the numbers of dimensions by name. */
+  static Function<String, StorageType> matrices(
+      ToIntFunction<String> dimensions, StorageType dtype) {
+    return name -> dimensions.applyAsInt(name) > 1 ? dtype : StorageType.F32;
   }
 
   /** Types of a transformer's weights by name. */
@@ -110,30 +165,14 @@ public final class ModelImport {
     return name -> TransformerKeys.isOfBlocks(name) ? blocks : StorageType.F32;
   }
 
-  private static Map<String, String> notes(Checkpoint transformer, StorageType blocks) {
+  private static Map<String, String> notes(Checkpoint transformer, StorageType dtype) {
     Map<String, String> notes = new TreeMap<>();
-    notes.put("dtype", blocks.name());
+    notes.put("dtype", dtype.name());
     String random = transformer.metadata().get(SyntheticCheckpoint.NOTE);
     if (random != null) {
       notes.put("weights", random);
     }
     return notes;
-  }
-
-  private static CheckpointImport.Result part(
-      Checkpoint source,
-      Path folder,
-      String note,
-      Function<String, StorageType> types,
-      ShardedWriter.Progress progress) {
-    return CheckpointImport.run(
-        source, folder, note, types, CheckpointImport.DEFAULT_SHARD_BYTES, progress);
-  }
-
-  private static long bytes(Checkpoint source, Function<String, StorageType> types) {
-    return source.names().stream()
-        .mapToLong(name -> source.entry(name).elements() * types.apply(name).byteSize())
-        .sum();
   }
 
   /** The encoder's tensors without the decoder's, which nothing reads. */

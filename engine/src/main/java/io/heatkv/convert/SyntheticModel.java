@@ -21,6 +21,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
@@ -36,7 +37,7 @@ public final class SyntheticModel {
    * What to write.
    *
    * @param like the model whose shapes are taken
-   * @param dtype of the transformer's blocks: BF16, F32 or F16; all else is float32
+   * @param dtype BF16, F32 or F16, where {@link ModelImport} would write it
    * @param seed of the weights
    * @param vae whether to write the image tokenizer
    * @param text whether to write a text encoder of flan-t5-xl's shapes, with a tokenizer of letters
@@ -68,12 +69,15 @@ public final class SyntheticModel {
             ModelImport.types(CheckpointImport.requireTarget(choice.dtype())));
     Part vae =
         choice.vae()
-            ? inFloat32(
+            ? matrices(
+                choice.dtype(),
                 "vae",
                 VaeKeys.shapes(VaeConfig.published(like.codeChannels(), config.spatialPatchify())))
             : null;
     Part text =
-        choice.text() ? inFloat32("text_encoder", T5Encoder.shapes(T5Config.FLAN_T5_XL)) : null;
+        choice.text()
+            ? matrices(choice.dtype(), "text_encoder", T5Encoder.shapes(T5Config.FLAN_T5_XL))
+            : null;
     List<Part> parts = new ArrayList<>(List.of(transformer));
     Optional.ofNullable(vae).ifPresent(parts::add);
     Optional.ofNullable(text).ifPresent(parts::add);
@@ -94,8 +98,11 @@ public final class SyntheticModel {
     FolderSums.write(folder);
   }
 
-  private static Part inFloat32(String folder, Map<String, long[]> shapes) {
-    return new Part(folder, shapes, _ -> StorageType.F32);
+  private static Part matrices(StorageType dtype, String folder, Map<String, long[]> shapes) {
+    return new Part(
+        folder,
+        shapes,
+        ModelImport.matrices(name -> Objects.requireNonNull(shapes.get(name)).length, dtype));
   }
 
   private static void describe(
@@ -122,6 +129,7 @@ public final class SyntheticModel {
             index(transformer),
             Optional.ofNullable(vae).map(SyntheticModel::index),
             Optional.ofNullable(text).map(part -> Path.of(part.folder)),
+            Optional.empty(),
             Map.of("weights", SyntheticCheckpoint.note(choice.seed())))
         .write(folder);
   }

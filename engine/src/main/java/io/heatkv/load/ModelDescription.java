@@ -50,29 +50,6 @@ public record ModelDescription(
   /** Name of the file that describes a folder's model. */
   public static final String FILE = "model.json";
 
-  /** Whether a model.json names all three networks. */
-  static boolean isWhole(JsonObject json) {
-    return json.has("transformer") && json.has("vae") && json.has("text_encoder");
-  }
-
-  /** The same model under another name. */
-  public ModelDescription named(String other) {
-    return new ModelDescription(
-        other,
-        folder,
-        transformer,
-        transformerFile,
-        codeChannels,
-        vaeFile,
-        textEncoder,
-        textWeights,
-        schedule,
-        cfg,
-        tau,
-        topP,
-        profile);
-  }
-
   /**
    * Reads {@code model.json} of a folder.
    *
@@ -128,7 +105,7 @@ public record ModelDescription(
   }
 
   /** A path below the folder; a model can't point elsewhere. */
-  private static Path inside(Path folder, String name, Path file) {
+  static Path inside(Path folder, String name, Path file) {
     Path path = folder.resolve(name).normalize();
     if (!path.startsWith(folder.normalize())) {
       throw new UserException(file + ": names " + name + ", outside the model's folder");
@@ -136,7 +113,8 @@ public record ModelDescription(
     return path;
   }
 
-  private static ScaleSchedule schedule(JsonObject json) {
+  /** Grids at the key scale_schedule. */
+  static ScaleSchedule schedule(JsonObject json) {
     List<ScaleSize> sizes = new ArrayList<>();
     for (Object item : json.list("scale_schedule")) {
       if (item instanceof List<?> scale

@@ -7,18 +7,21 @@ import io.heatkv.model.TransformerConfig;
 import io.heatkv.model.TransformerConfigs;
 import io.heatkv.scale.Resolution;
 import io.heatkv.scale.ScaleTemplate;
+import io.heatkv.schedule.CalibrationProfile;
 import io.heatkv.text.T5Config;
 import io.heatkv.vae.VaeConfig;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
- * Puts a model together from the files that were published, without a model.json: sizes come from
- * the weights' shapes, the rest from {@link PublishedModel}.
+ * Puts a model together from the files that were published: sizes come from the weights' shapes,
+ * the rest from {@link PublishedModel}, unless a model.json says otherwise.
  */
 public final class ModelFinder {
   /** Strides of the tokenizers that draw a position, not a patch, for a token. */
@@ -31,12 +34,15 @@ public final class ModelFinder {
   private final List<Path> sources;
   private final List<Path> transformers;
   private final ModelFiles files;
+  private final ModelPins pins;
   private final HubCache hub;
 
-  private ModelFinder(List<Path> sources, List<Path> transformers, ModelFiles files, HubCache hub) {
+  private ModelFinder(
+      List<Path> sources, List<Path> transformers, ModelFiles files, ModelPins pins, HubCache hub) {
     this.sources = sources;
     this.transformers = transformers;
     this.files = files;
+    this.pins = pins;
     this.hub = hub;
   }
 
@@ -47,8 +53,17 @@ public final class ModelFinder {
    * @throws UserException if one is missing, damaged or ambiguous, or they don't fit each other
    */
   public static FoundModel find(List<Path> sources, HubCache hub) {
+    return find(sources, ModelPins.none(), hub);
+  }
+
+  /** As above in one folder, with what its model.json says. */
+  static FoundModel find(Path folder, ModelPins pins, HubCache hub) {
+    return find(List.of(folder), pins, hub);
+  }
+
+  private static FoundModel find(List<Path> sources, ModelPins pins, HubCache hub) {
     ModelFiles files = ModelFiles.scan(sources);
-    return new ModelFinder(sources, files.of(Network.TRANSFORMER), files, hub).find();
+    return new ModelFinder(sources, files.of(Network.TRANSFORMER), files, pins, hub).find();
   }
 
   /**
@@ -68,37 +83,59 @@ public final class ModelFinder {
       throw new UserException(
           transformer + ": holds no Infinity transformer; name its file or the model's folder");
     }
-    return new ModelFinder(sources, named, files, hub).find();
+    return new ModelFinder(sources, named, files, ModelPins.none(), hub).find();
   }
 
   private FoundModel find() {
-    Path transformer = transformer();
+    Path transformer = pins.file(Network.TRANSFORMER).orElseGet(this::transformer);
     Sizes sizes = sizes(transformer);
-    Path vae = imageTokenizer(transformer, sizes);
-    boolean patchify = channels(vae) != sizes.bits;
+    Path vae =
+        pins.file(Network.IMAGE_TOKENIZER).orElseGet(() -> imageTokenizer(transformer, sizes));
+    int codeChannels = channels(vae);
+    pins.requireCodeChannels(codeChannels, vae);
+    boolean patchify = pins.patchify(codeChannels != sizes.bits);
     TransformerConfig config;
     try (Checkpoint weights = Network.TRANSFORMER.open(transformer)) {
-      config = TransformerConfigs.infer(weights, patchify);
+      config = pins.transformer(TransformerConfigs.infer(weights, patchify), transformer);
     }
-    Path text = textEncoder(transformer, sizes.textChannels);
+    Optional<Path> pinnedText = pins.file(Network.TEXT_ENCODER);
+    Path text = pinnedText.orElseGet(() -> textEncoder(transformer, sizes.textChannels));
     Optional<PublishedModel> known = PublishedModel.of(config.depth(), config.width());
     ModelDescription description =
         new ModelDescription(
-            known.map(PublishedModel::toString).orElse("infinity-layer" + config.depth()),
+            pins.name(
+                known.map(PublishedModel::toString).orElse("infinity-layer" + config.depth())),
             root(),
             config,
             transformer,
-            patchify ? sizes.bits / 4 : sizes.bits,
+            codeChannels,
             vae,
-            folder(text),
+            pinnedText.orElseGet(() -> folder(text)),
             text,
-            ScaleTemplate.nearest(1)
-                .schedule(known.map(PublishedModel::resolution).orElse(Resolution.P1)),
-            known.map(PublishedModel::cfg).orElse(CFG),
-            known.map(PublishedModel::tau).orElse(TAU),
-            PublishedModel.TOP_P,
-            Optional.empty());
+            pins.schedule(
+                ScaleTemplate.nearest(1)
+                    .schedule(known.map(PublishedModel::resolution).orElse(Resolution.P1))),
+            pins.sampling("cfg", () -> known.map(PublishedModel::cfg).orElse(CFG)),
+            pins.sampling("tau", () -> known.map(PublishedModel::tau).orElse(TAU)),
+            pins.sampling("top_p", () -> PublishedModel.TOP_P),
+            pins.profile().or(this::profile));
     return new FoundModel(description, notes(description));
+  }
+
+  /** A calibration that lies beside the files, if it is the only one. */
+  private Optional<Path> profile() {
+    List<Path> found = profiles();
+    return found.size() == 1 ? Optional.of(found.getFirst()) : Optional.empty();
+  }
+
+  private List<Path> profiles() {
+    try (Stream<Path> all = Files.list(root().toAbsolutePath())) {
+      return all.filter(file -> file.toString().endsWith(CalibrationProfile.SUFFIX))
+          .sorted()
+          .toList();
+    } catch (IOException e) {
+      throw new UserException(root() + ": can't be read: " + e.getMessage(), e);
+    }
   }
 
   private List<String> notes(ModelDescription model) {
@@ -118,6 +155,24 @@ public final class ModelFinder {
                 shortened(model.transformerFile()),
                 shortened(model.vaeFile()),
                 shortened(model.textWeights())));
+    String said = pins.said();
+    if (!said.isEmpty()) {
+      notes.add(
+          "%s says %s; inferred are the rest, so guidance is %s, tau %s, top-p %s, scales %s"
+              .formatted(
+                  pins.json().source(),
+                  said,
+                  model.cfg(),
+                  model.tau(),
+                  model.topP(),
+                  model.schedule()));
+    }
+    model.profile().ifPresent(file -> notes.add("calibration profile " + shortened(file)));
+    if (model.profile().isEmpty() && profiles().size() > 1) {
+      notes.add(
+          "left aside: several calibration profiles (%s); name one with --profile"
+              .formatted(names(profiles())));
+    }
     for (UserException problem : files.problems()) {
       notes.add("left aside: " + problem.getMessage());
     }

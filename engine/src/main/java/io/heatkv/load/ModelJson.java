@@ -17,6 +17,7 @@ import java.util.TreeMap;
  * @param transformer file of the transformer, below the folder
  * @param vae file of the image tokenizer, or empty if the folder has none
  * @param textEncoder folder of the text encoder, likewise
+ * @param profile calibration profile, likewise
  * @param notes further texts, such as where the weights come from
  */
 public record ModelJson(
@@ -24,6 +25,7 @@ public record ModelJson(
     Path transformer,
     Optional<Path> vae,
     Optional<Path> textEncoder,
+    Optional<Path> profile,
     Map<String, String> notes) {
   public ModelJson {
     notes = Map.copyOf(notes);
@@ -64,6 +66,11 @@ public record ModelJson(
     if (textEncoder.isPresent()) {
       json.writeObjectFieldStart("text_encoder");
       json.writeStringField("folder", unixName(textEncoder.get()));
+      json.writeEndObject();
+    }
+    if (profile.isPresent()) {
+      json.writeObjectFieldStart("calibration");
+      json.writeStringField("file", unixName(profile.get()));
       json.writeEndObject();
     }
     json.writeEndObject();

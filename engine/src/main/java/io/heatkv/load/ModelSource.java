@@ -1,7 +1,6 @@
 package io.heatkv.load;
 
 import io.heatkv.error.UserException;
-import io.heatkv.json.JsonObject;
 import io.heatkv.resource.CacheFolder;
 import io.heatkv.resource.ResourceFiles;
 import java.io.IOException;
@@ -32,7 +31,7 @@ public final class ModelSource {
 
   /**
    * The model named {@code emoji}, that of a folder with a model.json, or one put together from the
-   * files in a folder (also where its model.json leaves out a network), or from a transformer's
+   * files in a folder and what its model.json says if it says only a part, or from a transformer's
    * file and what lies beside it.
    *
    * @throws UserException if it is none of them, or files are missing or don't fit each other
@@ -55,12 +54,10 @@ public final class ModelSource {
     if (!Files.exists(path.resolve(ModelDescription.FILE))) {
       return ModelFinder.find(List.of(path), HubCache.locate());
     }
-    JsonObject json = JsonObject.read(path.resolve(ModelDescription.FILE));
-    if (ModelDescription.isWhole(json)) {
-      return new FoundModel(ModelDescription.read(path), List.of());
-    }
-    FoundModel found = ModelFinder.find(List.of(path), HubCache.locate());
-    return new FoundModel(found.description().named(json.text("name")), found.notes());
+    ModelPins pins = ModelPins.read(path);
+    return pins.areWhole()
+        ? new FoundModel(ModelDescription.read(path), List.of())
+        : ModelFinder.find(path, pins, HubCache.locate());
   }
 
   /** As {@link #locate}, without what should be said about it. */

@@ -18,7 +18,10 @@ public enum PublishedModel {
   // scripts/infer.sh draws with cfg 4 and tau 0.5; the 8B notebooks with 3 and 1.
   INFINITY_2B("infinity-2b", "", 32, 2048, 16, 8, 32, false, Resolution.P1, 4, 0.5),
   INFINITY_8B("infinity-8b", "", 40, 3584, 28, 8, 14, true, Resolution.P1, 3, 1),
-  // Registered without a number of chunks: 2 is one that divides the depth.
+  // Depth, width and heads are registered (infinity_20b); weights, bits and chunks aren't
+  // published.
+  // The code's inference asserts more than one chunk, so it is 2, 29 or 58; files are read with
+  // the number that their names tell, and with the bits of their word_embed.
   INFINITY_20B("infinity-20b", "", 58, 4608, 36, 2, 32, false, Resolution.P1, 3, 1),
   LAYER12("infinity-125m", "infinity-layer12", 12, 768, 8, 4, 32, false, Resolution.P006, 3, 1),
   LAYER16("infinity-361m", "infinity-layer16", 16, 1152, 12, 4, 32, false, Resolution.P006, 3, 1),

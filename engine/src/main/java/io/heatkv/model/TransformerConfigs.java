@@ -3,6 +3,7 @@ package io.heatkv.model;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.error.UserException;
 import io.heatkv.json.JsonObject;
+import java.nio.file.Path;
 
 /** Where the sizes of a transformer come from: a model.json, or the shapes of its weights. */
 public final class TransformerConfigs {
@@ -18,19 +19,7 @@ public final class TransformerConfigs {
    * @throws UserException if a size is missing or an architecture isn't supported
    */
   public static TransformerConfig read(JsonObject json, int bits) {
-    unsupported(json, "rms_norm");
-    unsupported(json, "swiglu");
-    unsupported(json, "nm0");
-    required(json, "shared_aln");
-    required(json, "head_aln");
-    required(json, "use_bit_label");
-    required(json, "rope2d_each_sa_layer");
-    if (json.size("head_depth", 1) != 1 || json.number("cross_attn_layer_scale", -1) >= 0) {
-      throw new UserException(
-          json.source()
-              + ": head_depth must be 1 and cross_attn_layer_scale negative, as in all"
-              + " published models");
-    }
+    requireSupported(json);
     boolean patchify = json.flag("apply_spatial_patchify", false);
     return new TransformerConfig(
         json.size("depth"),
@@ -47,6 +36,67 @@ public final class TransformerConfigs {
         RotaryNormalization.of((int) json.number("rope2d_normalized_by_hw", 2)),
         json.flag("add_lvl_embeding_only_first_block", true),
         patchify);
+  }
+
+  /**
+   * Puts what a model.json says in the place of what was inferred. Shapes can't be changed by
+   * saying so: sizes that they tell must agree.
+   *
+   * @param json object {@code transformer}, any key of which may be missing
+   * @param weights file that was inferred from, for messages
+   * @throws UserException naming both sides of a contradiction
+   */
+  public static TransformerConfig pinned(
+      JsonObject json, TransformerConfig inferred, Path weights) {
+    requireSupported(json);
+    agree(json, "depth", inferred.depth(), weights);
+    agree(json, "embed_dim", inferred.width(), weights);
+    agree(json, "mlp_hidden", inferred.hidden(), weights);
+    agree(json, "text_channels", inferred.textChannels(), weights);
+    agree(json, "text_maxlen", inferred.textMaxLength(), weights);
+    agree(json, "block_chunks", inferred.chunks(), weights);
+    if (inferred.cosineAttention()) {
+      agree(json, "num_heads", inferred.heads(), weights);
+    }
+    return new TransformerConfig(
+        inferred.depth(),
+        inferred.width(),
+        json.size("num_heads", inferred.heads()),
+        inferred.hidden(),
+        inferred.bits(),
+        inferred.textChannels(),
+        inferred.textMaxLength(),
+        inferred.chunks(),
+        json.flag("cos_attn", inferred.cosineAttention()),
+        RotaryNormalization.of(
+            (int) json.number("rope2d_normalized_by_hw", inferred.rotary().ordinal())),
+        json.flag("add_lvl_embeding_only_first_block", inferred.levelEmbeddingOnce()),
+        inferred.spatialPatchify());
+  }
+
+  private static void agree(JsonObject json, String key, int inferred, Path weights) {
+    int said = json.size(key, inferred);
+    if (said != inferred) {
+      throw new UserException(
+          "%s: transformer.%s is %d, but the weights %s have %d; leave it out or name other weights"
+              .formatted(json.source(), key, said, weights, inferred));
+    }
+  }
+
+  private static void requireSupported(JsonObject json) {
+    unsupported(json, "rms_norm");
+    unsupported(json, "swiglu");
+    unsupported(json, "nm0");
+    required(json, "shared_aln");
+    required(json, "head_aln");
+    required(json, "use_bit_label");
+    required(json, "rope2d_each_sa_layer");
+    if (json.size("head_depth", 1) != 1 || json.number("cross_attn_layer_scale", -1) >= 0) {
+      throw new UserException(
+          json.source()
+              + ": head_depth must be 1 and cross_attn_layer_scale negative, as in all"
+              + " published models");
+    }
   }
 
   private static void unsupported(JsonObject json, String key) {

@@ -16,6 +16,9 @@ import java.util.Optional;
  * ProfileWriter}. Immutable.
  */
 public final class CalibrationProfile {
+  /** How names of profiles usually end. */
+  public static final String SUFFIX = ".heatkv.json";
+
   private final String origin;
   private final CalibrationSetup setup;
   // Sorted; several after a merge.
@@ -140,6 +143,17 @@ public final class CalibrationProfile {
             + " both count the prompts of SHA-256 "
             + set.sha256()
             + "; leave one out");
+  }
+
+  /**
+   * The same calibration for weights that were converted: rounding them changes how they are told
+   * apart, and no score by more than the rounding.
+   *
+   * @param fingerprint of the converted weights
+   */
+  public CalibrationProfile rebound(String fingerprint) {
+    return new CalibrationProfile(
+        origin, setup.fingerprinted(fingerprint), promptSets, scores, statistics);
   }
 
   /**

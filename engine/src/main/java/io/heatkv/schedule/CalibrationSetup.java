@@ -66,6 +66,11 @@ public record CalibrationSetup(
         name, fingerprint, layers, heads, schedule, sinkScales, cfg, tau, topP);
   }
 
+  /** The same setup of other weights. */
+  CalibrationSetup fingerprinted(String other) {
+    return new CalibrationSetup(model, other, layers, heads, schedule, sinkScales, cfg, tau, topP);
+  }
+
   /**
    * Makes sure that profiles can be added up.
    *

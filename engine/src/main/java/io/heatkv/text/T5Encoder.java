@@ -19,13 +19,16 @@ import java.util.TreeSet;
 /**
  * The encoder of T5 v1.1 (Flan-T5): relative position bias, RMS norm, gated GELU, no biases.
  *
- * <p>Prompts run one by one without padding, which equals the padded and masked run.
+ * <p>Prompts run one by one without padding, which equals the padded and masked run. Matrices stay
+ * in the type in which they are stored, on the CPU as views of the mapped file, and are converted
+ * layer by layer: a prompt reads each of them once, so keeping a converted copy would gain nothing.
  */
 public final class T5Encoder implements AutoCloseable {
   private static final String EMBEDDING = "shared.weight";
   private static final String TIED_EMBEDDING = "encoder.embed_tokens.weight";
 
   private final T5Config config;
+  private final DType dtype;
   private final Weights weights;
   private final Tensor embedding;
   private final Tensor positions;
@@ -46,18 +49,20 @@ public final class T5Encoder implements AutoCloseable {
   /**
    * Takes the weights from {@code checkpoint}, which must stay open meanwhile.
    *
+   * @param dtype compute type
    * @throws io.heatkv.error.UserException if a weight is missing or of another shape
    */
   public T5Encoder(
       T5Config config, Checkpoint checkpoint, Backend backend, Device device, DType dtype) {
     this.config = config;
+    this.dtype = dtype;
     String embeddingName = embeddingName(checkpoint);
     Map<String, long[]> expected = shapes(config);
     expected.put(embeddingName, expected.remove(EMBEDDING));
     KeyCheck.compare(checkpoint, expected).requirePresent();
     weights = new Weights(checkpoint, backend, device);
     try {
-      embedding = weights.get(embeddingName, dtype);
+      embedding = weights.stored(embeddingName);
       positions = weights.get(block(0, 0) + "SelfAttention.relative_attention_bias.weight", dtype);
       finalNorm = weights.get("encoder.final_layer_norm.weight", DType.F32);
       for (int i = 0; i < config.layers(); i++) {
@@ -66,14 +71,14 @@ public final class T5Encoder implements AutoCloseable {
         layers.add(
             new Layer(
                 weights.get(attention + "layer_norm.weight", DType.F32),
-                weights.get(attention + "SelfAttention.q.weight", dtype),
-                weights.get(attention + "SelfAttention.k.weight", dtype),
-                weights.get(attention + "SelfAttention.v.weight", dtype),
-                weights.get(attention + "SelfAttention.o.weight", dtype),
+                weights.stored(attention + "SelfAttention.q.weight"),
+                weights.stored(attention + "SelfAttention.k.weight"),
+                weights.stored(attention + "SelfAttention.v.weight"),
+                weights.stored(attention + "SelfAttention.o.weight"),
                 weights.get(feedForward + "layer_norm.weight", DType.F32),
-                weights.get(feedForward + "DenseReluDense.wi_0.weight", dtype),
-                weights.get(feedForward + "DenseReluDense.wi_1.weight", dtype),
-                weights.get(feedForward + "DenseReluDense.wo.weight", dtype)));
+                weights.stored(feedForward + "DenseReluDense.wi_0.weight"),
+                weights.stored(feedForward + "DenseReluDense.wi_1.weight"),
+                weights.stored(feedForward + "DenseReluDense.wo.weight")));
       }
     } catch (RuntimeException e) {
       weights.close();
@@ -150,9 +155,8 @@ public final class T5Encoder implements AutoCloseable {
         try (Scope inner = Scope.open()) {
           Tensor attended = x.add(attend(normed(x, layer.attentionNorm), layer, bias));
           Tensor y = normed(attended, layer.feedForwardNorm);
-          Tensor gated =
-              Ops.gelu(Ops.linear(y, layer.gate, null)).mul(Ops.linear(y, layer.up, null));
-          x = inner.keep(attended.add(Ops.linear(gated, layer.down, null)));
+          Tensor gated = Ops.gelu(linear(y, layer.gate)).mul(linear(y, layer.up));
+          x = inner.keep(attended.add(linear(gated, layer.down)));
         }
       }
       return scope.keep(Ops.rmsNorm(x, finalNorm, config.epsilon()));
@@ -160,7 +164,7 @@ public final class T5Encoder implements AutoCloseable {
   }
 
   private Tensor normed(Tensor x, Tensor weight) {
-    return Ops.rmsNorm(x, weight, config.epsilon()).to(embedding.dtype());
+    return Ops.rmsNorm(x, weight, config.epsilon()).to(dtype);
   }
 
   private Tensor attend(Tensor x, Layer layer, Tensor bias) {
@@ -168,12 +172,17 @@ public final class T5Encoder implements AutoCloseable {
     // T5 doesn't scale its scores.
     Tensor attended =
         Ops.attention(
-            heads(Ops.linear(x, layer.query, null)),
-            heads(Ops.linear(x, layer.key, null)),
-            heads(Ops.linear(x, layer.value, null)),
+            heads(linear(x, layer.query)),
+            heads(linear(x, layer.key)),
+            heads(linear(x, layer.value)),
             bias,
             1);
-    return Ops.linear(attended.select(0, 0).transpose(0, 1).reshape(tokens, -1), layer.out, null);
+    return linear(attended.select(0, 0).transpose(0, 1).reshape(tokens, -1), layer.out);
+  }
+
+  /** The product in the compute type. */
+  private Tensor linear(Tensor x, Tensor stored) {
+    return Ops.linear(x, stored.to(dtype), null);
   }
 
   /** [tokens, heads * head_dim] to [1, heads, tokens, head_dim]. */

@@ -33,6 +33,14 @@ public final class Weights implements AutoCloseable {
     this.device = device;
   }
 
+  /** The tensor of that name as it is stored. */
+  public Tensor stored(String name) {
+    TensorEntry entry = checkpoint.entry(name);
+    try (Scope _ = Scope.open()) {
+      return owned.adopt(wrap(backend, entry, checkpoint).to(device));
+    }
+  }
+
   /** The tensor of that name, in the shape stored. */
   public Tensor get(String name, DType dtype) {
     TensorEntry entry = checkpoint.entry(name);
