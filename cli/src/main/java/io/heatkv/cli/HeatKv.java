@@ -70,6 +70,7 @@ final class HeatKv implements Runnable {
     return new CommandLine(root)
         .addSubcommand(new GenerateCommand(console))
         .addSubcommand(new CompareCommand(console))
+        .addSubcommand(new EvaluateCommand(console))
         .addSubcommand(new CalibrateCommand(console))
         .addSubcommand(new ScheduleCommand(console))
         .addSubcommand(new InspectCommand(console))

@@ -1,0 +1,28 @@
+package io.heatkv.eval.run;
+
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * A number for each picture that says how near it is to the full cache's, or how good it is.
+ *
+ * @param info what it is
+ * @param measure gives the numbers
+ */
+public record Metric(MetricInfo info, Measure measure) {
+  /** Measures the pictures of a batch. */
+  @FunctionalInterface
+  public interface Measure {
+    /**
+     * @param full drawn with the full cache
+     * @param other the same prompts and seeds under a policy
+     * @return one number for each picture, finite
+     */
+    double[] of(Drawn full, Drawn other);
+  }
+
+  /** What is measured of a set of pictures is known by its id. */
+  public static Optional<MetricInfo> find(List<MetricInfo> metrics, String id) {
+    return metrics.stream().filter(metric -> metric.id().equals(id)).findFirst();
+  }
+}

@@ -1,0 +1,95 @@
+package io.heatkv.eval.run;
+
+import io.heatkv.eval.MsSsim;
+import io.heatkv.eval.Psnr;
+import io.heatkv.eval.Ssim;
+import io.heatkv.eval.run.MetricInfo.Direction;
+import io.heatkv.image.PngImage;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.ToDoubleBiFunction;
+import java.util.stream.IntStream;
+
+/** The metrics that need no model file. */
+public final class Metrics {
+  /** PSNR that equal pictures count with, whose ratio is infinite; nearer ones do so as well. */
+  public static final double HIGHEST_PSNR = 60;
+
+  public static final MetricInfo PSNR =
+      new MetricInfo(
+          "psnr",
+          "PSNR",
+          "dB",
+          Direction.HIGHER,
+          2,
+          "over all channels; 60 dB and more, and equal pictures, count as 60 dB");
+  public static final MetricInfo SSIM =
+      new MetricInfo(
+          "ssim", "SSIM", "", Direction.HIGHER, 4, "on luma, 11x11 Gaussian window of sigma 1.5");
+  public static final MetricInfo MS_SSIM =
+      new MetricInfo("ms_ssim", "MS-SSIM", "", Direction.HIGHER, 4, "five scales, on luma");
+  public static final MetricInfo EQUAL_BITS =
+      new MetricInfo(
+          "equal_bits",
+          "equal bits",
+          "",
+          Direction.HIGHER,
+          4,
+          "share of all bits equal to the full cache's, each run drawn from its own earlier scales");
+  public static final MetricInfo KL =
+      new MetricInfo(
+          "kl",
+          "KL of bits",
+          "nats/bit",
+          Direction.LOWER,
+          6,
+          "divergence from the full cache's bit probabilities when both see the full cache's"
+              + " earlier bits (teacher forcing)");
+  public static final MetricInfo IDENTICAL =
+      new MetricInfo(
+          "identical", "identical", "", Direction.HIGHER, 3, "share of pictures equal to the byte");
+
+  private Metrics() {}
+
+  /**
+   * Those that pictures of a size allow.
+   *
+   * @param divergence whether the divergence of bits is measured, at twice the time
+   */
+  public static List<Metric> builtIn(int width, int height, boolean divergence) {
+    List<Metric> metrics = new ArrayList<>();
+    metrics.add(pixels(PSNR, (a, b) -> Math.min(HIGHEST_PSNR, Psnr.of(a, b))));
+    metrics.add(pixels(SSIM, Ssim::of));
+    if (MsSsim.isDefined(width, height)) {
+      metrics.add(pixels(MS_SSIM, MsSsim::of));
+    }
+    metrics.add(
+        new Metric(
+            EQUAL_BITS,
+            (full, other) ->
+                IntStream.range(0, full.pictures().size())
+                    .mapToDouble(i -> full.agreement(other, i).overall())
+                    .toArray()));
+    if (divergence) {
+      metrics.add(
+          new Metric(
+              KL,
+              (_, other) -> other.divergence().stream().mapToDouble(d -> d.overall()).toArray()));
+    }
+    metrics.add(pixels(IDENTICAL, (a, b) -> Arrays.equals(a.rgb(), b.rgb()) ? 1 : 0));
+    return metrics;
+  }
+
+  /** Picture by picture, on all cores. */
+  private static Metric pixels(MetricInfo info, ToDoubleBiFunction<PngImage, PngImage> metric) {
+    return new Metric(
+        info,
+        (full, other) ->
+            IntStream.range(0, full.pictures().size())
+                .parallel()
+                .mapToDouble(
+                    i -> metric.applyAsDouble(full.pictures().get(i), other.pictures().get(i)))
+                .toArray());
+  }
+}

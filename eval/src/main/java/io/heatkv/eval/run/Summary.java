@@ -1,0 +1,130 @@
+package io.heatkv.eval.run;
+
+import io.heatkv.eval.Interval;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Function;
+import java.util.stream.IntStream;
+
+/**
+ * What all batches of an evaluation say together.
+ *
+ * @param prompts number of prompts
+ * @param pictures number of pictures of each cell
+ * @param metrics that were measured
+ * @param fullBytes of keys and values of one picture with the full cache, measured
+ * @param fullMillis of the transformer for one picture with the full cache
+ * @param cells in the order of the settings
+ * @param matches the budget at which each policy reaches the reference
+ * @param processes most processes that drew on the device at once
+ */
+public record Summary(
+    int prompts,
+    int pictures,
+    List<MetricInfo> metrics,
+    long fullBytes,
+    Interval fullMillis,
+    List<CellSummary> cells,
+    List<MatchingBudget> matches,
+    int processes) {
+  public Summary {
+    metrics = List.copyOf(metrics);
+    cells = List.copyOf(cells);
+    matches = List.copyOf(matches);
+  }
+
+  /**
+   * Sums up.
+   *
+   * @param metrics that the batches hold
+   * @param batches all of them, in their order
+   */
+  public static Summary of(
+      Evaluation evaluation, List<MetricInfo> metrics, List<BatchResult> batches) {
+    List<CellSummary> cells = new ArrayList<>();
+    Map<String, List<double[]>> psnr = new LinkedHashMap<>();
+    for (Cell cell : evaluation.cells()) {
+      Map<String, Interval> intervals = new LinkedHashMap<>();
+      for (MetricInfo metric : metrics) {
+        List<double[]> values = byPrompt(evaluation, values(cell, metric.id(), batches));
+        intervals.put(metric.id(), Interval.of(values));
+        if (metric.id().equals(Metrics.PSNR.id())) {
+          psnr.put(cell.label(), values);
+        }
+      }
+      cells.add(
+          new CellSummary(
+              cell.policy(),
+              cell.budget(),
+              cell.ratio(),
+              results(cell, batches).stream().mapToLong(CellResult::kvBytes).max().orElse(0),
+              millis(batches, batch -> result(cell, batch)),
+              intervals,
+              means(results(cell, batches).stream().flatMap(r -> r.bits().stream()).toList()),
+              means(
+                  results(cell, batches).stream().flatMap(r -> r.divergence().stream()).toList())));
+    }
+    return new Summary(
+        evaluation.prompts().size(),
+        evaluation.pictures(),
+        metrics,
+        batches.stream().mapToLong(batch -> batch.full().kvBytes()).max().orElse(0),
+        millis(batches, BatchResult::full),
+        cells,
+        MatchingBudget.all(evaluation.cells(), psnr),
+        batches.stream().mapToInt(BatchResult::processes).max().orElse(1));
+  }
+
+  /** The cell of a policy and a budget's ratio. */
+  public Optional<CellSummary> cell(String policy, double ratio) {
+    return cells.stream()
+        .filter(cell -> cell.policy().equals(policy) && Math.abs(cell.ratio() - ratio) < 1e-9)
+        .findFirst();
+  }
+
+  private static CellResult result(Cell cell, BatchResult batch) {
+    return batch.cells().stream().filter(r -> r.isOf(cell)).findFirst().orElseThrow();
+  }
+
+  private static List<CellResult> results(Cell cell, List<BatchResult> batches) {
+    return batches.stream().map(batch -> result(cell, batch)).toList();
+  }
+
+  private static double[] values(Cell cell, String metric, List<BatchResult> batches) {
+    return results(cell, batches).stream()
+        .flatMap(result -> result.values().getOrDefault(metric, List.of()).stream())
+        .mapToDouble(Double::doubleValue)
+        .toArray();
+  }
+
+  private static List<double[]> byPrompt(Evaluation evaluation, double[] values) {
+    int seeds = evaluation.seeds();
+    return IntStream.range(0, evaluation.prompts().size())
+        .mapToObj(p -> Arrays.copyOfRange(values, p * seeds, (p + 1) * seeds))
+        .toList();
+  }
+
+  /** A process's first batch is left out where there are others. */
+  private static Interval millis(
+      List<BatchResult> batches, Function<BatchResult, CellResult> result) {
+    boolean anySettled = batches.stream().anyMatch(BatchResult::settled);
+    return Interval.of(
+        batches.stream()
+            .filter(batch -> batch.settled() || !anySettled)
+            .map(batch -> new double[] {result.apply(batch).millis()})
+            .toList());
+  }
+
+  private static List<Double> means(List<List<Double>> rows) {
+    List<Double> means = new ArrayList<>();
+    for (int t = 0; !rows.isEmpty() && t < rows.getFirst().size(); t++) {
+      int scale = t;
+      means.add(rows.stream().mapToDouble(row -> row.get(scale)).average().orElseThrow());
+    }
+    return means;
+  }
+}
