@@ -238,8 +238,7 @@ final class EvaluateCommand implements Callable<Integer> {
             task.evaluation(),
             settings,
             task.folder(),
-            task.source().preset(),
-            options.divergence());
+            task.source().preset());
     report.write();
     if (json) {
       console.print(Json.pretty(report.tables().toJson()));

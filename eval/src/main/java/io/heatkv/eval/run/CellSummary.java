@@ -39,4 +39,9 @@ public record CellSummary(
     @Nullable Interval found = metrics.get(id);
     return Optional.ofNullable(found);
   }
+
+  /** Policy and budget for people. */
+  public String label() {
+    return policy + " " + budget;
+  }
 }

@@ -1,8 +1,5 @@
 package io.heatkv.eval.run;
 
-import java.util.List;
-import java.util.Optional;
-
 /**
  * A number for each picture that says how near it is to the full cache's, or how good it is.
  *
@@ -19,10 +16,5 @@ public record Metric(MetricInfo info, Measure measure) {
      * @return one number for each picture, finite
      */
     double[] of(Drawn full, Drawn other);
-  }
-
-  /** What is measured of a set of pictures is known by its id. */
-  public static Optional<MetricInfo> find(List<MetricInfo> metrics, String id) {
-    return metrics.stream().filter(metric -> metric.id().equals(id)).findFirst();
   }
 }

@@ -1,5 +1,8 @@
 package io.heatkv.eval.run;
 
+import java.util.List;
+import java.util.Locale;
+
 /**
  * What a metric is.
  *
@@ -21,5 +24,14 @@ public record MetricInfo(
   /** Whether {@code a} is at least as good as {@code b}. */
   public boolean atLeastAsGood(double a, double b) {
     return direction == Direction.HIGHER ? a >= b : a <= b;
+  }
+
+  /** Title of a metric that may not have been measured. */
+  public static String titleOf(List<MetricInfo> measured, String id) {
+    return measured.stream()
+        .filter(metric -> metric.id().equals(id))
+        .map(MetricInfo::title)
+        .findFirst()
+        .orElse(id.toUpperCase(Locale.ROOT));
   }
 }

@@ -92,4 +92,24 @@ public final class Metrics {
                     i -> metric.applyAsDouble(full.pictures().get(i), other.pictures().get(i)))
                 .toArray());
   }
+
+  /** All that may be measured, in the order in which they are shown. */
+  public static List<MetricInfo> all() {
+    return List.of(PSNR, SSIM, MS_SSIM, EQUAL_BITS, KL, IDENTICAL);
+  }
+
+  /** A line for each metric that wasn't measured, with the reason. */
+  public static List<String> missing(List<MetricInfo> measured) {
+    List<String> lines = new ArrayList<>();
+    if (!measured.contains(MS_SSIM)) {
+      lines.add(
+          "MS-SSIM: needs pictures of "
+              + MsSsim.LEAST_EDGE
+              + " pixels or more on each side for its five scales.");
+    }
+    if (!measured.contains(KL)) {
+      lines.add("KL of bits: left out with --no-kl.");
+    }
+    return lines;
+  }
 }

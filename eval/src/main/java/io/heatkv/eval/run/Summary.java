@@ -86,6 +86,11 @@ public record Summary(
         .findFirst();
   }
 
+  /** Ratios of the budgets, ascending. */
+  public List<Double> ratios() {
+    return cells.stream().map(CellSummary::ratio).distinct().sorted().toList();
+  }
+
   private static CellResult result(Cell cell, BatchResult batch) {
     return batch.cells().stream().filter(r -> r.isOf(cell)).findFirst().orElseThrow();
   }
