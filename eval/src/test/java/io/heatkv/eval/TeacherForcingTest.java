@@ -212,6 +212,20 @@ class TeacherForcingTest {
       assertThatThrownBy(() -> forcing.divergence(CachePolicy.FULL))
           .isInstanceOf(CancellationException.class);
       assertThat(asked).hasValue(6);
+      // A profile of other scales fits no cache of these.
+      GenerationRequest other =
+          new GenerationRequest(
+              request.prompts(),
+              Optional.empty(),
+              1,
+              1,
+              ScaleSchedules.parse("1x1,2x2,4x4"),
+              SAMPLING,
+              CachePolicy.FULL);
+      CachePolicy heatKv = policy("heatkv", request, 0.5);
+      try (TeacherForcing shorter = TeacherForcing.record(model, other, () -> false)) {
+        assertThatThrownBy(() -> shorter.divergence(heatKv)).isInstanceOf(UserException.class);
+      }
     }
     GenerationRequest large =
         new GenerationRequest(
