@@ -64,9 +64,7 @@ final class EvaluateCommand implements Callable<Integer> {
       description = "Go on with an evaluation of the same settings in the folder.")
   private boolean resume;
 
-  @Option(
-      names = "--overwrite",
-      description = "Remove an evaluation in the folder and begin anew.")
+  @Option(names = "--overwrite", description = "Remove an evaluation in the folder and begin anew.")
   private boolean overwrite;
 
   @Option(
@@ -96,8 +94,7 @@ final class EvaluateCommand implements Callable<Integer> {
    *
    * @param source preset and prompts
    */
-  private record Task(
-      PromptSources.Source source, Evaluation evaluation, EvaluationFolder folder) {
+  private record Task(PromptSources.Source source, Evaluation evaluation, EvaluationFolder folder) {
     boolean isDone() {
       return folder.done(evaluation.batches()).size() == evaluation.batches();
     }
@@ -111,8 +108,7 @@ final class EvaluateCommand implements Callable<Integer> {
     List<Task> tasks = new ArrayList<>();
     for (PromptSources.Source source : sources.all(console)) {
       Evaluation evaluation = options.evaluation(choice, source.preset(), source.file());
-      Path folder =
-          sources.config().isPresent() ? output.resolve(source.preset().name()) : output;
+      Path folder = sources.config().isPresent() ? output.resolve(source.preset().name()) : output;
       requireDrawable(choice, evaluation);
       tasks.add(new Task(source, evaluation, new EvaluationFolder(folder)));
     }
@@ -123,8 +119,7 @@ final class EvaluateCommand implements Callable<Integer> {
       LibTorch library = choice.library();
       Map<Task, EvaluationSettings> settings = new LinkedHashMap<>();
       for (Task task : tasks) {
-        EvaluationSettings own =
-            Settings.of(choice, task.evaluation(), options, library.version());
+        EvaluationSettings own = Settings.of(choice, task.evaluation(), options, library.version());
         task.folder().open(own, task.evaluation().batches(), existing);
         Outputs.requireWritable(
             task.folder().file("settings.json"), imageBytes(choice, task.evaluation()));
@@ -233,12 +228,7 @@ final class EvaluateCommand implements Callable<Integer> {
       }
       return;
     }
-    Report report =
-        Report.of(
-            task.evaluation(),
-            settings,
-            task.folder(),
-            task.source().preset());
+    Report report = Report.of(task.evaluation(), settings, task.folder(), task.source().preset());
     report.write();
     if (json) {
       console.print(Json.pretty(report.tables().toJson()));

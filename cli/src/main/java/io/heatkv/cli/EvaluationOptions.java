@@ -47,10 +47,7 @@ final class EvaluationOptions {
               + " with guidance. Default: 0.3,0.2,0.1,0.05.")
   private List<String> budgets = List.of();
 
-  @Option(
-      names = "--seeds",
-      paramLabel = "N",
-      description = "Pictures of each prompt. Default: 1.")
+  @Option(names = "--seeds", paramLabel = "N", description = "Pictures of each prompt. Default: 1.")
   private @Nullable Integer seeds;
 
   @Option(

@@ -73,6 +73,7 @@ final class HeatKv implements Runnable {
     Map<String, Function<Console, Object>> commands = new LinkedHashMap<>();
     commands.put("generate", GenerateCommand::new);
     commands.put("compare", CompareCommand::new);
+    commands.put("evaluate", EvaluateCommand::new);
     commands.put("calibrate", CalibrateCommand::new);
     commands.put("schedule", ScheduleCommand::new);
     commands.put("inspect", InspectCommand::new);
@@ -93,22 +94,6 @@ final class HeatKv implements Runnable {
    */
   static CommandLine commandLine(Console console, List<String> arguments) {
     HeatKv root = new HeatKv(console);
-<<<<<<< HEAD
-    return new CommandLine(root)
-        .addSubcommand(new GenerateCommand(console))
-        .addSubcommand(new CompareCommand(console))
-        .addSubcommand(new EvaluateCommand(console))
-        .addSubcommand(new CalibrateCommand(console))
-        .addSubcommand(new ScheduleCommand(console))
-        .addSubcommand(new InspectCommand(console))
-        .addSubcommand(new ImportCommand(console))
-        .addSubcommand(new SynthCommand(console))
-        .addSubcommand(new VerifyCommand(console))
-        .addSubcommand(new BenchCommand(console))
-        .addSubcommand(new DoctorCommand(console))
-        .addSubcommand(new CompletionCommand(console))
-        .setOut(console.out())
-=======
     CommandLine line = new CommandLine(root);
     Map<String, Function<Console, Object>> commands = commands();
     if (!arguments.isEmpty()) {
@@ -119,7 +104,6 @@ final class HeatKv implements Runnable {
     }
     commands.forEach((name, command) -> line.addSubcommand(name, command.apply(console)));
     return line.setOut(console.out())
->>>>>>> evalmetrics
         .setErr(console.err())
         .setUseSimplifiedAtFiles(false)
         .setExpandAtFiles(false)

@@ -36,9 +36,7 @@ final class Settings {
     }
     values.put("profile_sha256", options.profile(choice).map(Settings::sha256).orElse("none"));
     values.put("prompts", String.valueOf(evaluation.prompts().size()));
-    values.put(
-        "prompts_sha256",
-        PromptSet.of(evaluation.prompts(), evaluation.seed()).sha256());
+    values.put("prompts_sha256", PromptSet.of(evaluation.prompts(), evaluation.seed()).sha256());
     values.put("seeds", String.valueOf(evaluation.seeds()));
     values.put("seed", String.valueOf(evaluation.seed()));
     values.put("policies", joined(evaluation.cells().stream().map(Cell::policy).toList()));

@@ -25,8 +25,7 @@ public record EvaluationConfig(String title, List<Preset> sets) {
   private static final Set<String> KEYS =
       Set.of("title", "resolution", "cfg", "tau", "policies", "budgets", "sets");
   private static final Set<String> SET_KEYS =
-      Set.of(
-          "name", "title", "policies", "budgets", "seeds", "first", "images", "published");
+      Set.of("name", "title", "policies", "budgets", "seeds", "first", "images", "published");
   private static final Set<String> PUBLISHED_KEYS = Set.of("source", "note", "rows");
 
   public EvaluationConfig {
@@ -109,7 +108,8 @@ public record EvaluationConfig(String title, List<Preset> sets) {
           values.put(key, row.number(key));
         }
       }
-      rows.add(new Published.Row(row.text("policy"), text(row, row.values().get("budget")), values));
+      rows.add(
+          new Published.Row(row.text("policy"), text(row, row.values().get("budget")), values));
     }
     return new Published(json.text("source"), json.optionalText("note").orElse(""), rows);
   }

@@ -147,10 +147,7 @@ record CurveChart(Summary summary, List<String> policies, MetricInfo metric) {
         svg.append(
             "<line class=\"bar\" x1=\"%s\" x2=\"%s\" y1=\"%s\" y2=\"%s\"/>\n"
                 .formatted(
-                    x,
-                    x,
-                    Html.at(scale.y(interval.low())),
-                    Html.at(scale.y(interval.high()))));
+                    x, x, Html.at(scale.y(interval.low())), Html.at(scale.y(interval.high()))));
       }
     }
     svg.append("<path class=\"line\" d=\"%s\"/>\n".formatted(line));

@@ -13,8 +13,7 @@ final class Figures {
     String mean = number(metric, interval.mean()) + unit;
     return interval.isBounded()
         ? "%s (%s to %s)"
-            .formatted(
-                mean, number(metric, interval.low()), number(metric, interval.high()))
+            .formatted(mean, number(metric, interval.low()), number(metric, interval.high()))
         : mean + " (no interval: a single prompt)";
   }
 

@@ -9,23 +9,24 @@ final class Html {
   /** The text with nothing in it that a browser takes for markup, also within an attribute. */
   static String escape(String text) {
     StringBuilder escaped = new StringBuilder();
-    text.codePoints().forEach(point -> {
-      switch (point) {
-        case '&' -> escaped.append("&amp;");
-        case '<' -> escaped.append("&lt;");
-        case '>' -> escaped.append("&gt;");
-        case '"' -> escaped.append("&quot;");
-        case '\'' -> escaped.append("&#39;");
-        // Control characters are no HTML, whatever their notation.
-        default -> {
-          if (Character.isISOControl(point) || (point >= 0xD800 && point <= 0xDFFF)) {
-            escaped.append(' ');
-          } else {
-            escaped.appendCodePoint(point);
+    text.codePoints()
+        .forEach(point -> {
+          switch (point) {
+            case '&' -> escaped.append("&amp;");
+            case '<' -> escaped.append("&lt;");
+            case '>' -> escaped.append("&gt;");
+            case '"' -> escaped.append("&quot;");
+            case '\'' -> escaped.append("&#39;");
+            // Control characters are no HTML, whatever their notation.
+            default -> {
+              if (Character.isISOControl(point) || (point >= 0xD800 && point <= 0xDFFF)) {
+                escaped.append(' ');
+              } else {
+                escaped.appendCodePoint(point);
+              }
+            }
           }
-        }
-      }
-    });
+        });
     return escaped.toString();
   }
 

@@ -42,8 +42,8 @@ record Page(
     return summary.cells().stream()
         .map(cell -> cell.policy())
         .distinct()
-        .sorted((a, b) -> Boolean.compare(
-            b.equals(MatchingBudget.REFERENCE), a.equals(MatchingBudget.REFERENCE)))
+        .sorted((a, b) ->
+            Boolean.compare(b.equals(MatchingBudget.REFERENCE), a.equals(MatchingBudget.REFERENCE)))
         .toList();
   }
 
@@ -57,9 +57,7 @@ record Page(
     sections.put("All figures", figures(policies));
     if (!preset.published().isEmpty()) {
       StringBuilder published = new StringBuilder();
-      preset
-          .published()
-          .forEach(one -> published.append(new PublishedTable(one, summary).html()));
+      preset.published().forEach(one -> published.append(new PublishedTable(one, summary).html()));
       sections.put("Beside published figures", published.toString());
     }
     sections.put("Equal bits, scale by scale", bits(policies));
@@ -110,8 +108,7 @@ record Page(
   private String curves(List<String> policies) {
     StringBuilder html = new StringBuilder("<ul class=\"legend\">\n");
     for (int i = 0; i < policies.size(); i++) {
-      html.append(
-          "<li>%s %s</li>\n".formatted(Marks.key(i), Html.escape(policies.get(i))));
+      html.append("<li>%s %s</li>\n".formatted(Marks.key(i), Html.escape(policies.get(i))));
     }
     html.append("</ul>\n<div class=\"charts\">\n");
     for (MetricInfo metric : summary.metrics()) {
@@ -145,7 +142,8 @@ record Page(
   private String figures(List<String> policies) {
     String times =
         summary.processes() > 1
-            ? " Times were taken while %d processes shared the device.".formatted(summary.processes())
+            ? " Times were taken while %d processes shared the device."
+                .formatted(summary.processes())
             : "";
     return "<p>Bytes are measured on the cache's own storage, for one picture. Times are of the transformer, drawn %s at a time.%s The best mean of each budget is set in bold.</p>\n"
             .formatted(evaluation.batch() == 1 ? "one" : String.valueOf(evaluation.batch()), times)
@@ -175,7 +173,8 @@ record Page(
   }
 
   private String settingsTable() {
-    StringBuilder html = new StringBuilder("<div class=\"wide\"><table class=\"settings\"><tbody>\n");
+    StringBuilder html =
+        new StringBuilder("<div class=\"wide\"><table class=\"settings\"><tbody>\n");
     settings
         .values()
         .forEach((key, value) ->

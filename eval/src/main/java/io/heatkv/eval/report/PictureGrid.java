@@ -56,7 +56,8 @@ record PictureGrid(Evaluation evaluation, EvaluationFolder folder, List<String> 
     html.append(
         "“%s” <small>seed %d</small></figcaption>\n"
             .formatted(Html.escape(evaluation.prompts().get(prompt)), seed));
-    html.append("<div class=\"wide\"><table class=\"pictures\"><thead><tr><th></th><th>full cache</th>");
+    html.append(
+        "<div class=\"wide\"><table class=\"pictures\"><thead><tr><th></th><th>full cache</th>");
     ratios.forEach(ratio -> html.append("<th>").append(Html.percent(ratio)).append("</th>"));
     html.append("</tr></thead><tbody>\n");
     for (int i = 0; i < policies.size(); i++) {

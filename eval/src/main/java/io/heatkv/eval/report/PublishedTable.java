@@ -22,7 +22,8 @@ record PublishedTable(Published published, Summary summary) {
     StringBuilder html = new StringBuilder("<p>Published: ");
     html.append(Html.escape(published.source())).append(". ");
     html.append(Html.escape(published.note())).append("</p>\n");
-    html.append("<div class=\"wide\"><table class=\"figures\"><thead><tr><th>policy</th><th>budget</th>");
+    html.append(
+        "<div class=\"wide\"><table class=\"figures\"><thead><tr><th>policy</th><th>budget</th>");
     for (String id : ids) {
       String title = MetricInfo.titleOf(summary.metrics(), id);
       html.append("<th>%s<br><small>published</small></th>".formatted(Html.escape(title)));

@@ -37,20 +37,16 @@ public record Report(
    * @throws io.heatkv.error.UserException if a file can't be read
    */
   public static Report of(
-      Evaluation evaluation,
-      EvaluationSettings settings,
-      EvaluationFolder folder,
-      Preset preset) {
+      Evaluation evaluation, EvaluationSettings settings, EvaluationFolder folder, Preset preset) {
     List<BatchResult> batches = folder.results(evaluation.batches());
     List<MetricInfo> metrics =
         Metrics.all().stream()
-            .filter(metric ->
-                batches.getFirst().cells().getFirst().values().containsKey(metric.id()))
+            .filter(
+                metric -> batches.getFirst().cells().getFirst().values().containsKey(metric.id()))
             .toList();
     Summary summary = Summary.of(evaluation, metrics, batches);
     Tables tables = new Tables(evaluation, settings, summary);
-    Page page =
-        new Page(evaluation, settings, preset, folder, summary, Metrics.missing(metrics));
+    Page page = new Page(evaluation, settings, preset, folder, summary, Metrics.missing(metrics));
     return new Report(tables, batches, page.html(), folder);
   }
 

@@ -50,7 +50,9 @@ record ScaleTable(Summary summary, List<String> policies, ScaleSchedule schedule
       Function<CellSummary, List<Double>> values,
       Function<Double, Double> heat,
       Function<Double, String> label) {
-    StringBuilder html = new StringBuilder("<div class=\"wide\"><table class=\"heat\">\n<thead><tr><th>policy</th><th>budget</th>");
+    StringBuilder html =
+        new StringBuilder(
+            "<div class=\"wide\"><table class=\"heat\">\n<thead><tr><th>policy</th><th>budget</th>");
     schedule.scales().forEach(size -> html.append("<th>").append(size).append("</th>"));
     html.append("</tr></thead>\n");
     for (String policy : policies) {

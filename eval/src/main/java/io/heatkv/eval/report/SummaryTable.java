@@ -22,7 +22,8 @@ record SummaryTable(Summary summary, List<String> policies) {
   }
 
   String html() {
-    StringBuilder html = new StringBuilder("<div class=\"wide\"><table class=\"figures\">\n<thead><tr>");
+    StringBuilder html =
+        new StringBuilder("<div class=\"wide\"><table class=\"figures\">\n<thead><tr>");
     html.append("<th>policy</th><th>KV bytes</th><th>of full</th>");
     for (MetricInfo metric : summary.metrics()) {
       String arrow = metric.direction() == MetricInfo.Direction.HIGHER ? "↑" : "↓";
