@@ -5,13 +5,13 @@ import io.heatkv.MemoryEstimate;
 import io.heatkv.TextToImage;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.error.UserException;
-import io.heatkv.eval.Ssim;
 import io.heatkv.eval.report.Report;
 import io.heatkv.eval.run.Evaluation;
 import io.heatkv.eval.run.EvaluationFolder;
 import io.heatkv.eval.run.EvaluationFolder.Existing;
 import io.heatkv.eval.run.EvaluationSettings;
 import io.heatkv.eval.run.Evaluator;
+import io.heatkv.eval.run.MetricSuite;
 import io.heatkv.resource.AvailableMemory;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.io.IOException;
@@ -94,7 +94,11 @@ final class EvaluateCommand implements Callable<Integer> {
    *
    * @param source preset and prompts
    */
-  private record Task(PromptSources.Source source, Evaluation evaluation, EvaluationFolder folder) {
+  private record Task(
+      PromptSources.Source source,
+      Evaluation evaluation,
+      EvaluationFolder folder,
+      PictureSize size) {
     boolean isDone() {
       return folder.done(evaluation.batches()).size() == evaluation.batches();
     }
@@ -109,8 +113,13 @@ final class EvaluateCommand implements Callable<Integer> {
     for (PromptSources.Source source : sources.all(console)) {
       Evaluation evaluation = options.evaluation(choice, source.preset(), source.file());
       Path folder = sources.config().isPresent() ? output.resolve(source.preset().name()) : output;
-      requireDrawable(choice, evaluation);
-      tasks.add(new Task(source, evaluation, new EvaluationFolder(folder)));
+      PictureSize size = PictureSize.of(choice, evaluation.schedule());
+      size.requireComparable();
+      requireMemory(choice, evaluation);
+      Task task = new Task(source, evaluation, new EvaluationFolder(folder), size);
+      // Refuses model files before anything is written.
+      metrics(choice, task).close();
+      tasks.add(task);
     }
     if (sources.config().isPresent()) {
       create(output);
@@ -121,20 +130,28 @@ final class EvaluateCommand implements Callable<Integer> {
       for (Task task : tasks) {
         EvaluationSettings own = Settings.of(choice, task.evaluation(), options, library.version());
         task.folder().open(own, task.evaluation().batches(), existing);
-        Outputs.requireWritable(
-            task.folder().file("settings.json"), imageBytes(choice, task.evaluation()));
+        Outputs.requireWritable(task.folder().file("settings.json"), imageBytes(task));
         settings.put(task, own);
       }
       if (!tasks.stream().allMatch(Task::isDone)) {
         try (TextToImage engine = choice.load(library)) {
           for (Task task : tasks) {
-            draw(engine, task, share, interruption);
+            draw(choice, engine, task, share, interruption);
           }
         }
       }
-      settings.forEach(this::report);
+      settings.forEach((task, own) -> report(task, own, library));
     }
     return 0;
+  }
+
+  private MetricSuite metrics(ModelChoice choice, Task task) {
+    return new MetricSuite(
+        options.metrics(),
+        task.size().width(),
+        task.size().height(),
+        options.divergence(),
+        PictureSize.hasEncoder(choice));
   }
 
   private Existing existing(Shard share) {
@@ -158,15 +175,17 @@ final class EvaluateCommand implements Callable<Integer> {
     }
   }
 
-  private void draw(TextToImage engine, Task task, Shard share, Interruption interruption) {
+  private void draw(
+      ModelChoice choice, TextToImage engine, Task task, Shard share, Interruption interruption) {
     if (!quiet) {
       task.evaluation().absent().forEach(line -> console.message("left out: " + line));
     }
-    try {
+    try (MetricSuite metrics = metrics(choice, task)) {
       new Evaluator(
               engine,
               task.evaluation(),
               task.folder(),
+              metrics,
               options.divergence(),
               new EvaluationProgress(console, quiet, interruption))
           .run(share.index(), share.count());
@@ -182,18 +201,9 @@ final class EvaluateCommand implements Callable<Integer> {
   }
 
   /**
-   * @throws UserException if the pictures are too small to be compared or the memory doesn't
-   *     suffice
+   * @throws UserException if the memory doesn't suffice
    */
-  private static void requireDrawable(ModelChoice choice, Evaluation evaluation) {
-    long edge = MemoryEstimate.pixelsPerToken(choice.description());
-    long height = edge * evaluation.schedule().last().height();
-    long width = edge * evaluation.schedule().last().width();
-    if (Math.min(height, width) < Ssim.WINDOW) {
-      throw new UserException(
-          "pictures of %dx%d pixels are too small to compare; expected %d or more on each side"
-              .formatted(width, height, Ssim.WINDOW));
-    }
+  private static void requireMemory(ModelChoice choice, Evaluation evaluation) {
     int pictures = Math.min(evaluation.batch(), evaluation.pictures());
     MemoryEstimate.of(
             choice.description(),
@@ -210,14 +220,18 @@ final class EvaluateCommand implements Callable<Integer> {
   }
 
   /** What the pictures that are kept may take. */
-  private static long imageBytes(ModelChoice choice, Evaluation evaluation) {
-    long edge = MemoryEstimate.pixelsPerToken(choice.description());
-    long pixels = edge * edge * evaluation.schedule().last().tokens();
+  private static long imageBytes(Task task) {
+    Evaluation evaluation = task.evaluation();
     long kept = Math.min(evaluation.images(), evaluation.prompts().size());
-    return 3 * pixels * kept * evaluation.seeds() * (evaluation.cells().size() + 1);
+    return 3L
+        * task.size().width()
+        * task.size().height()
+        * kept
+        * evaluation.seeds()
+        * (evaluation.cells().size() + 1);
   }
 
-  private void report(Task task, EvaluationSettings settings) {
+  private void report(Task task, EvaluationSettings settings, LibTorch library) {
     int all = task.evaluation().batches();
     int done = task.folder().done(all).size();
     if (done < all) {
@@ -228,7 +242,8 @@ final class EvaluateCommand implements Callable<Integer> {
       }
       return;
     }
-    Report report = Report.of(task.evaluation(), settings, task.folder(), task.source().preset());
+    Report report =
+        Report.of(task.evaluation(), settings, task.folder(), task.source().preset(), library);
     report.write();
     if (json) {
       console.print(Json.pretty(report.tables().toJson()));

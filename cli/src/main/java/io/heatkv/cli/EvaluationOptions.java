@@ -4,6 +4,7 @@ import io.heatkv.SamplingOptions;
 import io.heatkv.cache.KvShape;
 import io.heatkv.error.UserException;
 import io.heatkv.eval.config.Preset;
+import io.heatkv.eval.learned.LearnedMetric;
 import io.heatkv.eval.run.Cells;
 import io.heatkv.eval.run.Evaluation;
 import io.heatkv.load.ModelProfile;
@@ -11,7 +12,9 @@ import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.text.PromptFiles;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Mixin;
@@ -76,6 +79,14 @@ final class EvaluationOptions {
           "Leave out the divergence of bits under teacher forcing, which takes half of the time.")
   private boolean noDivergence;
 
+  @Option(
+      names = "--metric",
+      paramLabel = "NAME=FILE",
+      description =
+          "ONNX model of a learned metric: lpips, fid, clip-score, hpsv2 or image-reward, once for"
+              + " each; see docs/metrics.md.")
+  private List<String> metrics = List.of();
+
   @Mixin private final ProfileOption profile = new ProfileOption();
   @Mixin private final ScaleOptions scales = new ScaleOptions();
   @Mixin private final SamplingChoices sampling = new SamplingChoices();
@@ -83,6 +94,26 @@ final class EvaluationOptions {
   /** Whether the divergence of bits is measured. */
   boolean divergence() {
     return !noDivergence;
+  }
+
+  /**
+   * The model files of learned metrics.
+   *
+   * @throws UserException if a metric is unknown or named twice, or there is no file
+   */
+  Map<LearnedMetric, Path> metrics() {
+    Map<LearnedMetric, Path> files = new EnumMap<>(LearnedMetric.class);
+    for (String text : metrics) {
+      int sign = text.indexOf('=');
+      if (sign < 0) {
+        throw new UserException("metric '" + text + "' has no file; expected NAME=FILE");
+      }
+      LearnedMetric metric = LearnedMetric.of(text.substring(0, sign));
+      if (files.put(metric, Path.of(text.substring(sign + 1))) != null) {
+        throw new UserException("metric " + metric.id() + " is named twice; leave out one");
+      }
+    }
+    return files;
   }
 
   /** The profile that is named, else the model's own. */

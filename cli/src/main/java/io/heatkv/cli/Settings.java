@@ -34,9 +34,15 @@ final class Settings {
       values.put("image_tokenizer_fingerprint", Fingerprint.of(vae));
       values.put("text_encoder_fingerprint", Fingerprint.of(text));
     }
-    values.put("profile_sha256", options.profile(choice).map(Settings::sha256).orElse("none"));
+    values.put(
+        "profile_sha256",
+        options.profile(choice).map(file -> sha256("profile", file)).orElse("none"));
+    options
+        .metrics()
+        .forEach((metric, file) ->
+            values.put("metric_" + metric.id() + "_sha256", sha256(metric.label(), file)));
     values.put("prompts", String.valueOf(evaluation.prompts().size()));
-    values.put("prompts_sha256", PromptSet.of(evaluation.prompts(), evaluation.seed()).sha256());
+    values.put("prompts_sha256", PromptSet.of(evaluation.prompts(), 0).sha256());
     values.put("seeds", String.valueOf(evaluation.seeds()));
     values.put("seed", String.valueOf(evaluation.seed()));
     values.put("policies", joined(evaluation.cells().stream().map(Cell::policy).toList()));
@@ -65,12 +71,12 @@ final class Settings {
     return texts.stream().distinct().collect(Collectors.joining(","));
   }
 
-  private static String sha256(Path file) {
+  private static String sha256(String what, Path file) {
     try {
       return HexFormat.of()
           .formatHex(MessageDigest.getInstance("SHA-256").digest(Files.readAllBytes(file)));
     } catch (IOException e) {
-      throw new UserException("profile " + file + " can't be read: " + e.getMessage(), e);
+      throw new UserException(what + " " + file + " can't be read: " + e.getMessage(), e);
     } catch (NoSuchAlgorithmException e) {
       throw new AssertionError("every Java platform has SHA-256", e);
     }

@@ -11,6 +11,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 
@@ -108,8 +109,16 @@ public record EvaluationConfig(String title, List<Preset> sets) {
           values.put(key, row.number(key));
         }
       }
+      if (!row.has("budget")) {
+        throw new UserException(
+            "%s: %sbudget is missing; expected a text or a number"
+                .formatted(row.source(), row.path()));
+      }
       rows.add(
-          new Published.Row(row.text("policy"), text(row, row.values().get("budget")), values));
+          new Published.Row(
+              row.text("policy"),
+              text(row, Objects.requireNonNull(row.values().get("budget"))),
+              values));
     }
     return new Published(json.text("source"), json.optionalText("note").orElse(""), rows);
   }

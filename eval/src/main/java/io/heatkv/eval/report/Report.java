@@ -8,11 +8,11 @@ import io.heatkv.eval.run.Evaluation;
 import io.heatkv.eval.run.EvaluationFolder;
 import io.heatkv.eval.run.EvaluationSettings;
 import io.heatkv.eval.run.MatchingBudget;
-import io.heatkv.eval.run.MetricInfo;
 import io.heatkv.eval.run.Metrics;
 import io.heatkv.eval.run.Summary;
 import io.heatkv.eval.run.Tables;
 import io.heatkv.json.JsonFile;
+import io.heatkv.tensor.Backend;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -34,19 +34,20 @@ public record Report(
    * Sums up the batches that lie in a folder; all are done.
    *
    * @param preset title and published figures
+   * @param backend computes distances of sets
    * @throws io.heatkv.error.UserException if a file can't be read
    */
   public static Report of(
-      Evaluation evaluation, EvaluationSettings settings, EvaluationFolder folder, Preset preset) {
+      Evaluation evaluation,
+      EvaluationSettings settings,
+      EvaluationFolder folder,
+      Preset preset,
+      Backend backend) {
     List<BatchResult> batches = folder.results(evaluation.batches());
-    List<MetricInfo> metrics =
-        Metrics.all().stream()
-            .filter(
-                metric -> batches.getFirst().cells().getFirst().values().containsKey(metric.id()))
-            .toList();
-    Summary summary = Summary.of(evaluation, metrics, batches);
+    Summary summary = Summary.of(evaluation, batches, backend);
     Tables tables = new Tables(evaluation, settings, summary);
-    Page page = new Page(evaluation, settings, preset, folder, summary, Metrics.missing(metrics));
+    Page page =
+        new Page(evaluation, settings, preset, folder, summary, Metrics.missing(summary.metrics()));
     return new Report(tables, batches, page.html(), folder);
   }
 

@@ -39,11 +39,13 @@ record SummaryTable(Summary summary, List<String> policies) {
     }
     html.append("<th>time<br><small>ms/picture</small></th></tr></thead>\n");
     html.append(
-        "<tbody><tr class=\"full\"><td>full cache</td><td>%s</td><td>100 %%</td>%s<td>%s</td></tr></tbody>\n"
-            .formatted(
-                Html.bytes(summary.fullBytes()),
-                "<td>–</td>".repeat(summary.metrics().size()),
-                Figures.html(MILLIS, summary.fullMillis())));
+        "<tbody><tr class=\"full\"><td>full cache</td><td>%s</td><td>100 %%</td>"
+            .formatted(Html.bytes(summary.fullBytes())));
+    for (MetricInfo metric : summary.metrics()) {
+      Interval own = summary.fullMetrics().get(metric.id());
+      html.append("<td>%s</td>".formatted(own == null ? "–" : Figures.html(metric, own)));
+    }
+    html.append("<td>%s</td></tr></tbody>\n".formatted(Figures.html(MILLIS, summary.fullMillis())));
     for (double ratio : summary.ratios().reversed()) {
       group(html, ratio);
     }

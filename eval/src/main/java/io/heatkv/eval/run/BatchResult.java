@@ -31,7 +31,7 @@ public record BatchResult(
    *
    * @throws UserException if it can't be written
    */
-  void write(Path file) {
+  public void write(Path file) {
     JsonFile.write(file, this::write);
   }
 
@@ -68,7 +68,7 @@ public record BatchResult(
               .map(cell ->
                   CellResult.read(new JsonObject(file, "cells.", (Map<String, Object>) cell)))
               .toList());
-    } catch (ClassCastException e) {
+    } catch (ClassCastException | IllegalArgumentException e) {
       throw new UserException(
           file + ": is no result of a batch; remove it, and it will be drawn again", e);
     }

@@ -18,6 +18,7 @@ import java.util.Map;
  * @param workspaceBytes largest copies of retained entries
  * @param millis of the transformer
  * @param values of each metric, one for each picture
+ * @param features of each metric that compares sets, one array for each picture
  * @param bits share of equal bits [picture][scale]; empty for the full cache
  * @param divergence of the bits [picture][scale]; empty where it isn't measured
  */
@@ -29,10 +30,12 @@ public record CellResult(
     long workspaceBytes,
     double millis,
     Map<String, List<Double>> values,
+    Map<String, List<float[]>> features,
     List<List<Double>> bits,
     List<List<Double>> divergence) {
   public CellResult {
     values = Map.copyOf(values);
+    features = Map.copyOf(features);
     bits = List.copyOf(bits);
     divergence = List.copyOf(divergence);
   }
@@ -43,6 +46,7 @@ public record CellResult(
       String budget,
       Drawn drawn,
       Map<String, List<Double>> values,
+      Map<String, List<float[]>> features,
       List<List<Double>> bits) {
     int pictures = drawn.pictures().size();
     return new CellResult(
@@ -53,6 +57,7 @@ public record CellResult(
         drawn.memory().workspace() / pictures,
         drawn.millis() / pictures,
         values,
+        features,
         bits,
         drawn.divergence().stream().map(one -> one.scales()).toList());
   }
@@ -72,6 +77,13 @@ public record CellResult(
     Map<String, Object> sorted = new LinkedHashMap<>();
     values.keySet().stream().sorted().forEach(key -> sorted.put(key, values.get(key)));
     map.put("values", sorted);
+    Map<String, Object> encoded = new LinkedHashMap<>();
+    features.keySet().stream()
+        .sorted()
+        .forEach(key ->
+            encoded.put(
+                key, features.getOrDefault(key, List.of()).stream().map(Floats::text).toList()));
+    map.put("features", encoded);
     map.put("equal_bits_by_scale", bits);
     map.put("kl_by_scale", divergence);
     JsonValue.write(json, map);
@@ -83,6 +95,12 @@ public record CellResult(
     for (String key : values.values().keySet()) {
       read.put(key, numbers(values.list(key)));
     }
+    JsonObject features = json.object("features");
+    Map<String, List<float[]>> decoded = new LinkedHashMap<>();
+    for (String key : features.values().keySet()) {
+      decoded.put(
+          key, features.list(key).stream().map(text -> Floats.parse((String) text)).toList());
+    }
     return new CellResult(
         json.text("policy"),
         json.text("budget"),
@@ -91,6 +109,7 @@ public record CellResult(
         (long) json.number("kv_workspace_bytes"),
         json.number("ms"),
         read,
+        decoded,
         rows(json.list("equal_bits_by_scale")),
         rows(json.list("kl_by_scale")));
   }

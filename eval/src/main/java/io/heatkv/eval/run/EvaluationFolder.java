@@ -127,7 +127,7 @@ public record EvaluationFolder(Path root) {
   }
 
   /** File of a batch's results. */
-  Path batch(int index) {
+  public Path batch(int index) {
     return root.resolve(BATCHES).resolve("batch-%05d.json".formatted(index));
   }
 

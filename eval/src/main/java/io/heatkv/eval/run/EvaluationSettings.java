@@ -7,10 +7,10 @@ import io.heatkv.json.JsonValue;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.TreeSet;
 
 /**
  * Everything that decides the results of an evaluation, as texts by key: model, prompts, policies,
@@ -41,7 +41,7 @@ public record EvaluationSettings(Map<String, String> values) {
 
   /** The first difference from other settings, in words. */
   Optional<String> difference(EvaluationSettings other) {
-    Set<String> keys = new TreeSet<>(values.keySet());
+    Set<String> keys = new LinkedHashSet<>(values.keySet());
     keys.addAll(other.values.keySet());
     for (String key : keys) {
       String own = values.getOrDefault(key, "none");
@@ -54,6 +54,6 @@ public record EvaluationSettings(Map<String, String> values) {
   }
 
   private static String shortened(String text) {
-    return text.length() > 60 ? text.substring(0, 60) + "…" : text;
+    return text.length() > 40 ? text.substring(0, 40) + "…" : text;
   }
 }

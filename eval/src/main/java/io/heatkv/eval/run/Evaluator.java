@@ -6,14 +6,11 @@ import io.heatkv.cache.CachePolicy;
 import io.heatkv.eval.BitDivergence;
 import io.heatkv.eval.TeacherForcing;
 import io.heatkv.image.Png;
-import io.heatkv.image.PngImage;
 import io.heatkv.image.PngText;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CancellationException;
@@ -44,21 +41,25 @@ public final class Evaluator {
   private final Evaluation evaluation;
   private final EvaluationFolder folder;
   private final Listener listener;
+  private final MetricSuite metrics;
   private final boolean divergence;
   private final Set<String> warned = new LinkedHashSet<>();
 
   /**
+   * @param metrics to measure
    * @param divergence whether the divergence of bits is measured, at twice the time
    */
   public Evaluator(
       TextToImage model,
       Evaluation evaluation,
       EvaluationFolder folder,
+      MetricSuite metrics,
       boolean divergence,
       Listener listener) {
     this.model = model;
     this.evaluation = evaluation;
     this.folder = folder;
+    this.metrics = metrics;
     this.divergence = divergence;
     this.listener = listener;
   }
@@ -110,17 +111,22 @@ public final class Evaluator {
       count.plus("full cache");
       keep(full, first, "full", "");
       List<CellResult> cells = new ArrayList<>();
-      PngImage sample = full.pictures().getFirst();
-      List<Metric> metrics = Metrics.builtIn(sample.width(), sample.height(), divergence);
       try (Forced forced = new Forced(request)) {
         for (Cell cell : evaluation.cells()) {
           Drawn drawn = drawer.draw(cell.cache(), forced.divergence(cell.cache()));
           keep(drawn, first, cell.policy(), cell.budget());
-          cells.add(measure(cell, full, drawn, metrics));
+          cells.add(measure(cell, full, drawn));
           count.plus(cell.label());
         }
       }
-      CellResult reference = CellResult.of("full", "", full, Map.of(), List.of());
+      CellResult reference =
+          CellResult.of(
+              "full",
+              "",
+              full,
+              metrics.valuesOfFull(full),
+              metrics.features(model, full.pictures()),
+              List.of());
       new BatchResult(first, pictures, settled, shards, reference, cells)
           .write(folder.batch(batch));
     }
@@ -161,19 +167,18 @@ public final class Evaluator {
         CachePolicy.FULL);
   }
 
-  private static CellResult measure(Cell cell, Drawn full, Drawn drawn, List<Metric> metrics) {
-    Map<String, List<Double>> values = new LinkedHashMap<>();
-    for (Metric metric : metrics) {
-      double[] measured = metric.measure().of(full, drawn);
-      values.put(
-          metric.info().id(),
-          IntStream.range(0, measured.length).mapToObj(i -> measured[i]).toList());
-    }
+  private CellResult measure(Cell cell, Drawn full, Drawn drawn) {
     List<List<Double>> bits =
         IntStream.range(0, full.pictures().size())
             .mapToObj(i -> full.agreement(drawn, i).scales())
             .toList();
-    return CellResult.of(cell.policy(), cell.budget(), drawn, values, bits);
+    return CellResult.of(
+        cell.policy(),
+        cell.budget(),
+        drawn,
+        metrics.values(full, drawn),
+        metrics.features(model, drawn.pictures()),
+        bits);
   }
 
   private void keep(Drawn drawn, int first, String policy, String budget) {

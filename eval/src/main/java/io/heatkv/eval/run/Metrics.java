@@ -1,8 +1,10 @@
 package io.heatkv.eval.run;
 
+import io.heatkv.eval.BitDivergence;
 import io.heatkv.eval.MsSsim;
 import io.heatkv.eval.Psnr;
 import io.heatkv.eval.Ssim;
+import io.heatkv.eval.learned.LearnedMetric;
 import io.heatkv.eval.run.MetricInfo.Direction;
 import io.heatkv.image.PngImage;
 import java.util.ArrayList;
@@ -50,7 +52,28 @@ public final class Metrics {
       new MetricInfo(
           "identical", "identical", "", Direction.HIGHER, 3, "share of pictures equal to the byte");
 
+  public static final MetricInfo TOKENIZER_DISTANCE =
+      new MetricInfo(
+          "tokenizer_distance",
+          "Fréchet distance of tokenizer features",
+          "",
+          Direction.LOWER,
+          5,
+          "between the full cache's pictures and these as sets, by the model's own image encoder;"
+              + " not an FID");
+
   private Metrics() {}
+
+  /** What a learned metric is. */
+  static MetricInfo info(LearnedMetric metric) {
+    return new MetricInfo(
+        metric.id(),
+        metric.label(),
+        "",
+        metric.higherIsBetter() ? Direction.HIGHER : Direction.LOWER,
+        4,
+        "by the model file that was named");
+  }
 
   /**
    * Those that pictures of a size allow.
@@ -67,6 +90,7 @@ public final class Metrics {
     metrics.add(
         new Metric(
             EQUAL_BITS,
+            false,
             (full, other) ->
                 IntStream.range(0, full.pictures().size())
                     .mapToDouble(i -> full.agreement(other, i).overall())
@@ -75,7 +99,9 @@ public final class Metrics {
       metrics.add(
           new Metric(
               KL,
-              (_, other) -> other.divergence().stream().mapToDouble(d -> d.overall()).toArray()));
+              false,
+              (_, other) ->
+                  other.divergence().stream().mapToDouble(BitDivergence::overall).toArray()));
     }
     metrics.add(pixels(IDENTICAL, (a, b) -> Arrays.equals(a.rgb(), b.rgb()) ? 1 : 0));
     return metrics;
@@ -85,6 +111,7 @@ public final class Metrics {
   private static Metric pixels(MetricInfo info, ToDoubleBiFunction<PngImage, PngImage> metric) {
     return new Metric(
         info,
+        false,
         (full, other) ->
             IntStream.range(0, full.pictures().size())
                 .parallel()
@@ -95,7 +122,10 @@ public final class Metrics {
 
   /** All that may be measured, in the order in which they are shown. */
   public static List<MetricInfo> all() {
-    return List.of(PSNR, SSIM, MS_SSIM, EQUAL_BITS, KL, IDENTICAL);
+    List<MetricInfo> all = new ArrayList<>();
+    all.addAll(List.of(PSNR, SSIM, MS_SSIM, KL, EQUAL_BITS, IDENTICAL, TOKENIZER_DISTANCE));
+    Arrays.stream(LearnedMetric.values()).map(Metrics::info).forEach(all::add);
+    return all;
   }
 
   /** A line for each metric that wasn't measured, with the reason. */
@@ -109,6 +139,18 @@ public final class Metrics {
     }
     if (!measured.contains(KL)) {
       lines.add("KL of bits: left out with --no-kl.");
+    }
+    if (!measured.contains(TOKENIZER_DISTANCE)) {
+      lines.add(
+          "Fréchet distance of tokenizer features: needs two prompts and an image tokenizer with its"
+              + " encoder.");
+    }
+    for (LearnedMetric metric : LearnedMetric.values()) {
+      if (!measured.contains(info(metric))) {
+        lines.add(
+            "%s: no model file was given; name one with --metric %s=FILE (docs/metrics.md)."
+                .formatted(metric.label(), metric.id()));
+      }
     }
     return lines;
   }

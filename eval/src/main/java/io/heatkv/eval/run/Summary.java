@@ -1,6 +1,8 @@
 package io.heatkv.eval.run;
 
+import io.heatkv.eval.FrechetDistance;
 import io.heatkv.eval.Interval;
+import io.heatkv.tensor.Backend;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -18,6 +20,7 @@ import java.util.stream.IntStream;
  * @param metrics that were measured
  * @param fullBytes of keys and values of one picture with the full cache, measured
  * @param fullMillis of the transformer for one picture with the full cache
+ * @param fullMetrics of the full cache's own pictures, by id: those that compare nothing
  * @param cells in the order of the settings
  * @param matches the budget at which each policy reaches the reference
  * @param processes most processes that drew on the device at once
@@ -28,11 +31,13 @@ public record Summary(
     List<MetricInfo> metrics,
     long fullBytes,
     Interval fullMillis,
+    Map<String, Interval> fullMetrics,
     List<CellSummary> cells,
     List<MatchingBudget> matches,
     int processes) {
   public Summary {
     metrics = List.copyOf(metrics);
+    fullMetrics = new LinkedHashMap<>(fullMetrics);
     cells = List.copyOf(cells);
     matches = List.copyOf(matches);
   }
@@ -40,17 +45,23 @@ public record Summary(
   /**
    * Sums up.
    *
-   * @param metrics that the batches hold
    * @param batches all of them, in their order
+   * @param backend computes distances of sets
    */
-  public static Summary of(
-      Evaluation evaluation, List<MetricInfo> metrics, List<BatchResult> batches) {
+  public static Summary of(Evaluation evaluation, List<BatchResult> batches, Backend backend) {
+    List<MetricInfo> metrics = measured(evaluation, batches);
+    List<CellResult> full = batches.stream().map(BatchResult::full).toList();
     List<CellSummary> cells = new ArrayList<>();
     Map<String, List<double[]>> psnr = new LinkedHashMap<>();
     for (Cell cell : evaluation.cells()) {
       Map<String, Interval> intervals = new LinkedHashMap<>();
       for (MetricInfo metric : metrics) {
-        List<double[]> values = byPrompt(evaluation, values(cell, metric.id(), batches));
+        List<CellResult> results = results(cell, batches);
+        if (isOfSets(metric, full)) {
+          intervals.put(metric.id(), distance(evaluation, metric, full, results, backend));
+          continue;
+        }
+        List<double[]> values = byPrompt(evaluation, values(metric, results));
         intervals.put(metric.id(), Interval.of(values));
         if (metric.id().equals(Metrics.PSNR.id())) {
           psnr.put(cell.label(), values);
@@ -74,6 +85,7 @@ public record Summary(
         metrics,
         batches.stream().mapToLong(batch -> batch.full().kvBytes()).max().orElse(0),
         millis(batches, BatchResult::full),
+        fullMetrics(evaluation, metrics, full),
         cells,
         MatchingBudget.all(evaluation.cells(), psnr),
         batches.stream().mapToInt(BatchResult::processes).max().orElse(1));
@@ -99,11 +111,68 @@ public record Summary(
     return batches.stream().map(batch -> result(cell, batch)).toList();
   }
 
-  private static double[] values(Cell cell, String metric, List<BatchResult> batches) {
-    return results(cell, batches).stream()
-        .flatMap(result -> result.values().getOrDefault(metric, List.of()).stream())
+  /** Sets need two pictures or more, and an interval two prompts. */
+  private static List<MetricInfo> measured(Evaluation evaluation, List<BatchResult> batches) {
+    CellResult first = batches.getFirst().cells().getFirst();
+    return Metrics.all().stream()
+        .filter(metric ->
+            first.values().containsKey(metric.id())
+                || (evaluation.prompts().size() > 1 && first.features().containsKey(metric.id())))
+        .toList();
+  }
+
+  private static boolean isOfSets(MetricInfo metric, List<CellResult> full) {
+    return full.getFirst().features().containsKey(metric.id());
+  }
+
+  private static Map<String, Interval> fullMetrics(
+      Evaluation evaluation, List<MetricInfo> metrics, List<CellResult> full) {
+    Map<String, Interval> intervals = new LinkedHashMap<>();
+    for (MetricInfo metric : metrics) {
+      if (full.getFirst().values().containsKey(metric.id())) {
+        intervals.put(metric.id(), Interval.of(byPrompt(evaluation, values(metric, full))));
+      }
+    }
+    return intervals;
+  }
+
+  private static double[] values(MetricInfo metric, List<CellResult> results) {
+    return results.stream()
+        .flatMap(result -> result.values().getOrDefault(metric.id(), List.of()).stream())
         .mapToDouble(Double::doubleValue)
         .toArray();
+  }
+
+  private static Interval distance(
+      Evaluation evaluation,
+      MetricInfo metric,
+      List<CellResult> full,
+      List<CellResult> results,
+      Backend backend) {
+    List<float[]> a = features(metric, full);
+    List<float[]> b = features(metric, results);
+    int seeds = evaluation.seeds();
+    return Interval.ofStatistic(
+        evaluation.prompts().size(),
+        prompts ->
+            prompts.length * seeds < 2
+                ? Double.NaN
+                : FrechetDistance.of(
+                    backend, chosen(a, prompts, seeds), chosen(b, prompts, seeds)));
+  }
+
+  private static List<float[]> features(MetricInfo metric, List<CellResult> results) {
+    return results.stream()
+        .flatMap(result -> result.features().getOrDefault(metric.id(), List.of()).stream())
+        .toList();
+  }
+
+  private static List<float[]> chosen(List<float[]> all, int[] prompts, int seeds) {
+    List<float[]> chosen = new ArrayList<>();
+    for (int prompt : prompts) {
+      chosen.addAll(all.subList(prompt * seeds, (prompt + 1) * seeds));
+    }
+    return chosen;
   }
 
   private static List<double[]> byPrompt(Evaluation evaluation, double[] values) {

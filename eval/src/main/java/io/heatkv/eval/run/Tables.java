@@ -121,6 +121,7 @@ public record Tables(Evaluation evaluation, EvaluationSettings settings, Summary
     Map<String, Object> full = new LinkedHashMap<>();
     full.put("kv_bytes", summary.fullBytes());
     full.put("transformer_ms", intervalJson(summary.fullMillis()));
+    full.put("metrics", intervals(summary.fullMetrics()));
     json.put("full", full);
     json.put("cells", summary.cells().stream().map(this::cellJson).toList());
     json.put("matching_budgets", summary.matches().stream().map(Tables::matchJson).toList());
@@ -135,11 +136,15 @@ public record Tables(Evaluation evaluation, EvaluationSettings settings, Summary
     json.put("kv_bytes", cell.kvBytes());
     json.put("kv_share", cell.kvBytes() / (double) summary.fullBytes());
     json.put("transformer_ms", intervalJson(cell.millis()));
-    Map<String, Object> metrics = new LinkedHashMap<>();
-    cell.metrics().forEach((id, interval) -> metrics.put(id, intervalJson(interval)));
-    json.put("metrics", metrics);
+    json.put("metrics", intervals(cell.metrics()));
     json.put("equal_bits_by_scale", cell.bits());
     json.put("kl_by_scale", cell.divergence());
+    return json;
+  }
+
+  private static Map<String, Object> intervals(Map<String, Interval> metrics) {
+    Map<String, Object> json = new LinkedHashMap<>();
+    metrics.forEach((id, interval) -> json.put(id, intervalJson(interval)));
     return json;
   }
 
