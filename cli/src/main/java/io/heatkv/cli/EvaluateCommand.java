@@ -41,10 +41,9 @@ import picocli.CommandLine.Option;
     },
     footer = {
       "  heatkv evaluate --first 8 -o report",
-      "  heatkv evaluate --prompts prompts.txt --policies heatkv,scalekv --budgets 0.2,0.1"
-          + " --seeds 2 -o report",
-      "  heatkv evaluate --config eval/paper-infinity-2b.yaml --model DIR --prompts captions.json"
-          + " -o report"
+      "  heatkv evaluate --prompts a.txt --policies heatkv,scalekv --seeds 2 -o report",
+      "  heatkv evaluate --config eval/paper-infinity-2b.yaml --model FOLDER \\",
+      "      --prompts captions_val2017.json -o report"
     })
 final class EvaluateCommand implements Callable<Integer> {
   private final Console console;

@@ -191,7 +191,7 @@ final class EvaluationOptions {
   /** As many pictures as have 4 GiB of keys and values together. */
   private static int defaultBatch(ModelChoice choice, KvShape shape) {
     return choice.device().isCuda()
-        ? (int) Math.clamp(BATCH_BYTES / Math.max(1, shape.fullBytes()), 1, LARGEST_BATCH)
+        ? Math.clamp(BATCH_BYTES / Math.max(1, shape.fullBytes()), 1, LARGEST_BATCH)
         : 1;
   }
 

@@ -11,7 +11,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.BeforeAll;
@@ -56,27 +58,21 @@ class EvaluateCommandTest {
     assertThat(run.out()).contains("index.html", "heatkv", "random", "as good as heatkv at 10 %");
   }
 
+  /** With options of a small run where they aren't given. */
   private static Run small(String... options) {
-    return Run.of(
-        Stream.concat(
-                Stream.of(
-                    "evaluate",
-                    "--prompts",
-                    shared.resolve("prompts.txt").toString(),
-                    "--policies",
-                    "heatkv,random,snapkv",
-                    "--budgets",
-                    "0.4,0.1,0.05",
-                    "--images",
-                    "1",
-                    "--scales",
-                    SCALES,
-                    "--threads",
-                    "1",
-                    "--profile",
-                    profile.toString()),
-                Stream.of(options))
-            .toArray(String[]::new));
+    Map<String, String> defaults = new LinkedHashMap<>();
+    defaults.put("--prompts", shared.resolve("prompts.txt").toString());
+    defaults.put("--policies", "heatkv,random,snapkv");
+    defaults.put("--budgets", "0.8,0.1,0.05");
+    defaults.put("--images", "1");
+    defaults.put("--scales", SCALES);
+    defaults.put("--threads", "1");
+    defaults.put("--profile", profile.toString());
+    defaults.keySet().removeAll(List.of(options));
+    List<String> arguments = new ArrayList<>(List.of("evaluate"));
+    arguments.addAll(List.of(options));
+    defaults.forEach((name, value) -> arguments.addAll(List.of(name, value)));
+    return Run.of(arguments.toArray(String[]::new));
   }
 
   private static PngImage picture(String name) throws IOException {
@@ -183,7 +179,7 @@ class EvaluateCommandTest {
           """
           --policies heatkw            | did you mean heatkv? Known: full, heatkv
           --policies full              | nothing to compare
-          --policies snapkv --budgets 0.05,0.04 | below the floor of policy snapkv
+          --policies snapkv --budgets 0.05,0.04,5% | below the floor of policy snapkv
           --budgets abc                | 'abc' can't be read
           --budgets 1.5                | more than the full cache
           --seeds 0                    | seeds 0 is out of range
@@ -196,7 +192,8 @@ class EvaluateCommandTest {
           --metric lpips               | has no file
           --metric lipps=a.onnx        | metric 'lipps' is unknown
           --metric lpips=none.onnx     | no such file
-          --prompts none.txt           | 2 files of prompts
+          --prompts none.txt           | none.txt can't be read
+          --prompts a --prompts b      | 2 files of prompts
           --config none.yaml           | no such file
           --scales 1x1                 | too small to compare
           """)

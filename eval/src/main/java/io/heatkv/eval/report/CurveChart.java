@@ -20,8 +20,8 @@ import java.util.Locale;
  * @param metric to show
  */
 record CurveChart(Summary summary, List<String> policies, MetricInfo metric) {
-  private static final double WIDTH = 640;
-  private static final double HEIGHT = 400;
+  private static final double WIDTH = 560;
+  private static final double HEIGHT = 350;
   private static final double LEFT = 66;
   private static final double RIGHT = 12;
   private static final double TOP = 14;

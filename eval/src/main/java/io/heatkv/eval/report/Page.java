@@ -1,5 +1,6 @@
 package io.heatkv.eval.report;
 
+import io.heatkv.eval.Interval;
 import io.heatkv.eval.config.Preset;
 import io.heatkv.eval.run.Evaluation;
 import io.heatkv.eval.run.EvaluationFolder;
@@ -112,6 +113,9 @@ record Page(
     }
     html.append("</ul>\n<div class=\"charts\">\n");
     for (MetricInfo metric : summary.metrics()) {
+      if (isFlat(metric)) {
+        continue;
+      }
       html.append(
           "<figure><figcaption>%s <small>%s is better; %s</small></figcaption>\n%s</figure>\n"
               .formatted(
@@ -121,6 +125,16 @@ record Page(
                   new CurveChart(summary, policies, metric).svg()));
     }
     return html.append("</div>\n").toString();
+  }
+
+  /** A curve of one value says no more than the table. */
+  private boolean isFlat(MetricInfo metric) {
+    return summary.cells().stream()
+            .flatMap(cell -> cell.metric(metric.id()).stream())
+            .mapToDouble(Interval::mean)
+            .distinct()
+            .count()
+        < 2;
   }
 
   private String matches(List<String> policies) {

@@ -82,10 +82,13 @@ record SummaryTable(Summary summary, List<String> policies) {
   }
 
   private static boolean isBest(MetricInfo metric, Interval interval, List<CellSummary> cells) {
-    return cells.size() > 1
-        && cells.stream()
+    List<Double> means =
+        cells.stream()
             .map(cell -> cell.metric(metric.id()))
             .flatMap(Optional::stream)
-            .allMatch(other -> metric.atLeastAsGood(interval.mean(), other.mean()));
+            .map(Interval::mean)
+            .toList();
+    return means.stream().distinct().count() > 1
+        && means.stream().allMatch(mean -> metric.atLeastAsGood(interval.mean(), mean));
   }
 }

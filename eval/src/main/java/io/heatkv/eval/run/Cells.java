@@ -9,8 +9,10 @@ import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.CalibrationProfile;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
@@ -60,7 +62,11 @@ public record Cells(List<Cell> cells, List<String> absent) {
       throw new UserException(
           "there is nothing to compare with the full cache; name at least one policy and budget");
     }
-    List<Budget> parsed = budgets.stream().map(Budget::parse).toList();
+    // One of each size: 10% is 0.1 is 0.10.
+    Map<Double, String> texts = new LinkedHashMap<>();
+    for (String budget : budgets) {
+      texts.putIfAbsent(Budget.parse(budget).ratio(shape.fullBytes()), budget.strip());
+    }
     Supplier<CalibrationProfile> once = new Once(profile);
     List<Cell> cells = new ArrayList<>();
     List<String> absent = new ArrayList<>();
@@ -68,17 +74,13 @@ public record Cells(List<Cell> cells, List<String> absent) {
     for (String name : policies) {
       // What fails with all of the cache fails for another reason than its budget.
       CachePolicies.create(name, new PolicyInputs(ALL, shape, file, once));
-      for (int i = 0; i < budgets.size(); i++) {
-        PolicyInputs inputs = new PolicyInputs(parsed.get(i), shape, file, once);
+      for (String budget : texts.values()) {
+        PolicyInputs inputs = new PolicyInputs(Budget.parse(budget), shape, file, once);
         try {
-          cells.add(
-              new Cell(
-                  name,
-                  budgets.get(i).strip(),
-                  inputs.ratio(),
-                  CachePolicies.create(name, inputs)));
+          CachePolicy policy = CachePolicies.create(name, inputs);
+          cells.add(new Cell(name, budget, inputs.ratio(), policy));
         } catch (UserException e) {
-          absent.add(name + " at " + budgets.get(i).strip() + ": " + e.getMessage());
+          absent.add(name + " at " + budget + ": " + e.getMessage());
           first = first == null ? e : first;
         }
       }

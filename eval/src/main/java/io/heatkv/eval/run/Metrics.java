@@ -34,7 +34,7 @@ public final class Metrics {
   public static final MetricInfo EQUAL_BITS =
       new MetricInfo(
           "equal_bits",
-          "equal bits",
+          "Equal bits",
           "",
           Direction.HIGHER,
           4,
@@ -45,12 +45,17 @@ public final class Metrics {
           "KL of bits",
           "nats/bit",
           Direction.LOWER,
-          6,
+          5,
           "divergence from the full cache's bit probabilities when both see the full cache's"
               + " earlier bits (teacher forcing)");
   public static final MetricInfo IDENTICAL =
       new MetricInfo(
-          "identical", "identical", "", Direction.HIGHER, 3, "share of pictures equal to the byte");
+          "identical",
+          "Identical pictures",
+          "",
+          Direction.HIGHER,
+          3,
+          "share of pictures equal to the byte");
 
   public static final MetricInfo TOKENIZER_DISTANCE =
       new MetricInfo(
