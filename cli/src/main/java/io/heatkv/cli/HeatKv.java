@@ -76,6 +76,7 @@ final class HeatKv implements Runnable {
     commands.put("evaluate", EvaluateCommand::new);
     commands.put("calibrate", CalibrateCommand::new);
     commands.put("schedule", ScheduleCommand::new);
+    commands.put("heatmap", HeatmapCommand::new);
     commands.put("inspect", InspectCommand::new);
     commands.put("import", ImportCommand::new);
     commands.put("synth", SynthCommand::new);

@@ -2,18 +2,16 @@ package io.heatkv.cli;
 
 import io.heatkv.error.UserException;
 import io.heatkv.json.JsonFile;
-import io.heatkv.load.ModelProfile;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.CalibrationProfile;
-import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.HeadOrders;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleReport;
 import io.heatkv.schedule.ScheduleShape;
-import io.heatkv.tensor.DType;
 import java.nio.file.Path;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -145,27 +143,14 @@ final class ScheduleCommand implements Callable<Integer> {
       throw new UserException(
           "a profile says its own layers, heads and sink scales; leave them out or add --orders");
     }
-    boolean alone = profile.path().isPresent() && !model.isGiven();
-    CalibrationProfile found =
-        alone && parsed instanceof Budget.Ratio
-            ? ModelProfile.read(profile.path().get())
-            : ModelProfile.find(model.find(), profile.path());
-    CalibrationSetup setup = found.setup();
-    ScaleSchedule own = setup.schedule();
+    ProfileSchedule source = new ProfileSchedule(profile, model);
+    CalibrationProfile found = source.profile(Optional.of(parsed));
+    ScaleSchedule own = found.setup().schedule();
     if (scales.areGiven() && !scales.schedule(own).toString().equals(own.toString())) {
       throw new UserException(
           "the profile is of scales %s, but scales %s are asked for; calibrate with these scales"
               .formatted(own, scales.schedule(own)));
     }
-    ScheduleShape shape = ScheduleShape.of(setup.layers(), setup.heads(), own, setup.sinkScales());
-    return switch (parsed) {
-      case Budget.Ratio(double ratio) -> PruningSchedule.of(shape, found.orders(), ratio);
-      case Budget.Bytes bytes ->
-          PruningSchedule.of(
-              shape,
-              found.orders(),
-              bytes,
-              model.find().kvShape(model.dtype(DType.F32), own).fullBytes());
-    };
+    return source.schedule(found, parsed);
   }
 }

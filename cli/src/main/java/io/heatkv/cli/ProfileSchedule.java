@@ -1,0 +1,54 @@
+package io.heatkv.cli;
+
+import io.heatkv.load.ModelProfile;
+import io.heatkv.schedule.Budget;
+import io.heatkv.schedule.CalibrationProfile;
+import io.heatkv.schedule.CalibrationSetup;
+import io.heatkv.schedule.PruningSchedule;
+import io.heatkv.schedule.ScheduleShape;
+import io.heatkv.tensor.DType;
+import java.util.Optional;
+
+/** A calibration profile as the options name it, and schedules made from it without a device. */
+record ProfileSchedule(ProfileOption option, ModelName model) {
+  /**
+   * The profile; if the model isn't needed to read it, none is looked for.
+   *
+   * @param budget that it is needed for, if any
+   * @throws io.heatkv.error.UserException if there is none, or it is of another model than named
+   */
+  CalibrationProfile profile(Optional<Budget> budget) {
+    boolean alone = option.path().isPresent() && !model.isGiven();
+    return alone && !budget.filter(Budget.Bytes.class::isInstance).isPresent()
+        ? ModelProfile.read(option.path().get())
+        : ModelProfile.find(model.find(), option.path());
+  }
+
+  /**
+   * The schedule of a budget; bytes are those of one picture with guidance.
+   *
+   * @throws io.heatkv.error.UserException if the budget is infeasible
+   */
+  PruningSchedule schedule(CalibrationProfile profile, Budget budget) {
+    CalibrationSetup setup = profile.setup();
+    ScheduleShape shape =
+        ScheduleShape.of(setup.layers(), setup.heads(), setup.schedule(), setup.sinkScales());
+    return switch (budget) {
+      case Budget.Ratio(double ratio) -> PruningSchedule.of(shape, profile.orders(), ratio);
+      case Budget.Bytes bytes ->
+          PruningSchedule.of(
+              shape,
+              profile.orders(),
+              bytes,
+              model.find().kvShape(model.dtype(DType.F32), setup.schedule()).fullBytes());
+    };
+  }
+
+  /** What the profile is called: its file, or that it is the model's own. */
+  String name() {
+    return option
+        .path()
+        .map(path -> String.valueOf(path.getFileName()))
+        .orElse("that comes with the model");
+  }
+}

@@ -1,0 +1,212 @@
+package io.heatkv.eval.chart;
+
+import static io.heatkv.eval.chart.HeatMapHeader.MARGIN;
+
+import io.heatkv.error.UserException;
+import io.heatkv.eval.chart.ChartPage.Placed;
+import io.heatkv.eval.chart.HeatMapHeader.Swatch;
+import io.heatkv.image.PngImage;
+import io.heatkv.schedule.Atom;
+import io.heatkv.schedule.CalibrationProfile;
+import io.heatkv.schedule.CalibrationSetup;
+import io.heatkv.schedule.HeadScores;
+import io.heatkv.schedule.PruningSchedule;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.IntStream;
+import org.knowm.xchart.HeatMapChart;
+
+/**
+ * Who attends to what: for each source scale the S-CAS of every head in every layer as colour; with
+ * a schedule, also which of these heads every later scale still finds in the cache.
+ */
+public final class HeatMap {
+  private static final int PERCENT = 100;
+
+  private final String origin;
+  private final CalibrationProfile profile;
+  private final CalibrationSetup setup;
+  private final HeadScores scores;
+  private final Optional<PruningSchedule> schedule;
+  private final int most;
+
+  /**
+   * @param origin what the profile is called
+   * @param profile with at least one prompt done
+   * @param schedule made from the profile, to be shown over its scores
+   * @throws UserException if no prompt is done, or Java finds no fonts
+   */
+  public HeatMap(String origin, CalibrationProfile profile, Optional<PruningSchedule> schedule) {
+    if (profile.promptsDone() == 0) {
+      throw new UserException(origin + ": has no prompt done; calibrate at least one");
+    }
+    ChartText.requireFonts();
+    this.origin = origin;
+    this.profile = profile;
+    this.setup = profile.setup();
+    this.scores = profile.scores();
+    this.schedule = schedule;
+    this.most = rounded(PERCENT * largest(scores));
+  }
+
+  /** The chart as pixels. */
+  public PngImage png() {
+    return page().png();
+  }
+
+  /** The chart as the text of an SVG file. */
+  public String svg() {
+    return page().svg();
+  }
+
+  private ChartPage page() {
+    return schedule.map(this::scheduled).orElseGet(this::overview);
+  }
+
+  /** A panel for each scale that is stored, sink scales first. */
+  private ChartPage overview() {
+    int panels = setup.schedule().count() - 1;
+    int columns = (int) Math.ceil(Math.sqrt(panels));
+    int width = 340;
+    int height = 250;
+    HeatMapHeader header = header(List.of());
+    List<Placed> charts = new ArrayList<>();
+    for (int source = 0; source < panels; source++) {
+      String sink = scores.isScored(source) ? "" : ", sink";
+      charts.add(
+          new Placed(
+              panel("source " + scale(source) + sink, source, Set.of()),
+              MARGIN + source % columns * width,
+              header.height() + source / columns * height,
+              width,
+              height));
+    }
+    return header.page(columns * width, Math.ceilDiv(panels, columns) * height, charts);
+  }
+
+  /** Source scales over target scales, each row beginning with all heads. */
+  private ChartPage scheduled(PruningSchedule pruning) {
+    int first = setup.sinkScales();
+    int last = setup.schedule().count() - 1;
+    int width = 215;
+    int height = 185;
+    HeatMapHeader header =
+        header(
+            List.of(
+                String.format(
+                    Locale.ROOT,
+                    "Budget %s: the cache holds at most %.2f %% of the full cache's keys and"
+                        + " values. Rows are source scales. The first column shows all heads; the"
+                        + " others, what is kept when a target scale is drawn.",
+                    pruning.budget(),
+                    PERCENT * pruning.peakRatio())));
+    List<Placed> charts = new ArrayList<>();
+    for (int target = first; target <= last; target++) {
+      Set<Atom> removed = new HashSet<>(target == first ? List.of() : pruning.removedAt(target));
+      for (int source = first; source < last; source++) {
+        if (target == first || target > source) {
+          String title =
+              target == first
+                  ? "source " + scale(source)
+                  : "at scale %d: %s kept".formatted(target, kept(source, removed));
+          charts.add(
+              new Placed(
+                  panel(title, source, removed),
+                  MARGIN + (target - first) * width,
+                  header.height() + (source - first) * height,
+                  width,
+                  height));
+        }
+      }
+    }
+    return header.page((last - first + 1) * width, (last - first) * height, charts);
+  }
+
+  private HeatMapHeader header(List<String> further) {
+    int last = setup.schedule().count() - 1;
+    List<String> lines = new ArrayList<>();
+    lines.add(
+        "Model %s, fingerprint %.12s…: %d layers of %d heads. Profile %s: %d prompts."
+            .formatted(
+                setup.model(),
+                setup.fingerprint(),
+                setup.layers(),
+                setup.heads(),
+                origin,
+                profile.promptsDone()));
+    lines.add(
+        "A picture is drawn scale by scale, %s to %s tokens; each scale attends to the keys and values"
+                .formatted(setup.schedule().size(0), setup.schedule().last())
+            + " that earlier ones left in the cache.");
+    lines.add(
+        "Colour: S-CAS, the share of a later scale's attention that falls on all tokens of the source"
+            + " scale; mean over queries, prompts and later scales.");
+    lines.add(
+        "%s The last scale, %d (%s), attends but is never stored."
+            .formatted(sinks(), last, setup.schedule().last()));
+    lines.addAll(further);
+    List<Swatch> swatches =
+        schedule.isPresent()
+            ? List.of(new Swatch(HeadPanel.DROPPED, "dropped: no longer in the cache"))
+            : setup.sinkScales() > 0
+                ? List.of(new Swatch(HeadPanel.SINK, "sink scale: always kept, not scored"))
+                : List.of();
+    return new HeatMapHeader(
+        "Who attends to what: the heads of " + setup.model(), lines, most, swatches);
+  }
+
+  private String sinks() {
+    List<String> names = IntStream.range(0, setup.sinkScales()).mapToObj(this::scale).toList();
+    return names.isEmpty()
+        ? "There are no sink scales."
+        : "Sink scales, always kept and not scored: " + String.join(", ", names) + ".";
+  }
+
+  private HeatMapChart panel(String title, int source, Set<Atom> removed) {
+    boolean scored = scores.isScored(source);
+    return HeadPanel.of(
+        title,
+        setup.layers(),
+        setup.heads(),
+        (layer, head) ->
+            scored && !removed.contains(new Atom(source, head, layer))
+                ? PERCENT * scores.score(source, layer, head)
+                : Double.NaN,
+        scored ? HeadPanel.DROPPED : HeadPanel.SINK,
+        most);
+  }
+
+  private String scale(int scale) {
+    return "scale %d (%s)".formatted(scale, setup.schedule().size(scale));
+  }
+
+  /** Share of a source scale's heads that aren't removed. */
+  private String kept(int source, Set<Atom> removed) {
+    long gone = removed.stream().filter(atom -> atom.source() == source).count();
+    int all = setup.layers() * setup.heads();
+    return "%d of %d".formatted(all - gone, all);
+  }
+
+  private static double largest(HeadScores scores) {
+    double largest = 0;
+    for (int source = scores.sinkScales(); source < scores.scales() - 1; source++) {
+      for (int layer = 0; layer < scores.layers(); layer++) {
+        for (int head = 0; head < scores.heads(); head++) {
+          largest = Math.max(largest, scores.score(source, layer, head));
+        }
+      }
+    }
+    return largest;
+  }
+
+  /** Whole percents that can be labelled evenly. */
+  private static int rounded(double percent) {
+    int whole = Math.max(1, (int) Math.ceil(percent));
+    int step = HeadPanel.labelStep(whole);
+    return Math.ceilDiv(whole, step) * step;
+  }
+}
