@@ -4,15 +4,22 @@ import io.heatkv.GenerationRequest;
 import io.heatkv.MemoryEstimate;
 import io.heatkv.TextToImage;
 import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.HeatKvPolicy;
 import io.heatkv.error.UserException;
+import io.heatkv.eval.chart.HeatMap;
+import io.heatkv.eval.report.Illustration;
 import io.heatkv.eval.report.Report;
+import io.heatkv.eval.run.Cell;
 import io.heatkv.eval.run.Evaluation;
 import io.heatkv.eval.run.EvaluationFolder;
 import io.heatkv.eval.run.EvaluationFolder.Existing;
 import io.heatkv.eval.run.EvaluationSettings;
 import io.heatkv.eval.run.Evaluator;
 import io.heatkv.eval.run.MetricSuite;
+import io.heatkv.load.ModelProfile;
 import io.heatkv.resource.AvailableMemory;
+import io.heatkv.schedule.CalibrationProfile;
+import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -139,7 +146,7 @@ final class EvaluateCommand implements Callable<Integer> {
           }
         }
       }
-      settings.forEach((task, own) -> report(task, own, library));
+      settings.forEach((task, own) -> report(choice, task, own, library));
     }
     return 0;
   }
@@ -230,7 +237,8 @@ final class EvaluateCommand implements Callable<Integer> {
         * (evaluation.cells().size() + 1);
   }
 
-  private void report(Task task, EvaluationSettings settings, LibTorch library) {
+  private void report(
+      ModelChoice choice, Task task, EvaluationSettings settings, LibTorch library) {
     int all = task.evaluation().batches();
     int done = task.folder().done(all).size();
     if (done < all) {
@@ -242,12 +250,48 @@ final class EvaluateCommand implements Callable<Integer> {
       return;
     }
     Report report =
-        Report.of(task.evaluation(), settings, task.folder(), task.source().preset(), library);
+        Report.of(
+            task.evaluation(),
+            settings,
+            task.folder(),
+            task.source().preset(),
+            heatMaps(choice, task.evaluation()),
+            library);
     report.write();
     if (json) {
       console.print(Json.pretty(report.tables().toJson()));
     } else if (!quiet) {
       console.print(report.toText());
+    }
+  }
+
+  /** What HeatKV's schedule keeps, where it was drawn; at the middle of its budgets. */
+  private List<Illustration> heatMaps(ModelChoice choice, Evaluation evaluation) {
+    List<HeatKvPolicy> policies =
+        evaluation.cells().stream()
+            .map(Cell::cache)
+            .filter(HeatKvPolicy.class::isInstance)
+            .map(HeatKvPolicy.class::cast)
+            .toList();
+    if (policies.isEmpty()) {
+      return List.of();
+    }
+    PruningSchedule schedule = policies.get(policies.size() / 2).schedule();
+    CalibrationProfile profile =
+        ModelProfile.find(choice.description(), evaluation.schedule(), options.profile(choice));
+    try {
+      HeatMap map = new HeatMap(profile.setup().model(), profile, Optional.of(schedule));
+      return List.of(
+          new Illustration(
+              "Who attends to what, and what HeatKV keeps of it",
+              "Attention of later scales to each source scale in every head (S-CAS), and which heads"
+                  + " the schedule of budget "
+                  + schedule.budget()
+                  + " still has at each target scale.",
+              map.png()));
+    } catch (UserException e) {
+      console.message("the page has no heat map: " + e.getMessage());
+      return List.of();
     }
   }
 }

@@ -7,11 +7,15 @@ import io.heatkv.eval.run.EvaluationFolder;
 import io.heatkv.eval.run.EvaluationSettings;
 import io.heatkv.eval.run.MatchingBudget;
 import io.heatkv.eval.run.MetricInfo;
+import io.heatkv.eval.run.Metrics;
 import io.heatkv.eval.run.Summary;
+import io.heatkv.image.Png;
+import io.heatkv.image.PngImage;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.util.Base64;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -25,6 +29,7 @@ import java.util.Objects;
  * @param preset title and published figures
  * @param folder where pictures lie
  * @param summary of all batches
+ * @param illustrations sections with a picture
  * @param missing a line for each metric that wasn't measured
  */
 record Page(
@@ -33,8 +38,10 @@ record Page(
     Preset preset,
     EvaluationFolder folder,
     Summary summary,
+    List<Illustration> illustrations,
     List<String> missing) {
   Page {
+    illustrations = List.copyOf(illustrations);
     missing = List.copyOf(missing);
   }
 
@@ -55,6 +62,9 @@ record Page(
     if (!summary.matches().isEmpty()) {
       sections.put("Which budget is as good as HeatKV's 10 %", matches(policies));
     }
+    if (summary.cells().stream().anyMatch(cell -> !cell.lead().isEmpty())) {
+      sections.put("HeatKV against each at the same budget", leads(policies));
+    }
     sections.put("All figures", figures(policies));
     if (!preset.published().isEmpty()) {
       StringBuilder published = new StringBuilder();
@@ -62,6 +72,9 @@ record Page(
       sections.put("Beside published figures", published.toString());
     }
     sections.put("Equal bits, scale by scale", bits(policies));
+    for (Illustration illustration : illustrations) {
+      sections.put(illustration.title(), illustrated(illustration));
+    }
     PictureGrid grid = new PictureGrid(evaluation, folder, policies);
     if (grid.prompts() > 0) {
       sections.put("Pictures", grid.html());
@@ -153,6 +166,19 @@ record Page(
     return html.append("</tbody></table>\n").toString();
   }
 
+  private String leads(List<String> policies) {
+    StringBuilder html = new StringBuilder();
+    html.append(
+        "<p>Mean difference of the same pictures with its 95 % interval: positive where HeatKV is nearer to the full cache. Bold where the interval leaves out zero; red where HeatKV is behind.</p>\n");
+    for (MetricInfo metric : summary.metrics()) {
+      if (metric.equals(Metrics.PSNR) || metric.equals(Metrics.KL)) {
+        html.append("<h3>%s</h3>\n".formatted(Html.escape(metric.title())));
+        html.append(new LeadTable(summary, policies, metric).html());
+      }
+    }
+    return html.toString();
+  }
+
   private String figures(List<String> policies) {
     String times =
         summary.processes() > 1
@@ -175,6 +201,17 @@ record Page(
             + "<h3>Divergence of bits under teacher forcing</h3>\n<p>Nats for a bit, when both caches see the full cache's earlier bits: what a policy loses at this scale alone.</p>\n"
             + table.divergence()
         : html;
+  }
+
+  private static String illustrated(Illustration illustration) {
+    PngImage picture = illustration.picture();
+    return "<p>%s</p>\n<img class=\"chart\" alt=\"%s\" width=\"%d\" height=\"%d\" src=\"data:image/png;base64,%s\">\n"
+        .formatted(
+            Html.escape(illustration.note()),
+            Html.escape(illustration.title()),
+            picture.width(),
+            picture.height(),
+            Base64.getEncoder().encodeToString(Png.encode(picture, List.of())));
   }
 
   private String absent() {

@@ -34,6 +34,7 @@ public record Report(
    * Sums up the batches that lie in a folder; all are done.
    *
    * @param preset title and published figures
+   * @param illustrations sections of the page with a picture
    * @param backend computes distances of sets
    * @throws io.heatkv.error.UserException if a file can't be read
    */
@@ -42,12 +43,20 @@ public record Report(
       EvaluationSettings settings,
       EvaluationFolder folder,
       Preset preset,
+      List<Illustration> illustrations,
       Backend backend) {
     List<BatchResult> batches = folder.results(evaluation.batches());
     Summary summary = Summary.of(evaluation, batches, backend);
     Tables tables = new Tables(evaluation, settings, summary);
     Page page =
-        new Page(evaluation, settings, preset, folder, summary, Metrics.missing(summary.metrics()));
+        new Page(
+            evaluation,
+            settings,
+            preset,
+            folder,
+            summary,
+            illustrations,
+            Metrics.missing(summary.metrics()));
     return new Report(tables, batches, page.html(), folder);
   }
 

@@ -15,7 +15,7 @@ import java.util.Optional;
  */
 record SummaryTable(Summary summary, List<String> policies) {
   private static final MetricInfo MILLIS =
-      new MetricInfo("ms", "transformer", "ms", MetricInfo.Direction.LOWER, 2, "");
+      new MetricInfo("ms", "transformer", "ms", MetricInfo.Direction.LOWER, 1, "");
 
   SummaryTable {
     policies = List.copyOf(policies);

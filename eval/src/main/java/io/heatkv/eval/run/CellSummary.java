@@ -16,6 +16,8 @@ import org.jspecify.annotations.Nullable;
  * @param kvBytes of stored keys and values of one picture, measured: the most of all batches
  * @param millis of the transformer for one picture, over batches
  * @param metrics by id
+ * @param lead of HeatKV at the same budget over this, by the metrics' ids, picture by picture: positive
+ *     where HeatKV is better; empty where HeatKV wasn't drawn, and for HeatKV itself
  * @param bits mean share of equal bits of each scale
  * @param divergence mean divergence of the bits of each scale; empty where it isn't measured
  */
@@ -26,10 +28,12 @@ public record CellSummary(
     long kvBytes,
     Interval millis,
     Map<String, Interval> metrics,
+    Map<String, Interval> lead,
     List<Double> bits,
     List<Double> divergence) {
   public CellSummary {
     metrics = new LinkedHashMap<>(metrics);
+    lead = new LinkedHashMap<>(lead);
     bits = List.copyOf(bits);
     divergence = List.copyOf(divergence);
   }
@@ -37,6 +41,12 @@ public record CellSummary(
   /** The metric of an id, if it was measured. */
   public Optional<Interval> metric(String id) {
     @Nullable Interval found = metrics.get(id);
+    return Optional.ofNullable(found);
+  }
+
+  /** HeatKV's lead by a metric, if both were measured. */
+  public Optional<Interval> lead(String id) {
+    @Nullable Interval found = lead.get(id);
     return Optional.ofNullable(found);
   }
 

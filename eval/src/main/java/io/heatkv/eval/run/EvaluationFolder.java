@@ -92,9 +92,13 @@ public record EvaluationFolder(Path root) {
     }
   }
 
+  /** Whether there is nothing but what another process of this evaluation has just begun with. */
   private boolean isEmpty() {
     try (Stream<Path> files = Files.list(root)) {
-      return files.findAny().isEmpty();
+      return files
+          .map(file -> String.valueOf(file.getFileName()))
+          .allMatch(name ->
+              name.equals(BATCHES) || name.equals(IMAGES) || name.startsWith(".heatkv-"));
     } catch (IOException e) {
       throw unwritable(e);
     }

@@ -130,22 +130,24 @@ public record MatchingBudget(
   /** Such as {@code 18 % (15 % to 22 %)}. */
   public String toText() {
     if (ratio == Double.POSITIVE_INFINITY) {
-      return low == Double.POSITIVE_INFINITY
-          ? "above the budgets tried (" + percent(most) + ")"
-          : "above the budgets tried (" + percent(most) + ", interval from " + end(low) + ")";
+      return "more than %s, the most tried%s"
+          .formatted(
+              percent(most),
+              low == Double.POSITIVE_INFINITY ? "" : " (interval from " + end(low) + ")");
     }
     if (ratio == Double.NEGATIVE_INFINITY) {
-      return high == Double.NEGATIVE_INFINITY
-          ? "below the budgets tried (" + percent(least) + ")"
-          : "below the budgets tried (" + percent(least) + ", interval up to " + end(high) + ")";
+      return "at most %s, the least tried%s"
+          .formatted(
+              percent(least),
+              high == Double.NEGATIVE_INFINITY ? "" : " (interval to " + end(high) + ")");
     }
     return percent(ratio) + " (" + end(low) + " to " + end(high) + ")";
   }
 
   private String end(double ratio) {
     return ratio == Double.NEGATIVE_INFINITY
-        ? "below " + percent(least)
-        : ratio == Double.POSITIVE_INFINITY ? "above " + percent(most) : percent(ratio);
+        ? "at most " + percent(least)
+        : ratio == Double.POSITIVE_INFINITY ? "more than " + percent(most) : percent(ratio);
   }
 
   private static String percent(double ratio) {

@@ -75,6 +75,7 @@ public record Summary(
               results(cell, batches).stream().mapToLong(CellResult::kvBytes).max().orElse(0),
               millis(batches, batch -> result(cell, batch)),
               intervals,
+              lead(evaluation, cell, metrics, batches),
               means(results(cell, batches).stream().flatMap(r -> r.bits().stream()).toList()),
               means(
                   results(cell, batches).stream().flatMap(r -> r.divergence().stream()).toList())));
@@ -109,6 +110,30 @@ public record Summary(
 
   private static List<CellResult> results(Cell cell, List<BatchResult> batches) {
     return batches.stream().map(batch -> result(cell, batch)).toList();
+  }
+
+  private static Map<String, Interval> lead(
+      Evaluation evaluation, Cell cell, List<MetricInfo> metrics, List<BatchResult> batches) {
+    Optional<Cell> reference =
+        evaluation.cells().stream()
+            .filter(one -> one.policy().equals(MatchingBudget.REFERENCE))
+            .filter(one -> one.ratio() == cell.ratio() && !one.equals(cell))
+            .findFirst();
+    Map<String, Interval> lead = new LinkedHashMap<>();
+    for (MetricInfo metric : metrics) {
+      double[] values = values(metric, results(cell, batches));
+      if (reference.isPresent() && values.length > 0) {
+        List<double[]> own =
+            byPrompt(evaluation, values(metric, results(reference.get(), batches)));
+        List<double[]> others = byPrompt(evaluation, values);
+        lead.put(
+            metric.id(),
+            metric.direction() == MetricInfo.Direction.HIGHER
+                ? Interval.ofDifferences(own, others)
+                : Interval.ofDifferences(others, own));
+      }
+    }
+    return lead;
   }
 
   /** Sets need two pictures or more, and an interval two prompts. */

@@ -137,6 +137,7 @@ public record Tables(Evaluation evaluation, EvaluationSettings settings, Summary
     json.put("kv_share", cell.kvBytes() / (double) summary.fullBytes());
     json.put("transformer_ms", intervalJson(cell.millis()));
     json.put("metrics", intervals(cell.metrics()));
+    json.put("heatkv_lead", intervals(cell.lead()));
     json.put("equal_bits_by_scale", cell.bits());
     json.put("kl_by_scale", cell.divergence());
     return json;

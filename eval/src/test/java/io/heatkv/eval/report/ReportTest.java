@@ -91,7 +91,7 @@ class ReportTest {
             Optional.empty(),
             Optional.empty(),
             List.of(published));
-    report = Report.of(evaluation, settings, folder, preset, unused());
+    report = Report.of(evaluation, settings, folder, preset, List.of(), unused());
     report.write();
   }
 

@@ -63,6 +63,16 @@ class EvaluationFolderTest {
     assertThat(folder().done(3)).containsExactly(0);
   }
 
+  /** Two processes begin at once: one has made the folders and not yet written the settings. */
+  @Test
+  void joinsAFolderThatIsBeingBegun() throws IOException {
+    Files.createDirectories(folder().file("batches"));
+    Files.createDirectories(folder().file("images"));
+    Files.createFile(folder().file(".heatkv-1.tmp"));
+    folder().open(SETTINGS, 3, Existing.RESUME);
+    assertThat(folder().file("settings.json")).isRegularFile();
+  }
+
   @Test
   void refusesOtherSettingsAndNamesTheFirstDifference() {
     folder().open(SETTINGS, 3, Existing.REFUSE);

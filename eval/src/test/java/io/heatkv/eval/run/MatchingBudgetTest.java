@@ -55,7 +55,7 @@ class MatchingBudgetTest {
     assertThat(other.low()).isEqualTo(other.ratio(), within(1e-12));
     assertThat(other.high()).isEqualTo(other.ratio(), within(1e-12));
     assertThat(other.toText()).isEqualTo("14.1 % (14.1 % to 14.1 %)");
-    assertThat(matches.getLast().toText()).isEqualTo("above the budgets tried (20.0 %)");
+    assertThat(matches.getLast().toText()).isEqualTo("more than 20.0 %, the most tried");
   }
 
   @Test
