@@ -49,8 +49,7 @@ class EvaluateCommandTest {
             "-o",
             profile.toString());
     assertThat(run.status()).isZero();
-    Files.writeString(
-        shared.resolve("prompts.txt"), "a red apple\na \"cat\", <b>big</b>\n");
+    Files.writeString(shared.resolve("prompts.txt"), "a red apple\na \"cat\", <b>big</b>\n");
     whole = shared.resolve("whole");
     run = small("-o", whole.toString());
     assertThat(run.err()).contains("left out: snapkv at 0.1", "floor");

@@ -20,7 +20,8 @@ record LeadTable(Summary summary, List<String> policies, MetricInfo metric) {
 
   String html() {
     List<Double> ratios = summary.ratios().reversed();
-    StringBuilder html = new StringBuilder("<div class=\"wide\"><table>\n<thead><tr><th>policy</th>");
+    StringBuilder html =
+        new StringBuilder("<div class=\"wide\"><table>\n<thead><tr><th>policy</th>");
     ratios.forEach(ratio -> html.append("<th>").append(Html.percent(ratio)).append("</th>"));
     html.append("</tr></thead>\n<tbody>\n");
     for (int i = 0; i < policies.size(); i++) {
@@ -42,7 +43,8 @@ record LeadTable(Summary summary, List<String> policies, MetricInfo metric) {
   }
 
   private String cell(Interval lead) {
-    String mark = !lead.excludesZero() ? "" : lead.mean() > 0 ? " class=\"best\"" : " class=\"behind\"";
+    String mark =
+        !lead.excludesZero() ? "" : lead.mean() > 0 ? " class=\"best\"" : " class=\"behind\"";
     return "<td%s>%s%s</td>"
         .formatted(mark, lead.mean() > 0 ? "+" : "", Figures.html(metric, lead));
   }

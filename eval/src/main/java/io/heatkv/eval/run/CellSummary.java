@@ -16,8 +16,8 @@ import org.jspecify.annotations.Nullable;
  * @param kvBytes of stored keys and values of one picture, measured: the most of all batches
  * @param millis of the transformer for one picture, over batches
  * @param metrics by id
- * @param lead of HeatKV at the same budget over this, by the metrics' ids, picture by picture: positive
- *     where HeatKV is better; empty where HeatKV wasn't drawn, and for HeatKV itself
+ * @param lead of HeatKV at the same budget over this, by the metrics' ids, picture by picture:
+ *     positive where HeatKV is better; empty where HeatKV wasn't drawn, and for HeatKV itself
  * @param bits mean share of equal bits of each scale
  * @param divergence mean divergence of the bits of each scale; empty where it isn't measured
  */

@@ -97,8 +97,8 @@ public record EvaluationFolder(Path root) {
     try (Stream<Path> files = Files.list(root)) {
       return files
           .map(file -> String.valueOf(file.getFileName()))
-          .allMatch(name ->
-              name.equals(BATCHES) || name.equals(IMAGES) || name.startsWith(".heatkv-"));
+          .allMatch(
+              name -> name.equals(BATCHES) || name.equals(IMAGES) || name.startsWith(".heatkv-"));
     } catch (IOException e) {
       throw unwritable(e);
     }
