@@ -27,25 +27,39 @@ public record Tables(Evaluation evaluation, EvaluationSettings settings, Summary
             List.of("prompt_number", "prompt", "seed", "policy", "budget", "budget_ratio"));
     header.addAll(
         List.of("kv_bytes", "kv_current_scale_bytes", "kv_workspace_bytes", "transformer_ms"));
-    summary.metrics().forEach(metric -> header.add(metric.id()));
+    List<MetricInfo> metrics = ofPictures(batches);
+    metrics.forEach(metric -> header.add(metric.id()));
     for (int t = 0; t < evaluation.schedule().count(); t++) {
       header.add("equal_bits_" + evaluation.schedule().size(t));
     }
     row(csv, header);
     for (BatchResult batch : batches) {
       for (int i = 0; i < batch.count(); i++) {
-        pictureRow(csv, batch.first() + i, i, batch.full(), 1);
+        pictureRow(csv, metrics, batch.first() + i, i, batch.full(), 1);
         for (int c = 0; c < batch.cells().size(); c++) {
           double ratio = evaluation.cells().get(c).ratio();
-          pictureRow(csv, batch.first() + i, i, batch.cells().get(c), ratio);
+          pictureRow(csv, metrics, batch.first() + i, i, batch.cells().get(c), ratio);
         }
       }
     }
     return csv.toString();
   }
 
+  /** Those that have a number for each picture, and not for sets of them. */
+  private List<MetricInfo> ofPictures(List<BatchResult> batches) {
+    CellResult first = batches.getFirst().cells().getFirst();
+    return summary.metrics().stream()
+        .filter(metric -> first.values().containsKey(metric.id()))
+        .toList();
+  }
+
   private void pictureRow(
-      StringBuilder csv, int picture, int index, CellResult result, double ratio) {
+      StringBuilder csv,
+      List<MetricInfo> metrics,
+      int picture,
+      int index,
+      CellResult result,
+      double ratio) {
     int prompt = evaluation.promptOf(picture);
     List<String> fields =
         new ArrayList<>(
@@ -60,7 +74,7 @@ public record Tables(Evaluation evaluation, EvaluationSettings settings, Summary
                 String.valueOf(result.currentScaleBytes()),
                 String.valueOf(result.workspaceBytes()),
                 number(result.millis())));
-    for (MetricInfo metric : summary.metrics()) {
+    for (MetricInfo metric : metrics) {
       List<Double> values = result.values().getOrDefault(metric.id(), List.of());
       fields.add(values.isEmpty() ? "" : number(values.get(index)));
     }
