@@ -69,6 +69,7 @@ public record Report(
     JsonFile.write(folder.file("results.csv"), tables.pictures(batches));
     JsonFile.write(folder.file("summary.csv"), tables.summaryCsv());
     JsonFile.write(folder.file("summary.json"), tables.summaryJson());
+    JsonFile.write(folder.file("summary.md"), new Markdown(tables.summary()).text());
     JsonFile.write(folder.file(EvaluationFolder.PAGE), page);
   }
 

@@ -32,7 +32,7 @@ public record EvaluationFolder(Path root) {
   private static final String BATCHES = "batches";
   private static final String IMAGES = "images";
   private static final List<String> RESULTS =
-      List.of(PAGE, "results.csv", "summary.csv", "summary.json");
+      List.of(PAGE, "results.csv", "summary.csv", "summary.json", "summary.md");
 
   /**
    * Makes the folder, or goes on in it.

@@ -20,8 +20,8 @@ import java.util.SplittableRandom;
  * @param policy its name
  * @param ratio of the full cache; minus infinity if already the smallest budget tried reaches the
  *     target, plus infinity if not even the largest does
- * @param low 2.5 % of the resampled ratios are below
- * @param high 2.5 % are above
+ * @param low 2.5 % of the resampled ratios are below; NaN with a single prompt
+ * @param high 2.5 % are above; likewise
  * @param least smallest ratio tried
  * @param most largest ratio tried
  */
@@ -80,6 +80,11 @@ public record MatchingBudget(
     int[] chosen = new int[prompts];
     Arrays.setAll(chosen, i -> i);
     double ratio = match(curve, reference, chosen);
+    double least = curve.getFirst().ratio();
+    double most = curve.getLast().ratio();
+    if (prompts < 2) {
+      return new MatchingBudget(policy, ratio, Double.NaN, Double.NaN, least, most);
+    }
     // The same resamples in every run.
     SplittableRandom random = new SplittableRandom(prompts);
     double[] resampled = new double[RESAMPLES];
@@ -93,8 +98,8 @@ public record MatchingBudget(
         ratio,
         resampled[(int) Math.floor(0.025 * (RESAMPLES - 1))],
         resampled[(int) Math.ceil(0.975 * (RESAMPLES - 1))],
-        curve.getFirst().ratio(),
-        curve.getLast().ratio());
+        least,
+        most);
   }
 
   private static double match(List<Curve> curve, Curve reference, int[] chosen) {
@@ -133,15 +138,17 @@ public record MatchingBudget(
       return "more than %s, the most tried%s"
           .formatted(
               percent(most),
-              low == Double.POSITIVE_INFINITY ? "" : " (interval from " + end(low) + ")");
+              low == ratio || Double.isNaN(low) ? "" : " (interval from " + end(low) + ")");
     }
     if (ratio == Double.NEGATIVE_INFINITY) {
       return "at most %s, the least tried%s"
           .formatted(
               percent(least),
-              high == Double.NEGATIVE_INFINITY ? "" : " (interval to " + end(high) + ")");
+              high == ratio || Double.isNaN(high) ? "" : " (interval to " + end(high) + ")");
     }
-    return percent(ratio) + " (" + end(low) + " to " + end(high) + ")";
+    return Double.isNaN(low)
+        ? percent(ratio)
+        : percent(ratio) + " (" + end(low) + " to " + end(high) + ")";
   }
 
   private String end(double ratio) {

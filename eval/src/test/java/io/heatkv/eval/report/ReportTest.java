@@ -190,6 +190,13 @@ class ReportTest {
     assertThat(page()).contains("<td class=\"behind\">−4.00<span class=\"pm\"> ± 0.00</span></td>");
   }
 
+  @Test
+  void writesMarkdown() throws IOException {
+    assertThat(Files.readAllLines(folder.file("summary.md")))
+        .contains("### PSNR (dB), higher is better", "| policy | 20 % | 10 % |")
+        .contains("| heatkv | 24.00 ± 2.48 | 22.00 ± 2.48 |", "| <b> | – | −4.00 ± 0.00 |");
+  }
+
   /** Ours beside the published: 24 dB were made up for HeatKV at 20 %. */
   @Test
   void laysPublishedFiguresBeside() throws IOException {
