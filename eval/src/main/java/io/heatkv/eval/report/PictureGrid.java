@@ -4,7 +4,6 @@ import io.heatkv.error.UserException;
 import io.heatkv.eval.run.Cell;
 import io.heatkv.eval.run.Evaluation;
 import io.heatkv.eval.run.EvaluationFolder;
-import io.heatkv.image.PngImage;
 import java.awt.Graphics2D;
 import java.awt.RenderingHints;
 import java.awt.image.BufferedImage;
@@ -15,7 +14,11 @@ import java.nio.file.Path;
 import java.util.Base64;
 import java.util.List;
 import java.util.Optional;
+import javax.imageio.IIOImage;
 import javax.imageio.ImageIO;
+import javax.imageio.ImageWriteParam;
+import javax.imageio.ImageWriter;
+import javax.imageio.stream.MemoryCacheImageOutputStream;
 
 /**
  * Pictures of the first prompts: a row for each policy, a column for each budget, the full cache's
@@ -29,7 +32,10 @@ record PictureGrid(Evaluation evaluation, EvaluationFolder folder, List<String> 
   /** Prompts that the page shows; more are in the folder. */
   static final int MOST_PROMPTS = 8;
 
-  private static final int EDGE = 256;
+  // Larger ones are shown smaller, so that a page of hundreds stays light.
+  private static final int LOSSLESS_EDGE = 128;
+  private static final int EDGE = 192;
+  private static final float QUALITY = 0.9f;
 
   PictureGrid {
     policies = List.copyOf(policies);
@@ -97,7 +103,7 @@ record PictureGrid(Evaluation evaluation, EvaluationFolder folder, List<String> 
       if (image == null) {
         return "<span class=\"gone\">damaged</span>";
       }
-      boolean small = image.getWidth() <= EDGE && image.getHeight() <= EDGE;
+      boolean small = Math.max(image.getWidth(), image.getHeight()) <= LOSSLESS_EDGE;
       return "<img alt=\"%s\" title=\"%s\" width=\"%d\" height=\"%d\"%s src=\"data:image/%s;base64,%s\">"
           .formatted(
               Html.escape(label),
@@ -124,7 +130,16 @@ record PictureGrid(Evaluation evaluation, EvaluationFolder folder, List<String> 
     graphics.drawImage(image, 0, 0, width, height, null);
     graphics.dispose();
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-    ImageIO.write(PngImage.of(scaled).toBufferedImage(), "jpeg", bytes);
+    ImageWriter writer = ImageIO.getImageWritersByFormatName("jpeg").next();
+    try (MemoryCacheImageOutputStream out = new MemoryCacheImageOutputStream(bytes)) {
+      ImageWriteParam settings = writer.getDefaultWriteParam();
+      settings.setCompressionMode(ImageWriteParam.MODE_EXPLICIT);
+      settings.setCompressionQuality(QUALITY);
+      writer.setOutput(out);
+      writer.write(null, new IIOImage(scaled, null, null), settings);
+    } finally {
+      writer.dispose();
+    }
     return bytes.toByteArray();
   }
 }
