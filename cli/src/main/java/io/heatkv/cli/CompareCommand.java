@@ -8,7 +8,6 @@ import io.heatkv.TextToImage;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.error.UserException;
 import io.heatkv.eval.Drawing;
-import io.heatkv.eval.Ssim;
 import io.heatkv.image.PngImage;
 import io.heatkv.image.PngText;
 import io.heatkv.scale.ScaleSchedule;
@@ -142,18 +141,12 @@ final class CompareCommand implements Callable<Integer> {
    * @throws UserException if the pictures are too small to be compared
    */
   private long requireComparable(ModelChoice choice, ScaleSchedule schedule) {
-    long edge = MemoryEstimate.pixelsPerToken(choice.description());
-    long height = edge * schedule.last().height();
-    long width = edge * schedule.last().width();
-    if (Math.min(height, width) < Ssim.WINDOW) {
-      throw new UserException(
-          "pictures of %dx%d pixels are too small to compare; expected %d or more on each side"
-              .formatted(width, height, Ssim.WINDOW));
-    }
+    PictureSize size = PictureSize.of(choice, schedule);
+    size.requireComparable();
     // Captions take less than half as much again.
-    return 3
-        * (height + 16)
-        * (width + 16)
+    return 3L
+        * (size.height() + 16)
+        * (size.width() + 16)
         * (budgets.size() * policies.names().size() + 1)
         * 3
         / 2;

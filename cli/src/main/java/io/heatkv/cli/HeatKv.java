@@ -73,6 +73,7 @@ final class HeatKv implements Runnable {
     Map<String, Function<Console, Object>> commands = new LinkedHashMap<>();
     commands.put("generate", GenerateCommand::new);
     commands.put("compare", CompareCommand::new);
+    commands.put("evaluate", EvaluateCommand::new);
     commands.put("calibrate", CalibrateCommand::new);
     commands.put("schedule", ScheduleCommand::new);
     commands.put("heatmap", HeatmapCommand::new);

@@ -77,7 +77,8 @@ final class PromptProgress implements Calibrator.Listener {
     err.flush();
   }
 
-  private static String duration(double seconds) {
+  /** Such as 3 min 20 s. */
+  static String duration(double seconds) {
     long whole = Math.round(seconds);
     return whole < 60
         ? whole + " s"

@@ -15,6 +15,7 @@ class CommandsTest {
       strings = {
         "generate",
         "compare",
+        "evaluate",
         "calibrate",
         "schedule",
         "bench",

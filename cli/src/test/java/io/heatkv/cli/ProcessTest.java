@@ -118,6 +118,38 @@ class ProcessTest {
     assertThat(folder.resolve("pieces.json.partial")).doesNotExist();
   }
 
+  /** Killed when some batches are done, an evaluation goes on to the same figures. */
+  @Test
+  void aKilledEvaluationGoesOnToTheSameFigures() throws Exception {
+    Files.writeString(folder.resolve("prompts.txt"), "a cat\na tree\na red apple\na house\n");
+    List<String> arguments = new ArrayList<>(List.of("evaluate", "--prompts", "prompts.txt"));
+    arguments.addAll(List.of("--policies", "random,h2o", "--budgets", "0.5", "--no-kl", "-q"));
+    arguments.addAll(List.of("--scales", "1x1,2x2,4x4,6x6", "--threads", "1", "-o"));
+    assertThat(heatkv(with(arguments, "whole")).start().waitFor()).isZero();
+
+    Process process = heatkv(with(arguments, "pieces")).start();
+    Path first = folder.resolve("pieces/batches/batch-00000.json");
+    while (process.isAlive() && !Files.exists(first)) {
+      Thread.onSpinWait();
+    }
+    // SIGKILL: no shutdown hook runs.
+    process.destroyForcibly();
+    assertThat(process.waitFor()).isEqualTo(128 + 9);
+    assertThat(folder.resolve("pieces/index.html")).doesNotExist();
+    arguments.add(1, "--resume");
+    assertThat(heatkv(with(arguments, "pieces")).start().waitFor()).isZero();
+    assertThat(withoutTimes(folder.resolve("pieces/summary.csv")))
+        .isEqualTo(withoutTimes(folder.resolve("whole/summary.csv")));
+    assertThat(folder.resolve("pieces/index.html")).isNotEmptyFile();
+  }
+
+  /** Times are the last three columns. */
+  private static List<String> withoutTimes(Path table) throws IOException {
+    return Files.readAllLines(table).stream()
+        .map(line -> line.replaceFirst("(,[^,]*){3}$", ""))
+        .toList();
+  }
+
   /** The published canonical text and nothing else, without any libtorch. */
   @Test
   void schedulesOfOrdersLoadNoLibtorch() throws Exception {

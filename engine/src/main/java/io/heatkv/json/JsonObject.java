@@ -95,6 +95,24 @@ public record JsonObject(Path source, String path, Map<String, Object> values) {
     throw new UserException(source + ": is not a JSON object");
   }
 
+  /**
+   * Reads one object from any format that Jackson parses, such as YAML.
+   *
+   * @param source where it comes from, for messages
+   * @param parser is closed
+   * @throws UserException if it is not of that format or not an object
+   */
+  public static JsonObject parse(Path source, JsonParser parser) {
+    try {
+      if (document(source, parser) instanceof JsonObject object) {
+        return object;
+      }
+    } catch (IOException e) {
+      throw unreadable(source, e);
+    }
+    throw new UserException(source + ": holds a list; expected keys with values");
+  }
+
   private static Object document(Path source, JsonParser opened) throws IOException {
     try (JsonParser parser = opened) {
       JsonToken first = parser.nextToken();

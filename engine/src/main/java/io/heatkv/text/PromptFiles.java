@@ -14,7 +14,8 @@ import java.util.List;
 import java.util.Locale;
 
 /**
- * Reads files of prompts: text with one on each line, or JSON lines.
+ * Reads files of prompts: text with one on each line, JSON lines, or one JSON document, see {@link
+ * CaptionFiles}.
  *
  * <p>A line of a {@code .jsonl} file is an object whose prompt is its {@code prompt}, else its
  * {@code caption}, else the first of its {@code captions}; other keys don't matter. Blank lines are
@@ -34,6 +35,9 @@ public final class PromptFiles {
    *     a line without one
    */
   public static List<String> read(Path file) {
+    if (file.toString().toLowerCase(Locale.ROOT).endsWith(".json")) {
+      return CaptionFiles.read(file);
+    }
     List<String> lines = text(file).lines().toList();
     boolean json = file.toString().toLowerCase(Locale.ROOT).endsWith(".jsonl");
     List<String> prompts = new ArrayList<>();
@@ -66,7 +70,7 @@ public final class PromptFiles {
         place + " has no prompt; expected a text as prompt or caption, or a list of captions");
   }
 
-  private static String checked(String place, String prompt) {
+  static String checked(String place, String prompt) {
     if (prompt.isBlank()) {
       throw new UserException(
           place + " has a blank prompt; expected a text that says what to draw");

@@ -1,0 +1,113 @@
+package io.heatkv.eval.run;
+
+import io.heatkv.cache.CachePolicies;
+import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.KvShape;
+import io.heatkv.cache.PolicyInputs;
+import io.heatkv.error.UserException;
+import io.heatkv.schedule.Budget;
+import io.heatkv.schedule.CalibrationProfile;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Which policies can be drawn under which budgets.
+ *
+ * @param cells policies under budgets, policy by policy
+ * @param absent a line for each pair that can't be, such as a budget below the policy's floor
+ */
+public record Cells(List<Cell> cells, List<String> absent) {
+  private static final Budget ALL = new Budget.Ratio(1);
+
+  public Cells {
+    cells = List.copyOf(cells);
+    absent = List.copyOf(absent);
+  }
+
+  /** All policies but the full cache, which everything is compared with. */
+  public static List<String> allPolicies() {
+    return CachePolicies.names().stream()
+        .filter(name -> !name.equals(CachePolicy.FULL.name()))
+        .toList();
+  }
+
+  /**
+   * Makes the policies.
+   *
+   * @param names of policies; the full cache is drawn anyway and left out
+   * @param budgets ratios or sizes for one picture with guidance
+   * @param shape of one picture with guidance
+   * @param file that the user named for policies that need one
+   * @param profile see {@link PolicyInputs}; called once at most
+   * @throws UserException if there is no such policy or budget, a policy can't be made at all, or
+   *     every budget is below its policy's floor
+   */
+  public static Cells of(
+      List<String> names,
+      List<String> budgets,
+      KvShape shape,
+      Optional<Path> file,
+      Supplier<CalibrationProfile> profile) {
+    List<String> policies =
+        new LinkedHashSet<>(names)
+            .stream().filter(name -> !name.equals(CachePolicy.FULL.name())).toList();
+    if (policies.isEmpty() || budgets.isEmpty()) {
+      throw new UserException(
+          "there is nothing to compare with the full cache; name at least one policy and budget");
+    }
+    // One of each size: 10% is 0.1 is 0.10.
+    Map<Double, String> texts = new LinkedHashMap<>();
+    for (String budget : budgets) {
+      texts.putIfAbsent(Budget.parse(budget).ratio(shape.fullBytes()), budget.strip());
+    }
+    Supplier<CalibrationProfile> once = new Once(profile);
+    List<Cell> cells = new ArrayList<>();
+    List<String> absent = new ArrayList<>();
+    @Nullable UserException first = null;
+    for (String name : policies) {
+      // What fails with all of the cache fails for another reason than its budget.
+      CachePolicies.create(name, new PolicyInputs(ALL, shape, file, once));
+      for (String budget : texts.values()) {
+        PolicyInputs inputs = new PolicyInputs(Budget.parse(budget), shape, file, once);
+        try {
+          CachePolicy policy = CachePolicies.create(name, inputs);
+          cells.add(new Cell(name, budget, inputs.ratio(), policy));
+        } catch (UserException e) {
+          absent.add(name + " at " + budget + ": " + e.getMessage());
+          first = first == null ? e : first;
+        }
+      }
+    }
+    if (cells.isEmpty() && first != null) {
+      throw first;
+    }
+    return new Cells(cells, absent);
+  }
+
+  /** Reads a profile when it is asked for, and keeps it. */
+  private static final class Once implements Supplier<CalibrationProfile> {
+    private final Supplier<CalibrationProfile> reader;
+    private @Nullable CalibrationProfile profile;
+
+    Once(Supplier<CalibrationProfile> reader) {
+      this.reader = reader;
+    }
+
+    @Override
+    public CalibrationProfile get() {
+      CalibrationProfile known = profile;
+      if (known == null) {
+        known = reader.get();
+        profile = known;
+      }
+      return known;
+    }
+  }
+}

@@ -1,0 +1,172 @@
+package io.heatkv.eval.run;
+
+import io.heatkv.error.UserException;
+import java.io.IOException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Stream;
+
+/**
+ * Where an evaluation lies: its settings, a file for each batch that is done, pictures, and in the
+ * end tables and the page.
+ *
+ * @param root the folder
+ */
+public record EvaluationFolder(Path root) {
+  /** What to do if there is an evaluation already. */
+  public enum Existing {
+    REFUSE,
+    RESUME,
+    OVERWRITE
+  }
+
+  /** The page that shows it all. */
+  public static final String PAGE = "index.html";
+
+  private static final String SETTINGS = "settings.json";
+  private static final String BATCHES = "batches";
+  private static final String IMAGES = "images";
+  private static final List<String> RESULTS =
+      List.of(PAGE, "results.csv", "summary.csv", "summary.json", "summary.md");
+
+  /**
+   * Makes the folder, or goes on in it.
+   *
+   * @param batches of the whole evaluation, for the message
+   * @throws UserException if it can't be made, holds something else, or holds an evaluation that
+   *     {@code existing} doesn't allow
+   */
+  public void open(EvaluationSettings settings, int batches, Existing existing) {
+    try {
+      Files.createDirectory(root);
+    } catch (FileAlreadyExistsException e) {
+      requireUsable(settings, batches, existing);
+    } catch (NoSuchFileException e) {
+      throw new UserException(
+          "output " + root + ": the folder above does not exist; create it first", e);
+    } catch (IOException e) {
+      throw unwritable(e);
+    }
+    try {
+      Files.createDirectories(root.resolve(BATCHES));
+      Files.createDirectories(root.resolve(IMAGES));
+    } catch (IOException e) {
+      throw unwritable(e);
+    }
+    if (!Files.exists(root.resolve(SETTINGS))) {
+      settings.write(root.resolve(SETTINGS));
+    }
+  }
+
+  private void requireUsable(EvaluationSettings settings, int batches, Existing existing) {
+    if (!Files.isDirectory(root)) {
+      throw new UserException("output " + root + " is a file; name a folder");
+    }
+    Path file = root.resolve(SETTINGS);
+    if (!Files.exists(file)) {
+      if (isEmpty()) {
+        return;
+      }
+      throw new UserException(
+          "output " + root + " holds other files and no evaluation; name a new or empty folder");
+    }
+    if (existing == Existing.OVERWRITE) {
+      clear();
+      return;
+    }
+    Optional<String> difference = EvaluationSettings.read(file).difference(settings);
+    if (difference.isPresent()) {
+      throw new UserException(
+          "output %s holds an evaluation with other settings (%s); name another folder, or replace it with --overwrite"
+              .formatted(root, difference.get()));
+    }
+    if (existing == Existing.REFUSE) {
+      throw new UserException(
+          "output %s holds this evaluation, %d of %d batches done; go on with --resume, or begin anew with --overwrite"
+              .formatted(root, done(batches).size(), batches));
+    }
+  }
+
+  /** Whether there is nothing but what another process of this evaluation has just begun with. */
+  private boolean isEmpty() {
+    try (Stream<Path> files = Files.list(root)) {
+      return files
+          .map(file -> String.valueOf(file.getFileName()))
+          .allMatch(
+              name -> name.equals(BATCHES) || name.equals(IMAGES) || name.startsWith(".heatkv-"));
+    } catch (IOException e) {
+      throw unwritable(e);
+    }
+  }
+
+  /** Removes what an evaluation writes and nothing else. */
+  private void clear() {
+    try {
+      for (String folder : List.of(BATCHES, IMAGES)) {
+        if (Files.isDirectory(root.resolve(folder))) {
+          try (Stream<Path> files = Files.list(root.resolve(folder))) {
+            for (Path file : files.toList()) {
+              Files.delete(file);
+            }
+          }
+        }
+      }
+      for (String name : RESULTS) {
+        Files.deleteIfExists(root.resolve(name));
+      }
+      Files.deleteIfExists(root.resolve(SETTINGS));
+    } catch (IOException e) {
+      throw unwritable(e);
+    }
+  }
+
+  private UserException unwritable(IOException e) {
+    return new UserException(
+        "output " + root + " can't be written (" + e.getMessage() + "); choose another folder", e);
+  }
+
+  /** File of a batch's results. */
+  public Path batch(int index) {
+    return root.resolve(BATCHES).resolve("batch-%05d.json".formatted(index));
+  }
+
+  /** Numbers of the batches that are done. */
+  public List<Integer> done(int batches) {
+    List<Integer> done = new ArrayList<>();
+    for (int i = 0; i < batches; i++) {
+      if (Files.exists(batch(i))) {
+        done.add(i);
+      }
+    }
+    return done;
+  }
+
+  /** Results of all batches that are done, in their order. */
+  public List<BatchResult> results(int batches) {
+    return done(batches).stream().map(i -> BatchResult.read(batch(i))).toList();
+  }
+
+  /**
+   * File of a picture.
+   *
+   * @param prompt its number from 0
+   * @param policy that drew it, {@code full} for the full cache
+   * @param budget empty for the full cache
+   */
+  public Path image(int prompt, long seed, String policy, String budget) {
+    String cell = budget.isEmpty() ? policy : policy + "-" + budget.replace("%", "pct");
+    return root.resolve(IMAGES)
+        .resolve(
+            "%05d-seed%d-%s.png".formatted(prompt + 1, seed, cell.replaceAll("[^\\w.-]", "_")));
+  }
+
+  /** A file of the results. */
+  public Path file(String name) {
+    return root.resolve(name);
+  }
+}

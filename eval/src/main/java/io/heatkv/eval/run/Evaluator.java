@@ -1,0 +1,198 @@
+package io.heatkv.eval.run;
+
+import io.heatkv.GenerationRequest;
+import io.heatkv.TextToImage;
+import io.heatkv.cache.CachePolicy;
+import io.heatkv.eval.BitDivergence;
+import io.heatkv.eval.TeacherForcing;
+import io.heatkv.image.Png;
+import io.heatkv.image.PngText;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.CancellationException;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+
+/** Draws the batches of an evaluation that aren't done, one after another. */
+public final class Evaluator {
+  /** Follows an evaluation and may end it. */
+  public interface Listener {
+    /**
+     * A drawing is done.
+     *
+     * @param drawings done by this process
+     * @param count of this process
+     * @param label of the policy and budget
+     */
+    void drawn(int drawings, int count, String label);
+
+    /** What is to be said about a prompt, once for each text. */
+    void warning(String text);
+
+    /** Asked between scales; true ends the evaluation with a CancellationException. */
+    boolean isCancelled();
+  }
+
+  private final TextToImage model;
+  private final Evaluation evaluation;
+  private final EvaluationFolder folder;
+  private final Listener listener;
+  private final MetricSuite metrics;
+  private final boolean divergence;
+  private final Set<String> warned = new LinkedHashSet<>();
+
+  /**
+   * @param metrics to measure
+   * @param divergence whether the divergence of bits is measured, at twice the time
+   */
+  public Evaluator(
+      TextToImage model,
+      Evaluation evaluation,
+      EvaluationFolder folder,
+      MetricSuite metrics,
+      boolean divergence,
+      Listener listener) {
+    this.model = model;
+    this.evaluation = evaluation;
+    this.folder = folder;
+    this.metrics = metrics;
+    this.divergence = divergence;
+    this.listener = listener;
+  }
+
+  /**
+   * Draws and measures what isn't done yet.
+   *
+   * @param shard does the batches whose number leaves this remainder …
+   * @param shards … when divided by this
+   * @throws CancellationException if the listener ended it; what was done is kept
+   * @throws io.heatkv.error.UserException if a file can't be written
+   */
+  public void run(int shard, int shards) {
+    List<Integer> open =
+        IntStream.range(0, evaluation.batches())
+            .filter(i -> i % shards == shard)
+            .boxed()
+            .collect(Collectors.toCollection(ArrayList::new));
+    open.removeAll(folder.done(evaluation.batches()));
+    Count count = new Count(open.size() * (1 + evaluation.cells().size()));
+    for (int i = 0; i < open.size(); i++) {
+      run(open.get(i), i > 0, shards, count);
+    }
+  }
+
+  /** Drawings done of those to do. */
+  private final class Count {
+    private final int all;
+    private int done;
+
+    Count(int all) {
+      this.all = all;
+    }
+
+    void plus(String label) {
+      done++;
+      listener.drawn(done, all, label);
+    }
+  }
+
+  private void run(int batch, boolean settled, int shards, Count count) {
+    int first = batch * evaluation.batch();
+    int pictures = Math.min(evaluation.batch(), evaluation.pictures() - first);
+    GenerationRequest request = request(first, pictures);
+    List<String> warnings = new ArrayList<>();
+    try (BatchDrawer drawer = new BatchDrawer(model, request, listener::isCancelled, warnings)) {
+      warnings.stream().filter(warned::add).forEach(listener::warning);
+      Drawn full = drawer.draw(CachePolicy.FULL, List.of());
+      count.plus("full cache");
+      keep(full, first, "full", "");
+      List<CellResult> cells = new ArrayList<>();
+      try (Forced forced = new Forced(request)) {
+        for (Cell cell : evaluation.cells()) {
+          Drawn drawn = drawer.draw(cell.cache(), forced.divergence(cell.cache()));
+          keep(drawn, first, cell.policy(), cell.budget());
+          cells.add(measure(cell, full, drawn));
+          count.plus(cell.label());
+        }
+      }
+      CellResult reference =
+          CellResult.of(
+              "full",
+              "",
+              full,
+              metrics.valuesOfFull(full),
+              metrics.features(model, full.pictures()),
+              List.of());
+      new BatchResult(first, pictures, settled, shards, reference, cells)
+          .write(folder.batch(batch));
+    }
+  }
+
+  /** Divergences under teacher forcing if they are measured. */
+  private final class Forced implements AutoCloseable {
+    private final Optional<TeacherForcing> forcing;
+
+    Forced(GenerationRequest request) {
+      forcing =
+          divergence
+              ? Optional.of(TeacherForcing.record(model, request, listener::isCancelled))
+              : Optional.empty();
+    }
+
+    List<BitDivergence> divergence(CachePolicy policy) {
+      return forcing.map(recorded -> recorded.divergence(policy)).orElse(List.of());
+    }
+
+    @Override
+    public void close() {
+      forcing.ifPresent(TeacherForcing::close);
+    }
+  }
+
+  /** One prompt for each picture, so that a batch may end between a prompt's seeds. */
+  private GenerationRequest request(int first, int pictures) {
+    return new GenerationRequest(
+        IntStream.range(first, first + pictures)
+            .mapToObj(i -> evaluation.prompts().get(evaluation.promptOf(i)))
+            .toList(),
+        Optional.empty(),
+        1,
+        IntStream.range(first, first + pictures).mapToObj(evaluation::seedOf).toList(),
+        evaluation.schedule(),
+        evaluation.sampling(),
+        CachePolicy.FULL);
+  }
+
+  private CellResult measure(Cell cell, Drawn full, Drawn drawn) {
+    List<List<Double>> bits =
+        IntStream.range(0, full.pictures().size())
+            .mapToObj(i -> full.agreement(drawn, i).scales())
+            .toList();
+    return CellResult.of(
+        cell.policy(),
+        cell.budget(),
+        drawn,
+        metrics.values(full, drawn),
+        metrics.features(model, drawn.pictures()),
+        bits);
+  }
+
+  private void keep(Drawn drawn, int first, String policy, String budget) {
+    for (int i = 0; i < drawn.pictures().size(); i++) {
+      int picture = first + i;
+      if (evaluation.isKept(picture)) {
+        if (listener.isCancelled()) {
+          throw new CancellationException("the evaluation was cancelled");
+        }
+        Path file =
+            folder.image(evaluation.promptOf(picture), evaluation.seedOf(picture), policy, budget);
+        Png.write(
+            file, drawn.pictures().get(i), List.of(PngText.parameters(drawn.prompts().get(i))));
+      }
+    }
+  }
+}

@@ -1,0 +1,103 @@
+package io.heatkv.eval.config;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.heatkv.cache.CachePolicies;
+import io.heatkv.error.UserException;
+import io.heatkv.schedule.Budget;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class EvaluationConfigTest {
+  @TempDir Path folder;
+
+  private Path write(String text) throws IOException {
+    return Files.writeString(folder.resolve("a.yaml"), text);
+  }
+
+  /** The files that come along are sound, and name policies that exist. */
+  @ParameterizedTest
+  @ValueSource(strings = {"paper-infinity-2b.yaml", "paper-infinity-8b.yaml"})
+  void readsThePapersTables(String name) {
+    EvaluationConfig config = EvaluationConfig.read(Path.of(name));
+    assertThat(config.sets()).extracting(Preset::name).containsExactly("coco", "geneval", "hpsv2");
+    Preset coco = config.sets().getFirst();
+    assertThat(coco.first()).contains(5000);
+    assertThat(coco.resolution()).contains("1M");
+    assertThat(coco.cfg()).contains(3.0);
+    assertThat(coco.budgets()).containsExactly("20%", "10%", "5%", "4%");
+    assertThat(CachePolicies.names()).containsAll(coco.policies());
+    Published table = coco.published().getFirst();
+    assertThat(table.source()).contains("2505.19602");
+    assertThat(table.rows()).hasSize(15);
+    table
+        .rows()
+        .forEach(row -> {
+          assertThat(coco.policies()).contains(row.policy());
+          assertThat(Budget.parse(row.budget()).ratio(100)).isIn(0.2, 0.1, 0.04);
+          assertThat(row.values()).containsOnlyKeys("psnr", "lpips", "fid");
+        });
+    assertThat(config.sets().get(1).seeds()).isEqualTo(4);
+  }
+
+  @Test
+  void setsWinOverTheWhole() throws IOException {
+    EvaluationConfig config =
+        EvaluationConfig.read(
+            write(
+                """
+                title: A
+                policies: [heatkv, h2o]
+                budgets: [0.1, 5%, 2MiB]
+                sets:
+                  - {name: one, title: B}
+                  - {name: two, title: C, budgets: [0.3], seeds: 3}
+                """));
+    assertThat(config.sets().getFirst().budgets()).containsExactly("0.1", "5%", "2MiB");
+    assertThat(config.sets().getLast().budgets()).containsExactly("0.3");
+    assertThat(config.sets().getLast().policies()).containsExactly("heatkv", "h2o");
+    assertThat(config.sets().getLast().seeds()).isEqualTo(3);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      quoteCharacter = '"',
+      textBlock =
+          """
+          resolutoin: 1M                             | key resolutoin is unknown; expected budgets, cfg
+          sets: [{name: a, title: b, sed: 1}]        | key sets[1].sed is unknown
+          sets: []                                   | sets is empty
+          sets: [3]                                  | sets has 3
+          sets: [{name: A b, title: b}]              | name is 'A b'
+          sets: [{name: a, title: b}, {name: a, title: b}] | sets has a twice
+          sets: [{name: a, title: b, budgets: []}]   | budgets is empty
+          sets: [{name: a, title: b, seeds: 0}]      | sets[1].seeds is 0
+          sets: [{name: a, title: b, published: [{source: s, rows: [{policy: h, psnr: 1}]}]}] | budget is missing
+          sets: [{name: a, title: b, published: [{source: s, rows: [{policy: h, budget: 1, psnr: x}]}]}] | psnr is x
+          sets: {                                    | can't be read
+          """)
+  void isSaidInOneLine(String line, String expected) throws IOException {
+    Path file = write("title: T\npolicies: [heatkv]\nbudgets: [0.1]\n" + line + "\n");
+    assertThatThrownBy(() -> EvaluationConfig.read(file))
+        .isInstanceOf(UserException.class)
+        .hasMessageContaining(expected)
+        .hasMessageContaining("a.yaml")
+        .message()
+        .hasLineCount(1);
+  }
+
+  @Test
+  void missingFile() {
+    assertThatThrownBy(() -> EvaluationConfig.read(folder.resolve("none.yaml")))
+        .isInstanceOf(UserException.class)
+        .hasMessageContaining("no such file");
+  }
+}

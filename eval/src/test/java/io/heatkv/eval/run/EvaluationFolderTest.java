@@ -1,0 +1,134 @@
+package io.heatkv.eval.run;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.heatkv.error.UserException;
+import io.heatkv.eval.run.EvaluationFolder.Existing;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class EvaluationFolderTest {
+  private static final EvaluationSettings SETTINGS =
+      new EvaluationSettings(Map.of("seeds", "2", "budgets", "0.1,0.2"));
+
+  @TempDir Path parent;
+
+  private EvaluationFolder folder() {
+    return new EvaluationFolder(parent.resolve("report"));
+  }
+
+  private static BatchResult result() {
+    CellResult cell =
+        new CellResult(
+            "heatkv",
+            "0.1",
+            12,
+            3,
+            4,
+            1.5,
+            Map.of("psnr", List.of(20.25, 0.1)),
+            Map.of("fid", List.of(new float[] {1.5f, -2}, new float[] {0.1f, Float.MIN_VALUE})),
+            List.of(List.of(0.5, 1.0), List.of(1.0 / 3, 0.25)),
+            List.of());
+    return new BatchResult(2, 2, true, 1, cell, List.of(cell));
+  }
+
+  @Test
+  void keepsEveryDigitOfABatch() {
+    folder().open(SETTINGS, 3, Existing.REFUSE);
+    result().write(folder().batch(1));
+    assertThat(folder().done(3)).containsExactly(1);
+    BatchResult read = folder().results(3).getFirst();
+    assertThat(read)
+        .usingRecursiveComparison()
+        .withStrictTypeChecking()
+        .ignoringCollectionOrder()
+        .isEqualTo(result());
+  }
+
+  @Test
+  void refusesAnEvaluationUnlessItIsToGoOn() {
+    folder().open(SETTINGS, 3, Existing.REFUSE);
+    result().write(folder().batch(0));
+    assertThatThrownBy(() -> folder().open(SETTINGS, 3, Existing.REFUSE))
+        .isInstanceOf(UserException.class)
+        .hasMessageContaining("1 of 3 batches done; go on with --resume");
+    folder().open(SETTINGS, 3, Existing.RESUME);
+    assertThat(folder().done(3)).containsExactly(0);
+  }
+
+  /** Two processes begin at once: one has made the folders and not yet written the settings. */
+  @Test
+  void joinsAFolderThatIsBeingBegun() throws IOException {
+    Files.createDirectories(folder().file("batches"));
+    Files.createDirectories(folder().file("images"));
+    Files.createFile(folder().file(".heatkv-1.tmp"));
+    folder().open(SETTINGS, 3, Existing.RESUME);
+    assertThat(folder().file("settings.json")).isRegularFile();
+  }
+
+  @Test
+  void refusesOtherSettingsAndNamesTheFirstDifference() {
+    folder().open(SETTINGS, 3, Existing.REFUSE);
+    EvaluationSettings others =
+        new EvaluationSettings(Map.of("seeds", "2", "budgets", "0.3", "tau", "1"));
+    assertThatThrownBy(() -> folder().open(others, 3, Existing.RESUME))
+        .isInstanceOf(UserException.class)
+        .hasMessageContaining("budgets 0.1,0.2, not 0.3")
+        .hasMessageContaining("--overwrite");
+  }
+
+  @Test
+  void overwritesItsOwnFilesOnly() throws IOException {
+    folder().open(SETTINGS, 3, Existing.REFUSE);
+    result().write(folder().batch(0));
+    Files.writeString(folder().file("notes.txt"), "mine");
+    Files.writeString(folder().file("summary.csv"), "old");
+    EvaluationSettings others = new EvaluationSettings(Map.of("seeds", "3"));
+    folder().open(others, 3, Existing.OVERWRITE);
+    assertThat(folder().done(3)).isEmpty();
+    assertThat(folder().file("notes.txt")).hasContent("mine");
+    assertThat(folder().file("summary.csv")).doesNotExist();
+    folder().open(others, 3, Existing.RESUME);
+  }
+
+  @Test
+  void takesNoFolderOfSomethingElse() throws IOException {
+    Files.createDirectories(folder().root());
+    Files.writeString(folder().file("thesis.txt"), "mine");
+    for (Existing existing : Existing.values()) {
+      assertThatThrownBy(() -> folder().open(SETTINGS, 3, existing))
+          .isInstanceOf(UserException.class)
+          .hasMessageContaining("holds other files and no evaluation");
+    }
+    EvaluationFolder file = new EvaluationFolder(folder().file("thesis.txt"));
+    assertThatThrownBy(() -> file.open(SETTINGS, 3, Existing.REFUSE))
+        .isInstanceOf(UserException.class)
+        .hasMessageContaining("is a file");
+    EvaluationFolder deep = new EvaluationFolder(parent.resolve("a/b"));
+    assertThatThrownBy(() -> deep.open(SETTINGS, 3, Existing.REFUSE))
+        .isInstanceOf(UserException.class)
+        .hasMessageContaining("create it first");
+  }
+
+  @Test
+  void saysWhichBatchIsDamaged() throws IOException {
+    folder().open(SETTINGS, 1, Existing.REFUSE);
+    Files.writeString(
+        folder().batch(0),
+        "{\"first\":0,\"count\":1,\"processes\":1,\"full\":{\"policy\":\"full\",\"budget\":\"\","
+            + "\"kv_bytes\":1,\"kv_current_scale_bytes\":1,\"kv_workspace_bytes\":1,\"ms\":1,"
+            + "\"values\":{\"psnr\":[\"x\"]},\"features\":{},\"equal_bits_by_scale\":[],"
+            + "\"kl_by_scale\":[]},\"cells\":[]}");
+    assertThatThrownBy(() -> folder().results(1))
+        .isInstanceOf(UserException.class)
+        .hasMessageContaining("batch-00000.json")
+        .hasMessageContaining("remove it");
+  }
+}
