@@ -80,7 +80,7 @@ public final class Calibrator {
     while (!profile.isComplete()) {
       int next = profile.promptsDone();
       Measurement measured = measure(prompts.get(next), seed + next, listener);
-      profile = profile.plus(measured.masses(), measured.statistics());
+      profile = profile.plus(measured.masses(), measured.statistics(), measured.removal());
       profile.write(partial);
       listener.promptDone(next + 1, prompts.size());
     }
@@ -116,8 +116,10 @@ public final class Calibrator {
    *
    * @param masses [target][source][layer][head]; null where not measured
    * @param statistics for the peers of HeatKV
+   * @param removal cost of removing each atom [source][layer][head]
    */
-  public record Measurement(double[][][][] masses, PromptStatistics statistics) {}
+  public record Measurement(
+      double[][][][] masses, PromptStatistics statistics, double[][][] removal) {}
 
   /**
    * Draws one prompt and measures its attention.
@@ -141,7 +143,7 @@ public final class Calibrator {
                 (target, mass) -> masses[target] = mass)) {
       new ScaleLoop(transformer, model.quantizer())
           .run(condition, schedule, sampling, new long[] {promptSeed}, cache, new Watch(listener));
-      return new Measurement(masses, cache.statistics());
+      return new Measurement(masses, cache.statistics(), cache.removalCosts());
     }
   }
 

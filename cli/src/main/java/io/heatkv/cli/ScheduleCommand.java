@@ -5,6 +5,7 @@ import io.heatkv.json.JsonFile;
 import io.heatkv.load.ModelProfile;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.CalibrationProfile;
 import io.heatkv.schedule.CalibrationSetup;
@@ -48,6 +49,7 @@ final class ScheduleCommand implements Callable<Integer> {
               + " as 256MiB (see below).")
   private String budget = "";
 
+  @Mixin private final AllocationOption allocation = new AllocationOption();
   @Mixin private final ProfileOption profile = new ProfileOption();
   @Mixin private final ModelName model = new ModelName();
 
@@ -118,6 +120,11 @@ final class ScheduleCommand implements Callable<Integer> {
     if (profile.path().isPresent() || model.isGiven()) {
       throw new UserException("--orders stands for itself; leave out --profile and --model");
     }
+    if (allocation.rule().orElse(Allocation.PAPER) != Allocation.PAPER) {
+      throw new UserException(
+          "--orders says nothing but the order of heads, which serves --allocation paper only;"
+              + " leave out --allocation or name a profile");
+    }
     if (layers == null || heads == null || !scales.areGiven()) {
       throw new UserException(
           "--orders says nothing about sizes; add --layers, --heads and --scales");
@@ -158,14 +165,12 @@ final class ScheduleCommand implements Callable<Integer> {
               .formatted(own, scales.schedule(own)));
     }
     ScheduleShape shape = ScheduleShape.of(setup.layers(), setup.heads(), own, setup.sinkScales());
+    Allocation rule = allocation.rule().orElse(Allocation.DEFAULT);
     return switch (parsed) {
-      case Budget.Ratio(double ratio) -> PruningSchedule.of(shape, found.orders(), ratio);
+      case Budget.Ratio(double ratio) -> rule.schedule(shape, found, ratio);
       case Budget.Bytes bytes ->
-          PruningSchedule.of(
-              shape,
-              found.orders(),
-              bytes,
-              model.find().kvShape(model.dtype(DType.F32), own).fullBytes());
+          rule.schedule(
+              shape, found, bytes, model.find().kvShape(model.dtype(DType.F32), own).fullBytes());
     };
   }
 }

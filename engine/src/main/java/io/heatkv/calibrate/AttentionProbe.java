@@ -44,13 +44,15 @@ final class AttentionProbe {
   /**
    * Observes one layer at a scale other than the first.
    *
+   * @return attention of the queries chosen [heads, queries, tokens up to the scale's], float32, in
+   *     the enclosing scope
    * @param q queries of the scale [heads, tokens, head_dim], scaled
    * @param stored keys of all scales but the last [heads, cached tokens, head_dim]
    * @param k keys of the scale [heads, tokens, head_dim]
    */
-  void observe(int layer, int scale, Tensor q, Tensor stored, Tensor k) {
+  Tensor observe(int layer, int scale, Tensor q, Tensor stored, Tensor k) {
     int start = shape.schedule().offset(scale);
-    try (Scope _ = Scope.open()) {
+    try (Scope scope = Scope.open()) {
       Tensor keys = Ops.cat(1, stored.narrow(1, 0, start), k).to(DType.F32);
       Tensor queries = Ops.indexSelect(q, 1, spaced(q)).to(DType.F32);
       Tensor attention = Ops.softmax(Ops.matmul(queries, keys.transpose(1, 2)));
@@ -66,6 +68,7 @@ final class AttentionProbe {
           distance(
               map(stored.narrow(1, before, start - before), shape.schedule().size(scale - 1)),
               map(k, shape.schedule().size(scale)));
+      return scope.keep(attention);
     }
   }
 

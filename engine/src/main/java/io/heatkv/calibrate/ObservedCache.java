@@ -29,6 +29,7 @@ public final class ObservedCache implements KvCache {
   private final int sinkScales;
   private final MassListener listener;
   private final AttentionProbe probe;
+  private final RemovalProbe removal;
   // Masses of the scale at hand, one tensor [sources, heads] a layer, read together at its end.
   private final List<Tensor> masses = new ArrayList<>();
   private Scope pending = Scope.detached();
@@ -43,13 +44,22 @@ public final class ObservedCache implements KvCache {
     this.sinkScales = sinkScales;
     this.listener = listener;
     this.probe = new AttentionProbe(shape);
+    this.removal = new RemovalProbe(shape, sinkScales);
   }
 
   @Override
   public Tensor attend(int layer, int scale, Tensor q, Tensor k, Tensor v) {
     Tensor attended = cache.attend(layer, scale, q, k, v);
     if (scale > 0) {
-      probe.observe(layer, scale, q.select(0, 0), cache.keys(layer).select(0, 0), k.select(0, 0));
+      try (Scope _ = Scope.open()) {
+        Tensor attention =
+            probe.observe(
+                layer, scale, q.select(0, 0), cache.keys(layer).select(0, 0), k.select(0, 0));
+        if (scale > sinkScales) {
+          removal.observe(
+              layer, scale, attention, cache.values(layer).select(0, 0), v.select(0, 0));
+        }
+      }
     }
     if (scale > sinkScales) {
       try (Scope _ = Scope.open()) {
@@ -112,6 +122,11 @@ public final class ObservedCache implements KvCache {
   /** Statistics of all scales, once the last one is drawn. */
   public PromptStatistics statistics() {
     return probe.statistics();
+  }
+
+  /** Cost of removing each atom [source][layer][head], once the last scale is drawn. */
+  public double[][][] removalCosts() {
+    return removal.costs();
   }
 
   @Override

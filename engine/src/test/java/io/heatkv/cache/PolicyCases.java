@@ -55,7 +55,8 @@ final class PolicyCases {
             new PromptStatistics(
                 numbers(random, schedule.count(), shape.layers()),
                 numbers(random, shape.layers(), shape.heads()),
-                numbers(random, 1, shape.layers())[0]));
+                numbers(random, 1, shape.layers())[0]),
+            masses[schedule.count() - 1]);
   }
 
   private static double[][] numbers(Random random, int rows, int columns) {
