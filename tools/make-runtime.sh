@@ -3,8 +3,9 @@
 #
 #   tools/make-runtime.sh [TARGET]      (default: cli/target/runtime)
 #
-# Build first (mvn package). The image holds the command, its libraries and the tokenizer's native
-# library for this platform; libtorch is named at run time by HEATKV_LIBTORCH, and a model by --model.
+# Build first (mvn package). The image holds the command, its libraries and, for this platform, the
+# native ones of the tokenizer and ONNX Runtime; libtorch is named at run time by HEATKV_LIBTORCH, and
+# a model by --model.
 # With WITH_NATIVES=1 libtorch's CPU natives and the embedded model go in too (some 250 MB more).
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -24,9 +25,9 @@ for jar in "$jars"/lib/*.jar; do
   esac
   cp "$jar" "$target/heatkv/lib/"
 done
-# The tokenizer's jar brings every platform's library; this image needs its own.
-for jar in "$target"/heatkv/lib/tokenizers-*.jar; do
-  zip -q -d "$jar" 'native/lib/win-*' 'native/lib/osx-*' 'native/lib/*aarch64*' >/dev/null || true
+# These jars bring every platform's library; this image needs its own.
+for jar in "$target"/heatkv/lib/tokenizers-*.jar "$target"/heatkv/lib/onnxruntime-*.jar; do
+  zip -q -d "$jar" '*/win-*' '*/osx-*' '*aarch64*' >/dev/null || true
 done
 cat > "$target/bin/heatkv" <<'RUN'
 #!/bin/sh

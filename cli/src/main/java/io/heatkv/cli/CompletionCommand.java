@@ -1,5 +1,6 @@
 package io.heatkv.cli;
 
+import java.util.List;
 import picocli.AutoComplete;
 import picocli.CommandLine.Command;
 
@@ -17,6 +18,7 @@ final class CompletionCommand implements Runnable {
 
   @Override
   public void run() {
-    console.print(AutoComplete.bash("heatkv", HeatKv.commandLine(console)).stripTrailing());
+    console.print(
+        AutoComplete.bash("heatkv", HeatKv.commandLine(console, List.of())).stripTrailing());
   }
 }

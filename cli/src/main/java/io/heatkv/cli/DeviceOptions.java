@@ -56,12 +56,11 @@ final class DeviceOptions {
    * @throws UserException if it can't be opened or lacks the device
    */
   LibTorch open() {
-    return open(location(), threads(), device());
+    return startOpening().await(device());
   }
 
-  static LibTorch open(LibTorchLocation location, int threads, Device device) {
-    LibTorch library = LibTorch.open(location, threads);
-    library.require(device);
-    return library;
+  /** Begins to open libtorch, see {@link #location()}. */
+  LibraryOpening startOpening() {
+    return LibraryOpening.start(location(), threads());
   }
 }

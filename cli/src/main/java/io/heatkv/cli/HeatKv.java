@@ -1,8 +1,11 @@
 package io.heatkv.cli;
 
 import io.heatkv.error.UserException;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CancellationException;
+import java.util.function.Function;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -47,14 +50,14 @@ final class HeatKv implements Runnable {
 
   @Override
   public void run() {
-    commandLine(console).usage(console.out());
+    commandLine(console, List.of()).usage(console.out());
   }
 
   /** Runs a command line and returns its exit status. */
   static int run(Console console, String... arguments) {
     int status;
     try {
-      status = commandLine(console).execute(arguments);
+      status = commandLine(console, List.of(arguments)).execute(arguments);
     } catch (OutOfMemoryError | StackOverflowError | LinkageError e) {
       // The parser hands exceptions to failed(), but no errors.
       console.message("internal error: " + e);
@@ -65,21 +68,41 @@ final class HeatKv implements Runnable {
     return status;
   }
 
-  static CommandLine commandLine(Console console) {
+  /** In the order of the help. */
+  private static Map<String, Function<Console, Object>> commands() {
+    Map<String, Function<Console, Object>> commands = new LinkedHashMap<>();
+    commands.put("generate", GenerateCommand::new);
+    commands.put("compare", CompareCommand::new);
+    commands.put("calibrate", CalibrateCommand::new);
+    commands.put("schedule", ScheduleCommand::new);
+    commands.put("inspect", InspectCommand::new);
+    commands.put("import", ImportCommand::new);
+    commands.put("synth", SynthCommand::new);
+    commands.put("verify", VerifyCommand::new);
+    commands.put("bench", BenchCommand::new);
+    commands.put("doctor", DoctorCommand::new);
+    commands.put("completion", CompletionCommand::new);
+    return commands;
+  }
+
+  /**
+   * The parser.
+   *
+   * @param arguments if they begin with a command, it is the only one known: reading the options of
+   *     all by reflection takes a quarter of a second
+   */
+  static CommandLine commandLine(Console console, List<String> arguments) {
     HeatKv root = new HeatKv(console);
-    return new CommandLine(root)
-        .addSubcommand(new GenerateCommand(console))
-        .addSubcommand(new CompareCommand(console))
-        .addSubcommand(new CalibrateCommand(console))
-        .addSubcommand(new ScheduleCommand(console))
-        .addSubcommand(new InspectCommand(console))
-        .addSubcommand(new ImportCommand(console))
-        .addSubcommand(new SynthCommand(console))
-        .addSubcommand(new VerifyCommand(console))
-        .addSubcommand(new BenchCommand(console))
-        .addSubcommand(new DoctorCommand(console))
-        .addSubcommand(new CompletionCommand(console))
-        .setOut(console.out())
+    CommandLine line = new CommandLine(root);
+    Map<String, Function<Console, Object>> commands = commands();
+    if (!arguments.isEmpty()) {
+      Function<Console, Object> named = commands.get(arguments.getFirst());
+      if (named != null) {
+        commands = Map.of(arguments.getFirst(), named);
+      }
+    }
+    commands.forEach((name, command) -> line.addSubcommand(name, command.apply(console)));
+    return line.setOut(console.out())
         .setErr(console.err())
         .setUseSimplifiedAtFiles(false)
         .setExpandAtFiles(false)

@@ -5,22 +5,17 @@ import io.heatkv.load.ModelDescription;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.libtorch.LibTorch;
-import io.heatkv.tensor.libtorch.LibTorchLocation;
 
 /**
  * A model and where it runs, before anything is loaded.
  *
- * @param threads on the CPU, or 0 for libtorch's own choice
+ * @param opening of libtorch, under way
  */
 record ModelChoice(
-    ModelDescription description,
-    Device device,
-    DType dtype,
-    LibTorchLocation location,
-    int threads) {
-  /** Opens libtorch; see {@link DeviceOptions#open()}. */
+    ModelDescription description, Device device, DType dtype, LibraryOpening opening) {
+  /** libtorch, see {@link LibraryOpening#await}. */
   LibTorch library() {
-    return DeviceOptions.open(location, threads, device);
+    return opening.await(device);
   }
 
   /** Loads the model. */

@@ -4,7 +4,6 @@ import io.heatkv.load.FoundModel;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.libtorch.LibTorch;
-import io.heatkv.tensor.libtorch.LibTorchLocation;
 import java.io.PrintWriter;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -20,19 +19,19 @@ final class ModelOptions {
   @Mixin private final DeviceOptions where = new DeviceOptions();
 
   /**
-   * Checks the options; no weights and no libraries are loaded yet.
+   * Checks the options and begins to open libtorch; no weights are loaded yet.
    *
    * @throws io.heatkv.error.UserException if one of them names nothing that is there
    */
   ModelChoice choose() {
-    LibTorchLocation location = where.location();
+    LibraryOpening opening = where.startOpening();
     FoundModel found = model.located();
     if (!isQuiet()) {
       PrintWriter err = command.commandLine().getErr();
       found.notes().forEach(note -> err.println("heatkv: " + Console.oneLine(note)));
       err.flush();
     }
-    return new ModelChoice(found.description(), device(), dtype(), location, where.threads());
+    return new ModelChoice(found.description(), device(), dtype(), opening);
   }
 
   private boolean isQuiet() {

@@ -48,27 +48,39 @@ public final class Ssim {
           "a picture of %dx%d pixels is smaller than the window of %d"
               .formatted(width, height, WINDOW));
     }
-    double[] x = luma(a);
-    double[] y = luma(b);
+    return compare(luma(a), luma(b), width, height).whole();
+  }
+
+  /**
+   * Means over all windows.
+   *
+   * @param whole luminance, contrast and structure together: the index
+   * @param contrast contrast and structure alone
+   */
+  record Similarity(double whole, double contrast) {}
+
+  /** Compares planes of one size [height, width] with levels from 0 to 255. */
+  static Similarity compare(double[] x, double[] y, int width, int height) {
     double[] meanX = smooth(x, width, height);
     double[] meanY = smooth(y, width, height);
     double[] squareX = smooth(product(x, x), width, height);
     double[] squareY = smooth(product(y, y), width, height);
     double[] cross = smooth(product(x, y), width, height);
-    double sum = 0;
+    double whole = 0;
+    double contrast = 0;
     for (int i = 0; i < meanX.length; i++) {
       double xx = meanX[i] * meanX[i];
       double yy = meanY[i] * meanY[i];
       double xy = meanX[i] * meanY[i];
-      sum +=
-          (2 * xy + C1)
-              * (2 * (cross[i] - xy) + C2)
-              / ((xx + yy + C1) * (squareX[i] - xx + (squareY[i] - yy) + C2));
+      double structure = (2 * (cross[i] - xy) + C2) / (squareX[i] - xx + (squareY[i] - yy) + C2);
+      whole += (2 * xy + C1) / (xx + yy + C1) * structure;
+      contrast += structure;
     }
-    return sum / meanX.length;
+    return new Similarity(whole / meanX.length, contrast / meanX.length);
   }
 
-  private static double[] luma(PngImage image) {
+  /** Luma of every pixel. */
+  static double[] luma(PngImage image) {
     byte[] rgb = image.rgb();
     double[] luma = new double[rgb.length / 3];
     for (int i = 0; i < luma.length; i++) {

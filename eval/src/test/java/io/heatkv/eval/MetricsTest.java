@@ -1,5 +1,8 @@
 package io.heatkv.eval;
 
+import static io.heatkv.eval.Patterns.busy;
+import static io.heatkv.eval.Patterns.calm;
+import static io.heatkv.eval.Patterns.picture;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
@@ -11,29 +14,6 @@ import org.junit.jupiter.api.Test;
 
 /** Numbers of scikit-image 0.26, see tools/make_metric_numbers.py, and closed forms. */
 class MetricsTest {
-  private interface Pattern {
-    long value(int x, int y, int channel);
-  }
-
-  private static PngImage picture(int width, int height, Pattern pattern) {
-    byte[] rgb = new byte[3 * width * height];
-    for (int i = 0; i < rgb.length; i++) {
-      rgb[i] = (byte) pattern.value(i / 3 % width, i / 3 / width, i % 3);
-    }
-    return new PngImage(width, height, rgb);
-  }
-
-  private static PngImage busy(int width, int height, int k) {
-    return picture(
-        width,
-        height,
-        (x, y, c) -> x * x * (3 + c) + y * (7 * k + c) + x * y * k + (x / 5) * (y / 7) * 11);
-  }
-
-  private static PngImage calm(int width, int height, int k) {
-    return picture(width, height, (x, y, c) -> 2 * x + y + 40 * c + (x / 8 + y / 8) % 2 * k);
-  }
-
   private static void check(PngImage a, PngImage b, double psnr, double ssim) {
     assertThat(Psnr.of(a, b)).isEqualTo(Psnr.of(b, a)).isCloseTo(psnr, within(1e-10));
     assertThat(Ssim.of(a, b)).isEqualTo(Ssim.of(b, a)).isCloseTo(ssim, within(1e-10));

@@ -1,0 +1,57 @@
+package io.heatkv.cli;
+
+import io.heatkv.tensor.Device;
+import io.heatkv.tensor.libtorch.LibTorch;
+import io.heatkv.tensor.libtorch.LibTorchLocation;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+
+/** libtorch while it is being opened: the system's loader takes half a second beside other work. */
+final class LibraryOpening {
+  private final CompletableFuture<LibTorch> library = new CompletableFuture<>();
+
+  private LibraryOpening() {}
+
+  /**
+   * Begins to open libtorch.
+   *
+   * @param threads on the CPU, or 0 for libtorch's own choice
+   */
+  static LibraryOpening start(LibTorchLocation location, int threads) {
+    LibraryOpening opening = new LibraryOpening();
+    Thread opener =
+        Thread.ofPlatform()
+            .name("open-libtorch")
+            .daemon()
+            .unstarted(() ->
+                opening.library.completeAsync(
+                    () -> LibTorch.open(location, threads), Runnable::run));
+    // A process that ends while its libraries are initialised may crash.
+    Runtime.getRuntime().addShutdownHook(Thread.ofPlatform().unstarted(() -> join(opener)));
+    opener.start();
+    return opening;
+  }
+
+  private static void join(Thread opener) {
+    try {
+      opener.join();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  /**
+   * Waits for libtorch.
+   *
+   * @throws io.heatkv.error.UserException if it can't be opened or lacks the device
+   */
+  LibTorch await(Device device) {
+    try {
+      LibTorch opened = library.join();
+      opened.require(device);
+      return opened;
+    } catch (CompletionException e) {
+      throw e.getCause() instanceof RuntimeException cause ? cause : e;
+    }
+  }
+}

@@ -1,0 +1,28 @@
+package io.heatkv.eval;
+
+import io.heatkv.TextToImage;
+import io.heatkv.load.ModelSource;
+import io.heatkv.resource.CacheFolder;
+import io.heatkv.tensor.Backend;
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
+import io.heatkv.tensor.libtorch.LibTorch;
+import io.heatkv.tensor.libtorch.LibTorchLocation;
+
+/** The embedded model on the device that the system property heatkv.device names. */
+final class TestModel {
+  private TestModel() {}
+
+  /** The process's libtorch, on one thread: waiting for a second costs more on a busy machine. */
+  static Backend backend() {
+    return LibTorch.open(LibTorchLocation.find(null, CacheFolder.locate()), 1);
+  }
+
+  static TextToImage open() {
+    return new TextToImage(
+        ModelSource.find(ModelSource.EMBEDDED),
+        backend(),
+        Device.parse(System.getProperty("heatkv.device", "cpu")),
+        DType.F32);
+  }
+}
