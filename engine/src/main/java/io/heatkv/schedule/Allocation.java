@@ -26,7 +26,7 @@ public enum Allocation {
     }
   };
 
-  /** The rule that measures best, see docs/method.md. */
+  /** The rule of the plain name heatkv; measurements are in docs/method.md. */
   public static final Allocation DEFAULT = GREEDY;
 
   private final String text;
