@@ -100,10 +100,7 @@ public final class Calibrator {
     while (!profile.isComplete()) {
       int next = profile.promptsDone();
       Measurement measured = measure(prompts.get(next), seed + next, listener);
-      profile =
-          measured.statistics().isPresent()
-              ? profile.plus(measured.masses(), measured.statistics().get())
-              : profile.plus(measured.masses());
+      profile = profile.plus(measured.masses(), measured.statistics(), measured.removal());
       profile.write(partial);
       listener.promptDone(next + 1, prompts.size());
     }
@@ -139,8 +136,10 @@ public final class Calibrator {
    *
    * @param masses [target][source][layer][head]; null where not measured
    * @param statistics for the peers of HeatKV; empty where they aren't measured
+   * @param removal cost of removing each atom [source][layer][head]
    */
-  public record Measurement(double[][][][] masses, Optional<PromptStatistics> statistics) {}
+  public record Measurement(
+      double[][][][] masses, Optional<PromptStatistics> statistics, double[][][] removal) {}
 
   /**
    * Draws one prompt and measures its attention.
@@ -165,7 +164,7 @@ public final class Calibrator {
                 peers)) {
       new ScaleLoop(transformer, model.quantizer())
           .run(condition, schedule, sampling, new long[] {promptSeed}, cache, new Watch(listener));
-      return new Measurement(masses, cache.statistics());
+      return new Measurement(masses, cache.statistics(), cache.removalCosts());
     }
   }
 

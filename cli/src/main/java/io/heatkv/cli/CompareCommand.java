@@ -2,7 +2,6 @@ package io.heatkv.cli;
 
 import io.heatkv.GenerationListener;
 import io.heatkv.GenerationRequest;
-import io.heatkv.MemoryEstimate;
 import io.heatkv.SamplingOptions;
 import io.heatkv.TextToImage;
 import io.heatkv.cache.CachePolicy;

@@ -4,6 +4,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.eval.chart.HeatMap;
 import io.heatkv.image.Png;
 import io.heatkv.json.JsonFile;
+import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.CalibrationProfile;
 import io.heatkv.schedule.PruningSchedule;
@@ -35,6 +36,7 @@ final class HeatmapCommand implements Callable<Integer> {
 
   @Mixin private final ProfileOption profile = new ProfileOption();
   @Mixin private final ModelName model = new ModelName();
+  @Mixin private final AllocationOption allocation = new AllocationOption();
 
   @Option(
       names = "--budget",
@@ -63,7 +65,9 @@ final class HeatmapCommand implements Callable<Integer> {
     Optional<Budget> parsed = Optional.ofNullable(budget).map(Budget::parse);
     ProfileSchedule source = new ProfileSchedule(profile, model);
     CalibrationProfile found = source.profile(parsed);
-    Optional<PruningSchedule> schedule = parsed.map(given -> source.schedule(found, given));
+    Optional<PruningSchedule> schedule =
+        parsed.map(
+            given -> source.schedule(found, given, allocation.rule().orElse(Allocation.DEFAULT)));
     HeatMap map = new HeatMap(source.name(), found, schedule);
     if (vector) {
       JsonFile.write(output, map.svg());

@@ -6,6 +6,7 @@ import io.heatkv.cache.PolicyInputs;
 import io.heatkv.error.UserException;
 import io.heatkv.load.ModelProfile;
 import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
 import java.util.Iterator;
 import java.util.List;
@@ -14,7 +15,7 @@ import picocli.CommandLine.Option;
 
 /** Says by which policies the cache is kept small. */
 final class PolicyOptions {
-  private static final String DEFAULT = "heatkv";
+  private static final String DEFAULT = Allocation.DEFAULT.policy();
 
   /** Names for help and completion. */
   static final class Names implements Iterable<String> {
@@ -33,11 +34,26 @@ final class PolicyOptions {
           "What decides which keys and values stay: ${COMPLETION-CANDIDATES}. Default: heatkv.")
   private List<String> names = List.of();
 
+  @Mixin private final AllocationOption allocation = new AllocationOption();
   @Mixin private final ProfileOption profile = new ProfileOption();
 
-  /** The names given, else the default. */
+  /**
+   * The names given, else the default; heatkv with the allocation that was asked for.
+   *
+   * @throws UserException if an allocation is named but no policy that has one
+   */
   List<String> names() {
-    return names.isEmpty() ? List.of(DEFAULT) : names;
+    List<String> given = names.isEmpty() ? List.of(DEFAULT) : names;
+    if (allocation.rule().isEmpty()) {
+      return given;
+    }
+    if (!given.contains(DEFAULT)) {
+      throw new UserException(
+          "--allocation serves policy heatkv only, not %s; leave it out"
+              .formatted(String.join(", ", given)));
+    }
+    String chosen = allocation.rule().get().policy();
+    return given.stream().map(name -> name.equals(DEFAULT) ? chosen : name).distinct().toList();
   }
 
   /**
@@ -51,6 +67,10 @@ final class PolicyOptions {
           "--policy "
               + String.join(",", names)
               + " needs a KV budget; add --kv-budget such as 0.1");
+    }
+    if (allocation.rule().isPresent()) {
+      throw new UserException(
+          "--allocation serves a KV budget only; add --kv-budget such as 0.1, or leave it out");
     }
     if (profile.path().isPresent()) {
       throw new UserException(

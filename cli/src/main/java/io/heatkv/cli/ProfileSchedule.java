@@ -1,6 +1,7 @@
 package io.heatkv.cli;
 
 import io.heatkv.load.ModelProfile;
+import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.CalibrationProfile;
 import io.heatkv.schedule.CalibrationSetup;
@@ -27,18 +28,19 @@ record ProfileSchedule(ProfileOption option, ModelName model) {
   /**
    * The schedule of a budget; bytes are those of one picture with guidance.
    *
+   * @param rule how it is spent
    * @throws io.heatkv.error.UserException if the budget is infeasible
    */
-  PruningSchedule schedule(CalibrationProfile profile, Budget budget) {
+  PruningSchedule schedule(CalibrationProfile profile, Budget budget, Allocation rule) {
     CalibrationSetup setup = profile.setup();
     ScheduleShape shape =
         ScheduleShape.of(setup.layers(), setup.heads(), setup.schedule(), setup.sinkScales());
     return switch (budget) {
-      case Budget.Ratio(double ratio) -> PruningSchedule.of(shape, profile.orders(), ratio);
+      case Budget.Ratio(double ratio) -> rule.schedule(shape, profile, ratio);
       case Budget.Bytes bytes ->
-          PruningSchedule.of(
+          rule.schedule(
               shape,
-              profile.orders(),
+              profile,
               bytes,
               model.find().kvShape(model.dtype(DType.F32), setup.schedule()).fullBytes());
     };

@@ -4,6 +4,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.json.JsonFile;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.CalibrationProfile;
 import io.heatkv.schedule.HeadOrders;
@@ -46,6 +47,7 @@ final class ScheduleCommand implements Callable<Integer> {
               + " as 256MiB (see below).")
   private String budget = "";
 
+  @Mixin private final AllocationOption allocation = new AllocationOption();
   @Mixin private final ProfileOption profile = new ProfileOption();
   @Mixin private final ModelName model = new ModelName();
 
@@ -116,6 +118,11 @@ final class ScheduleCommand implements Callable<Integer> {
     if (profile.path().isPresent() || model.isGiven()) {
       throw new UserException("--orders stands for itself; leave out --profile and --model");
     }
+    if (allocation.rule().orElse(Allocation.PAPER) != Allocation.PAPER) {
+      throw new UserException(
+          "--orders says nothing but the order of heads, which serves --allocation paper only;"
+              + " leave out --allocation or name a profile");
+    }
     if (layers == null || heads == null || !scales.areGiven()) {
       throw new UserException(
           "--orders says nothing about sizes; add --layers, --heads and --scales");
@@ -151,6 +158,6 @@ final class ScheduleCommand implements Callable<Integer> {
           "the profile is of scales %s, but scales %s are asked for; calibrate with these scales"
               .formatted(own, scales.schedule(own)));
     }
-    return source.schedule(found, parsed);
+    return source.schedule(found, parsed, allocation.rule().orElse(Allocation.DEFAULT));
   }
 }

@@ -1,6 +1,7 @@
 package io.heatkv.cache;
 
 import io.heatkv.error.UserException;
+import io.heatkv.schedule.Allocation;
 import java.util.List;
 import java.util.Locale;
 import java.util.function.Function;
@@ -13,7 +14,8 @@ public final class CachePolicies {
   private static final List<Entry> ENTRIES =
       List.of(
           new Entry("full", CachePolicies::full),
-          new Entry("heatkv", in -> HeatKvPolicy.of(in.profile().get(), in.budget(), in.shape())),
+          heat(Allocation.GREEDY),
+          heat(Allocation.PAPER),
           evicting("streaming-llm", _ -> new StreamingLlm()),
           evicting("sliding-window", _ -> new SlidingWindow()),
           evicting("random", _ -> new RandomEviction()),
@@ -25,6 +27,13 @@ public final class CachePolicies {
           evicting("ams-kv", AmsKv::of));
 
   private CachePolicies() {}
+
+  /** HeatKV with one of its rules of allocation. */
+  private static Entry heat(Allocation allocation) {
+    return new Entry(
+        allocation.policy(),
+        in -> HeatKvPolicy.of(allocation, in.profile().get(), in.budget(), in.shape()));
+  }
 
   /** A rule under a budget. */
   private static Entry evicting(String name, Function<PolicyInputs, EvictionRule> rule) {

@@ -2,6 +2,7 @@ package io.heatkv.cache;
 
 import io.heatkv.error.UserException;
 import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.CachePlan;
 import io.heatkv.schedule.CalibrationProfile;
@@ -16,6 +17,7 @@ import org.jspecify.annotations.Nullable;
  * schedule that is fixed before the first token.
  */
 public final class HeatKvPolicy implements CachePolicy {
+  private final String name;
   private final PruningSchedule schedule;
   private final CachePlan plan;
   private @Nullable PlanTables tables;
@@ -26,6 +28,11 @@ public final class HeatKvPolicy implements CachePolicy {
    * @param schedule of the model and the scales that are to be drawn
    */
   public HeatKvPolicy(PruningSchedule schedule) {
+    this(Allocation.DEFAULT.policy(), schedule);
+  }
+
+  private HeatKvPolicy(String name, PruningSchedule schedule) {
+    this.name = name;
     this.schedule = schedule;
     plan = CachePlan.of(schedule);
   }
@@ -33,15 +40,19 @@ public final class HeatKvPolicy implements CachePolicy {
   /**
    * Builds the schedule of a calibrated model.
    *
+   * @param allocation how the budget is spent
    * @param profile of the model and the scales that are to be drawn
    * @param shape to which a budget in bytes refers
-   * @throws UserException if the budget is infeasible
+   * @throws UserException if the budget is infeasible or the profile lacks what the allocation
+   *     needs
    */
-  public static HeatKvPolicy of(CalibrationProfile profile, Budget budget, KvShape shape) {
+  public static HeatKvPolicy of(
+      Allocation allocation, CalibrationProfile profile, Budget budget, KvShape shape) {
     ScheduleShape sizes =
         ScheduleShape.of(
             shape.layers(), shape.heads(), shape.schedule(), profile.setup().sinkScales());
-    return new HeatKvPolicy(PruningSchedule.of(sizes, profile.orders(), budget, shape.fullBytes()));
+    return new HeatKvPolicy(
+        allocation.policy(), allocation.schedule(sizes, profile, budget, shape.fullBytes()));
   }
 
   /** What is removed when. */
@@ -51,7 +62,7 @@ public final class HeatKvPolicy implements CachePolicy {
 
   @Override
   public String name() {
-    return "heatkv";
+    return name;
   }
 
   @Override

@@ -51,20 +51,33 @@ final class AttentionProbe implements AutoCloseable {
   }
 
   /**
+   * Attention of some queries, in float32.
+   *
+   * @param q queries of the scale [heads, tokens, head_dim], scaled
+   * @param earlier keys of the scales before [heads, earlier tokens, head_dim]
+   * @param k keys of the scale [heads, tokens, head_dim]
+   * @return [heads, queries, earlier tokens and tokens]
+   */
+  static Tensor attention(Tensor q, Tensor earlier, Tensor k) {
+    try (Scope scope = Scope.open()) {
+      Tensor keys = Ops.cat(1, earlier, k).to(DType.F32);
+      Tensor queries = Ops.indexSelect(q, 1, spaced(q)).to(DType.F32);
+      return scope.keep(Ops.softmax(Ops.matmul(queries, keys.transpose(1, 2))));
+    }
+  }
+
+  /**
    * Observes one layer at a scale other than the first. What is measured is read once all layers
    * are observed, so that a device needn't wait for each.
    *
-   * @param q queries of the scale [heads, tokens, head_dim], scaled
+   * @param attention of the queries chosen, see {@link #attention}
    * @param stored keys of all scales but the last [heads, cached tokens, head_dim]
    * @param k keys of the scale [heads, tokens, head_dim]
    */
-  void observe(int layer, int scale, Tensor q, Tensor stored, Tensor k) {
+  void observe(int layer, int scale, Tensor attention, Tensor stored, Tensor k) {
     int start = shape.schedule().offset(scale);
     int before = shape.schedule().offset(scale - 1);
     try (Scope _ = Scope.open()) {
-      Tensor keys = Ops.cat(1, stored.narrow(1, 0, start), k).to(DType.F32);
-      Tensor queries = Ops.indexSelect(q, 1, spaced(q)).to(DType.F32);
-      Tensor attention = Ops.softmax(Ops.matmul(queries, keys.transpose(1, 2)));
       Tensor current = Ops.sum(attention.narrow(2, start, k.size(1)), false, 2);
       Tensor history =
           Ops.sum(Ops.largest(attention.narrow(2, 0, start), Math.min(TOP, start)), false, 2);

@@ -31,6 +31,7 @@ public final class ObservedCache implements KvCache {
   private final int sinkScales;
   private final MassListener listener;
   private final @Nullable AttentionProbe probe;
+  private final RemovalProbe removal;
   // Masses of the scale at hand, one tensor [sources, heads] a layer, read together at its end.
   private final List<Tensor> masses = new ArrayList<>();
   private Scope pending = Scope.detached();
@@ -62,13 +63,14 @@ public final class ObservedCache implements KvCache {
     this.sinkScales = sinkScales;
     this.listener = listener;
     this.probe = peers ? new AttentionProbe(shape) : null;
+    this.removal = new RemovalProbe(shape, sinkScales);
   }
 
   @Override
   public Tensor attend(int layer, int scale, Tensor q, Tensor k, Tensor v) {
     Tensor attended = cache.attend(layer, scale, q, k, v);
-    if (probe != null && scale > 0) {
-      probe.observe(layer, scale, q.select(0, 0), cache.keys(layer).select(0, 0), k.select(0, 0));
+    if (scale > sinkScales || (probe != null && scale > 0)) {
+      sample(layer, scale, q.select(0, 0), k.select(0, 0), v.select(0, 0));
     }
     if (scale > sinkScales) {
       try (Scope _ = Scope.open()) {
@@ -79,6 +81,21 @@ public final class ObservedCache implements KvCache {
       }
     }
     return attended;
+  }
+
+  /** What some queries of the first row tell, each [heads, tokens, head_dim]. */
+  private void sample(int layer, int scale, Tensor q, Tensor k, Tensor v) {
+    try (Scope _ = Scope.open()) {
+      Tensor stored = cache.keys(layer).select(0, 0);
+      Tensor attention =
+          AttentionProbe.attention(q, stored.narrow(1, 0, shape.schedule().offset(scale)), k);
+      if (probe != null) {
+        probe.observe(layer, scale, attention, stored, k);
+      }
+      if (scale > sinkScales) {
+        removal.observe(layer, scale, attention, cache.values(layer).select(0, 0), v);
+      }
+    }
   }
 
   /** Masses of one layer, float32 [sources, heads]. */
@@ -131,6 +148,11 @@ public final class ObservedCache implements KvCache {
   /** Statistics of all scales, once the last one is drawn; empty where they aren't measured. */
   public Optional<PromptStatistics> statistics() {
     return Optional.ofNullable(probe).map(AttentionProbe::statistics);
+  }
+
+  /** Cost of removing each atom [source][layer][head], once the last scale is drawn. */
+  public double[][][] removalCosts() {
+    return removal.costs();
   }
 
   @Override

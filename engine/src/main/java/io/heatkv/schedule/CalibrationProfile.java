@@ -26,18 +26,22 @@ public final class CalibrationProfile {
   private final HeadScores scores;
   // Empty if the statistics of a prompt are missing, as in profiles made before there were any.
   private final Optional<AttentionStatistics> statistics;
+  // Likewise.
+  private final Optional<RemovalCosts> removalCosts;
 
   CalibrationProfile(
       String origin,
       CalibrationSetup setup,
       List<PromptSet> promptSets,
       HeadScores scores,
-      Optional<AttentionStatistics> statistics) {
+      Optional<AttentionStatistics> statistics,
+      Optional<RemovalCosts> removalCosts) {
     this.origin = origin;
     this.setup = setup;
     this.promptSets = promptSets.stream().sorted().toList();
     this.scores = scores;
     this.statistics = statistics;
+    this.removalCosts = removalCosts;
   }
 
   /** A calibration without any prompt done. */
@@ -51,7 +55,8 @@ public final class CalibrationProfile {
         List.of(prompts),
         none,
         Optional.of(
-            AttentionStatistics.none(setup.layers(), setup.heads(), setup.schedule().count())));
+            AttentionStatistics.none(setup.layers(), setup.heads(), setup.schedule().count())),
+        Optional.of(RemovalCosts.none(setup)));
   }
 
   /**
@@ -100,6 +105,7 @@ public final class CalibrationProfile {
     CalibrationProfile first = profiles.getFirst();
     HeadScores scores = first.scores;
     Optional<AttentionStatistics> statistics = first.statistics;
+    Optional<RemovalCosts> costs = first.removalCosts;
     String model = first.setup.model();
     Map<String, String> origins = new HashMap<>();
     List<PromptSet> sets = new ArrayList<>();
@@ -116,11 +122,12 @@ public final class CalibrationProfile {
       if (profile != first) {
         scores = scores.plus(profile.scores);
         statistics = statistics.flatMap(sum -> profile.statistics.map(sum::plus));
+        costs = costs.flatMap(sum -> profile.removalCosts.map(sum::plus));
       }
       model = profile.setup.model().compareTo(model) < 0 ? profile.setup.model() : model;
     }
     return new CalibrationProfile(
-        "the merged profile", first.setup.named(model), sets, scores, statistics);
+        "the merged profile", first.setup.named(model), sets, scores, statistics, costs);
   }
 
   private void requireComplete() {
@@ -153,7 +160,7 @@ public final class CalibrationProfile {
    */
   public CalibrationProfile rebound(String fingerprint) {
     return new CalibrationProfile(
-        origin, setup.fingerprinted(fingerprint), promptSets, scores, statistics);
+        origin, setup.fingerprinted(fingerprint), promptSets, scores, statistics, removalCosts);
   }
 
   /**
@@ -163,25 +170,39 @@ public final class CalibrationProfile {
    * @throws IllegalStateException if all prompts are done
    */
   public CalibrationProfile plus(double[][][][] masses) {
-    return plus(masses, Optional.empty());
+    return add(masses, Optional.empty(), Optional.empty());
+  }
+
+  /** As above with statistics; the profile then has no removal costs. */
+  public CalibrationProfile plus(double[][][][] masses, PromptStatistics added) {
+    return add(masses, statistics.map(sum -> sum.plus(added)), Optional.empty());
   }
 
   /**
    * Adds one prompt.
    *
    * @param masses [target][source][layer][head], see {@link HeadScores#plus(double[][][][])}
+   * @param added statistics; if empty, the profile then has none
+   * @param removal cost of removing each atom [source][layer][head], see {@link RemovalCosts}
    * @throws IllegalStateException if all prompts are done
    */
-  public CalibrationProfile plus(double[][][][] masses, PromptStatistics added) {
-    return plus(masses, statistics.map(sum -> sum.plus(added)));
+  public CalibrationProfile plus(
+      double[][][][] masses, Optional<PromptStatistics> added, double[][][] removal) {
+    return add(
+        masses,
+        statistics.flatMap(sum -> added.map(sum::plus)),
+        removalCosts.map(sum -> sum.plus(removal)));
   }
 
-  private CalibrationProfile plus(
-      double[][][][] masses, Optional<AttentionStatistics> newStatistics) {
+  private CalibrationProfile add(
+      double[][][][] masses,
+      Optional<AttentionStatistics> newStatistics,
+      Optional<RemovalCosts> newCosts) {
     if (isComplete()) {
       throw new IllegalStateException("all prompts are done");
     }
-    return new CalibrationProfile(origin, setup, promptSets, scores.plus(masses), newStatistics);
+    return new CalibrationProfile(
+        origin, setup, promptSets, scores.plus(masses), newStatistics, newCosts);
   }
 
   /**
@@ -241,6 +262,23 @@ public final class CalibrationProfile {
 
   Optional<AttentionStatistics> knownStatistics() {
     return statistics;
+  }
+
+  /**
+   * What it costs to remove each atom.
+   *
+   * @throws UserException if the profile doesn't say
+   */
+  public RemovalCosts removalCosts() {
+    return removalCosts.orElseThrow(() ->
+        new UserException(
+            origin
+                + " has no removal costs, which allocation greedy needs; calibrate again with"
+                + " heatkv calibrate, or choose --allocation paper"));
+  }
+
+  Optional<RemovalCosts> knownRemovalCosts() {
+    return removalCosts;
   }
 
   /**

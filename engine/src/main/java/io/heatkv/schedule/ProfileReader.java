@@ -70,7 +70,12 @@ final class ProfileReader {
     }
     CalibrationProfile profile =
         new CalibrationProfile(
-            json.source().toString(), setup, sets, scores(setup, done), statistics(setup, done));
+            json.source().toString(),
+            setup,
+            sets,
+            HeadScores.of(setup, done, sums(json, "sums", setup)),
+            statistics(setup, done),
+            removalCosts(setup, done));
     if (!json.text("prompts_sha256").equals(profile.promptsSha256())) {
       throw contradiction("prompts_sha256 and prompt_sets");
     }
@@ -106,23 +111,32 @@ final class ProfileReader {
     return sets;
   }
 
-  private HeadScores scores(CalibrationSetup setup, int done) {
+  /** Sums [source - sink scales][layer][head]. */
+  private static long[][][] sums(JsonObject object, String key, CalibrationSetup setup) {
     int sources = setup.schedule().count() - 1 - setup.sinkScales();
     long[][][] sums = new long[sources][][];
-    List<?> perSource = list("sums", json.list("sums"), sources);
+    List<?> perSource = list(key, object.list(key), sources);
     for (int i = 0; i < sources; i++) {
       // Lists first: what a file claims takes no memory.
-      List<?> perLayer = list("sums", perSource.get(i), setup.layers());
+      List<?> perLayer = list(key, perSource.get(i), setup.layers());
       sums[i] = new long[setup.layers()][];
       for (int l = 0; l < setup.layers(); l++) {
-        List<?> perHead = list("sums", perLayer.get(l), setup.heads());
-        sums[i][l] = new long[setup.heads()];
-        for (int h = 0; h < setup.heads(); h++) {
-          sums[i][l][h] = whole(perHead.get(h));
-        }
+        List<?> perHead = list(key, perLayer.get(l), setup.heads());
+        sums[i][l] = perHead.stream().mapToLong(ProfileReader::whole).toArray();
       }
     }
-    return HeadScores.of(setup, done, sums);
+    return sums;
+  }
+
+  private Optional<RemovalCosts> removalCosts(CalibrationSetup setup, int done) {
+    if (done == 0) {
+      return Optional.of(RemovalCosts.none(setup));
+    }
+    return json.has("removal_costs")
+        ? Optional.of(
+            RemovalCosts.of(
+                done, setup.sinkScales(), sums(json.object("removal_costs"), "sums", setup)))
+        : Optional.empty();
   }
 
   private Optional<AttentionStatistics> statistics(CalibrationSetup setup, int done) {

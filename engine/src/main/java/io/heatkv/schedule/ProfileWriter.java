@@ -13,8 +13,9 @@ import java.util.List;
  * <p>Sums and scores are {@code [source][layer][head]} from the first scale that isn't a sink, sums
  * in units of 2^-40; orders are {@code [source][rank] = [head, layer]}. Scores and orders follow
  * from the sums and are there for other tools: a file where they don't is refused. Statistics are
- * sums in the same units, see {@link PromptStatistics}. A calibration without any prompt done has
- * none of the three.
+ * sums in the same units, see {@link PromptStatistics}; {@code removal_costs}, where known, are
+ * sums like the first in their own unit, see {@link RemovalCosts}. A calibration without any prompt
+ * done has none of these.
  */
 final class ProfileWriter {
   static final String FORMAT = "heatkv-profile";
@@ -59,6 +60,13 @@ final class ProfileWriter {
       writeOrders(out, profile.orders());
       if (profile.knownStatistics().isPresent()) {
         writeStatistics(out, profile.statistics());
+      }
+      if (profile.knownRemovalCosts().isPresent()) {
+        RemovalCosts costs = profile.removalCosts();
+        out.writeObjectFieldStart("removal_costs");
+        out.writeNumberField("sum_unit", RemovalCosts.UNIT);
+        writeHeads(out, "sums", scores, (s, l, h) -> out.writeNumber(costs.sum(s, l, h)));
+        out.writeEndObject();
       }
     }
     out.writeEndObject();

@@ -16,10 +16,11 @@ public final class PruningSchedule {
   private static final int[] NONE = {};
 
   private final ScheduleShape shape;
-  private final HeadOrders orders;
   private final double budget;
-  // [scale]: heads that every source scale has lost when the scale begins
+  // [scale]: most heads that a source scale has lost when the scale begins
   private final int[] removedHeads;
+  // [scale but the last]: atoms gone when the scale has ended, sorted
+  private final int[][] ended;
   // [scale][layer]: atoms removed early, in order of activation
   private final int[][][] early;
   // [scale][layer]: head-tokens after the layer has written
@@ -27,15 +28,15 @@ public final class PruningSchedule {
 
   PruningSchedule(
       ScheduleShape shape,
-      HeadOrders orders,
       double budget,
       int[] removedHeads,
+      int[][] ended,
       int[][][] early,
       long[][] totals) {
     this.shape = shape;
-    this.orders = orders;
     this.budget = budget;
     this.removedHeads = removedHeads;
+    this.ended = ended;
     this.early = early;
     this.totals = totals;
   }
@@ -74,27 +75,11 @@ public final class PruningSchedule {
    */
   public static PruningSchedule of(
       ScheduleShape shape, HeadOrders orders, Budget budget, long fullBytes) {
-    double ratio = budget.ratio(fullBytes);
-    double smallest = RemovedHeads.smallestBudget(shape);
-    if (budget instanceof Budget.Bytes(long count) && ratio < smallest) {
-      long least = (long) Math.ceil(smallest * fullBytes);
-      while (new Budget.Bytes(least).ratio(fullBytes) < smallest) {
-        least++;
-      }
-      throw new UserException(
-          ("budget of %d bytes is infeasible, the %d sink scales are always kept; expected at"
-                  + " least %d bytes (%s of the full cache's %d)")
-              .formatted(count, shape.sinkScales(), least, smallest, fullBytes));
-    }
-    return of(shape, orders, ratio);
+    return of(shape, orders, RemovedHeads.ratio(shape, budget, fullBytes));
   }
 
   public ScheduleShape shape() {
     return shape;
-  }
-
-  public HeadOrders orders() {
-    return orders;
   }
 
   /** Ratio of the full cache that was asked for. */
@@ -102,7 +87,10 @@ public final class PruningSchedule {
     return budget;
   }
 
-  /** Heads that every source scale has lost when a scale begins; the same for all sources. */
+  /**
+   * Most heads that a source scale has lost when a scale begins. The paper's rule takes as many
+   * from every source.
+   */
   public int removedHeads(int scale) {
     return removedHeads[scale];
   }
@@ -183,18 +171,7 @@ public final class PruningSchedule {
 
   int[] finalCodes(int scale) {
     // Nothing is removed by the last scale, which isn't cached.
-    int ended = Math.min(scale, shape.scales() - 2);
-    int count = removedHeads[ended + 1];
-    int last = Math.min(shape.lastSource(), ended);
-    int[] codes = new int[count * Math.max(0, last - shape.firstSource() + 1)];
-    int next = 0;
-    for (int s = shape.firstSource(); s <= last; s++) {
-      for (int rank = 0; rank < count; rank++) {
-        codes[next++] = orders.code(s, rank);
-      }
-    }
-    Arrays.sort(codes);
-    return codes;
+    return ended[Math.min(scale, ended.length - 1)];
   }
 
   private List<Atom> atoms(IntStream codes) {

@@ -18,19 +18,7 @@ public final class RemovedHeads {
    * @throws UserException if the budget is no ratio or too small for the sink scales
    */
   public static int[] forBudget(ScheduleShape shape, double budget) {
-    if (!(budget >= 0 && budget <= 1)) {
-      throw new UserException(
-          "budget " + budget + " is out of range; expected a ratio of the full cache from 0 to 1");
-    }
-    if (!isFeasible(shape, budget)) {
-      throw new UserException(
-          "budget "
-              + budget
-              + " is infeasible, the "
-              + shape.sinkScales()
-              + " sink scales are always kept; expected at least "
-              + smallestBudget(shape));
-    }
+    requireFeasible(shape, budget);
     long sink = shape.tokensBefore(shape.sinkScales());
     double budgeted = budget * shape.fullTokens();
     int[] counts = new int[shape.scales()];
@@ -48,6 +36,47 @@ public final class RemovedHeads {
       }
     }
     return counts;
+  }
+
+  /**
+   * @throws UserException if the budget is no ratio or too small for the sink scales
+   */
+  static void requireFeasible(ScheduleShape shape, double budget) {
+    if (!(budget >= 0 && budget <= 1)) {
+      throw new UserException(
+          "budget " + budget + " is out of range; expected a ratio of the full cache from 0 to 1");
+    }
+    if (!isFeasible(shape, budget)) {
+      throw new UserException(
+          "budget "
+              + budget
+              + " is infeasible, the "
+              + shape.sinkScales()
+              + " sink scales are always kept; expected at least "
+              + smallestBudget(shape));
+    }
+  }
+
+  /**
+   * The ratio of a budget as users give it.
+   *
+   * @param fullBytes of the full cache, to which a budget in bytes refers
+   * @throws UserException if so many bytes are infeasible
+   */
+  static double ratio(ScheduleShape shape, Budget budget, long fullBytes) {
+    double ratio = budget.ratio(fullBytes);
+    double smallest = RemovedHeads.smallestBudget(shape);
+    if (budget instanceof Budget.Bytes(long count) && ratio < smallest) {
+      long least = (long) Math.ceil(smallest * fullBytes);
+      while (new Budget.Bytes(least).ratio(fullBytes) < smallest) {
+        least++;
+      }
+      throw new UserException(
+          ("budget of %d bytes is infeasible, the %d sink scales are always kept; expected at"
+                  + " least %d bytes (%s of the full cache's %d)")
+              .formatted(count, shape.sinkScales(), least, smallest, fullBytes));
+    }
+    return ratio;
   }
 
   /** The smallest ratio that leaves room for the sink scales. */

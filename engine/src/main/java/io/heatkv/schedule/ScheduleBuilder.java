@@ -24,12 +24,29 @@ final class ScheduleBuilder {
   }
 
   PruningSchedule build() {
+    int[][] ended = new int[shape.scales() - 1][];
     int[][][] early = new int[shape.scales() - 1][shape.layers()][];
     long[][] totals = new long[shape.scales() - 1][shape.layers()];
     for (int t = 0; t < shape.scales() - 1; t++) {
+      ended[t] = removedAfter(t);
       walk(t, early[t], totals[t]);
     }
-    return new PruningSchedule(shape, orders, budget, removedHeads, early, totals);
+    return new PruningSchedule(shape, budget, removedHeads, ended, early, totals);
+  }
+
+  /** The first atoms of each source's order, sorted. */
+  private int[] removedAfter(int scale) {
+    int count = removedHeads[scale + 1];
+    int last = Math.min(shape.lastSource(), scale);
+    int[] codes = new int[count * Math.max(0, last - shape.firstSource() + 1)];
+    int next = 0;
+    for (int s = shape.firstSource(); s <= last; s++) {
+      for (int rank = 0; rank < count; rank++) {
+        codes[next++] = orders.code(s, rank);
+      }
+    }
+    Arrays.sort(codes);
+    return codes;
   }
 
   private void walk(int scale, int[][] early, long[] totals) {

@@ -25,6 +25,7 @@ class CachePoliciesTest {
         .containsExactly(
             "full",
             "heatkv",
+            "heatkv-paper",
             "streaming-llm",
             "sliding-window",
             "random",

@@ -29,7 +29,7 @@ class EvictionPropertiesTest {
 
   static List<String> names() {
     return CachePolicies.names().stream()
-        .filter(name -> !Set.of("full", "heatkv").contains(name))
+        .filter(name -> !Set.of("full", "heatkv", "heatkv-paper").contains(name))
         .toList();
   }
 

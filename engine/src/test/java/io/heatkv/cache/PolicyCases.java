@@ -52,10 +52,12 @@ final class PolicyCases {
     return CalibrationProfile.start(setup, PromptSet.of(List.of("a cat"), 0))
         .plus(
             masses,
-            new PromptStatistics(
-                numbers(random, schedule.count(), shape.layers()),
-                numbers(random, shape.layers(), shape.heads()),
-                numbers(random, 1, shape.layers())[0]));
+            Optional.of(
+                new PromptStatistics(
+                    numbers(random, schedule.count(), shape.layers()),
+                    numbers(random, shape.layers(), shape.heads()),
+                    numbers(random, 1, shape.layers())[0])),
+            masses[schedule.count() - 1]);
   }
 
   private static double[][] numbers(Random random, int rows, int columns) {

@@ -17,7 +17,7 @@ class CachePlanTest {
   /** A token of an atom: what a slot holds. */
   private record Entry(Atom atom, int token) {}
 
-  private static void execute(String name, PruningSchedule schedule) {
+  static void execute(String name, PruningSchedule schedule) {
     ScheduleShape shape = schedule.shape();
     CachePlan plan = CachePlan.of(schedule);
     Entry[] arena = new Entry[plan.capacity()];
