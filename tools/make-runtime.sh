@@ -16,7 +16,8 @@ jars=$root/cli/target
 [ -f "$jars/heatkv.jar" ] || { echo "$jars/heatkv.jar is missing; run mvn package first" >&2; exit 2; }
 rm -rf "$target"
 "$jdk/bin/jlink" --add-modules java.base,java.desktop,java.logging,java.management,java.naming,java.net.http,java.xml,jdk.httpserver,jdk.unsupported \
-  --strip-debug --no-header-files --no-man-pages --compress zip-9 --output "$target"
+  --strip-debug --no-header-files --no-man-pages --compress zip-0 \
+  --exclude-files="**/libjsound.so,**/libsplashscreen.so,**/libawt_xawt.so,**/classlist,**/jrt-fs.jar" --output "$target"
 mkdir -p "$target/heatkv/lib"
 cp "$jars/heatkv.jar" "$target/heatkv/"
 for jar in "$jars"/lib/*.jar; do

@@ -53,12 +53,14 @@ public class GenerationBenchmark {
   private final TextToImage model;
   private final SamplingOptions sampling;
   private final Calibrator calibrator;
+  private final Calibrator alone;
 
   public GenerationBenchmark() {
     LibTorch library = LibTorch.open(LibTorchLocation.find(null, CacheFolder.locate()), 0);
     model = new TextToImage(description, library, Device.CPU, DType.F32);
     sampling = SamplingOptions.of(description.cfg(), description.tau(), description.topP());
     calibrator = new Calibrator(model, description.schedule(), sampling, SINK_SCALES, SEED);
+    alone = new Calibrator(model, description.schedule(), sampling, SINK_SCALES, SEED, false);
   }
 
   @Benchmark
@@ -76,8 +78,18 @@ public class GenerationBenchmark {
     return draw(heatKv("0.1"));
   }
 
+  /** With what the peers need. */
   @Benchmark
   public Calibrator.Measurement calibrating() {
+    return measure(calibrator);
+  }
+
+  @Benchmark
+  public Calibrator.Measurement calibratingHeatKvAlone() {
+    return measure(alone);
+  }
+
+  private static Calibrator.Measurement measure(Calibrator calibrator) {
     return calibrator.measure(
         PROMPT,
         SEED,
