@@ -66,8 +66,8 @@ public final class Calibrator {
   /**
    * As above.
    *
-   * @param peers whether to measure what other policies are calibrated by too, which on CUDA takes
-   *     longer than all else; without it the profile serves HeatKV alone
+   * @param peers whether to measure what other policies are calibrated by too, which takes longer;
+   *     without it the profile serves HeatKV alone
    */
   public Calibrator(
       TextToImage model,

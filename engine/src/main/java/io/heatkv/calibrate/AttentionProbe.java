@@ -7,9 +7,7 @@ import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.List;
 
 /**
  * Measures what peers of HeatKV are calibrated by, on the first row, in float32.
@@ -38,10 +36,9 @@ final class AttentionProbe implements AutoCloseable {
   private final double[][] selectivity;
   private final double[][] variance;
   private final double[] distance;
-  // Of the scale at hand, one tensor a layer: the numbers, and the variance of each head.
-  private final List<Tensor> numbers = new ArrayList<>();
-  private final List<Tensor> variances = new ArrayList<>();
-  private Scope pending = Scope.detached();
+  // Of the scale at hand: the numbers, and the variance of each head.
+  private final LayerNumbers numbers = new LayerNumbers();
+  private final LayerNumbers variances = new LayerNumbers();
 
   AttentionProbe(KvShape shape) {
     this.shape = shape;
@@ -86,16 +83,15 @@ final class AttentionProbe implements AutoCloseable {
           map(stored.narrow(1, before, start - before), shape.schedule().size(scale - 1));
       Tensor enlarged = Ops.interpolate(coarse, fine.size(2), fine.size(3));
       numbers.add(
-          pending.adopt(
-              Ops.stack(
-                  0,
-                  Ops.mean(current, false, 0, 1),
-                  Ops.mean(history, false, 0, 1),
-                  squares(fine),
-                  squares(enlarged),
-                  squares(fine.sub(enlarged)))));
+          Ops.stack(
+              0,
+              Ops.mean(current, false, 0, 1),
+              Ops.mean(history, false, 0, 1),
+              squares(fine),
+              squares(enlarged),
+              squares(fine.sub(enlarged))));
       if (scale == shape.schedule().count() - 1) {
-        variances.add(pending.adopt(columnVariance(attention)));
+        variances.add(columnVariance(attention));
       }
     }
     if (layer == shape.layers() - 1) {
@@ -104,7 +100,7 @@ final class AttentionProbe implements AutoCloseable {
   }
 
   private void read(int scale) {
-    double[] each = all(numbers);
+    double[] each = numbers.take();
     for (int l = 0; l < shape.layers(); l++) {
       int at = l * NUMBERS;
       selectivity[scale][l] = each[at] * each[at + 1];
@@ -112,20 +108,10 @@ final class AttentionProbe implements AutoCloseable {
       distance[l] += squares == 0 ? 0 : each[at + 4] / squares;
     }
     if (!variances.isEmpty()) {
-      double[] heads = all(variances);
+      double[] heads = variances.take();
       for (int l = 0; l < shape.layers(); l++) {
         variance[l] = Arrays.copyOfRange(heads, l * shape.heads(), (l + 1) * shape.heads());
       }
-    }
-    numbers.clear();
-    variances.clear();
-    close();
-    pending = Scope.detached();
-  }
-
-  private static double[] all(List<Tensor> layers) {
-    try (Scope _ = Scope.open()) {
-      return Ops.stack(0, layers.toArray(Tensor[]::new)).toDoubles();
     }
   }
 
@@ -164,6 +150,7 @@ final class AttentionProbe implements AutoCloseable {
 
   @Override
   public void close() {
-    pending.close();
+    numbers.close();
+    variances.close();
   }
 }

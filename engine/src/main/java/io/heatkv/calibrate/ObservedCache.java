@@ -32,9 +32,8 @@ public final class ObservedCache implements KvCache {
   private final MassListener listener;
   private final @Nullable AttentionProbe probe;
   private final RemovalProbe removal;
-  // Masses of the scale at hand, one tensor [sources, heads] a layer, read together at its end.
-  private final List<Tensor> masses = new ArrayList<>();
-  private Scope pending = Scope.detached();
+  // Masses of the scale at hand, [sources, heads] of each layer.
+  private final LayerNumbers masses = new LayerNumbers();
 
   /**
    * A cache that measures what HeatKV and its peers are calibrated by.
@@ -49,7 +48,7 @@ public final class ObservedCache implements KvCache {
   /**
    * As above.
    *
-   * @param peers whether to measure what peers need too, which takes longer than all else
+   * @param peers whether to measure what peers need too, which takes longer
    */
   public ObservedCache(
       Backend backend,
@@ -74,7 +73,7 @@ public final class ObservedCache implements KvCache {
     }
     if (scale > sinkScales) {
       try (Scope _ = Scope.open()) {
-        masses.add(pending.adopt(mass(layer, scale, q, k, v)));
+        masses.add(mass(layer, scale, q, k, v));
       }
       if (layer == shape.layers() - 1) {
         report(scale);
@@ -132,16 +131,11 @@ public final class ObservedCache implements KvCache {
     for (int source = sinkScales; source < scale; source++) {
       mass[source] = new double[shape.layers()][shape.heads()];
     }
-    try (Scope _ = Scope.open()) {
-      double[] all = Ops.stack(0, masses.toArray(Tensor[]::new)).toDoubles();
-      for (int i = 0; i < all.length; i++) {
-        int row = i / shape.heads();
-        mass[sinkScales + row % sources][row / sources][i % shape.heads()] = all[i];
-      }
+    double[] all = masses.take();
+    for (int i = 0; i < all.length; i++) {
+      int row = i / shape.heads();
+      mass[sinkScales + row % sources][row / sources][i % shape.heads()] = all[i];
     }
-    masses.clear();
-    pending.close();
-    pending = Scope.detached();
     listener.scaleObserved(scale, mass);
   }
 
@@ -162,7 +156,8 @@ public final class ObservedCache implements KvCache {
 
   @Override
   public void close() {
-    pending.close();
+    masses.close();
+    removal.close();
     if (probe != null) {
       probe.close();
     }

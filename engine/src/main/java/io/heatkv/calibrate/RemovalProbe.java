@@ -18,13 +18,15 @@ import java.util.List;
  * under a small budget, by how much nearer it brings the output to that over everything. Of the
  * first row, in float32, at some queries of each scale.
  */
-final class RemovalProbe {
+final class RemovalProbe implements AutoCloseable {
   // Keeps rounding in check where nearly all attention is on one scale.
   private static final double LEAST_REST = 1e-6;
 
   private final KvShape shape;
   private final int sinkScales;
   private final double[][][] costs;
+  // Of the scale at hand, squares [2, sources, heads] of each layer, see add().
+  private final LayerNumbers squares = new LayerNumbers();
 
   RemovalProbe(KvShape shape, int sinkScales) {
     this.shape = shape;
@@ -43,22 +45,32 @@ final class RemovalProbe {
     ScaleSchedule schedule = shape.schedule();
     int start = schedule.offset(scale);
     try (Scope _ = Scope.open()) {
-      Tensor some = part(attention, start, v);
+      Tensor all = Ops.cat(1, stored.narrow(1, 0, start), v).to(DType.F32);
+      // A channel of ones sums up the attention itself.
+      Tensor values =
+          Ops.cat(
+              2,
+              all,
+              Tensor.full(all.backend(), 1, DType.F32, all.device(), all.size(0), all.size(1), 1));
+      Tensor some = part(attention, values, start, v.size(1));
       if (sinkScales > 0) {
-        some = some.add(part(attention, 0, stored.narrow(1, 0, schedule.offset(sinkScales))));
+        some = some.add(part(attention, values, 0, schedule.offset(sinkScales)));
       }
       List<Tensor> parts = new ArrayList<>();
-      List<Tensor> outputs = new ArrayList<>();
+      List<Tensor> sums = new ArrayList<>();
       for (int s = sinkScales; s < scale; s++) {
-        int from = schedule.offset(s);
-        parts.add(part(attention, from, stored.narrow(1, from, schedule.tokens(s))));
-        outputs.add(output(some));
+        parts.add(part(attention, values, schedule.offset(s), schedule.tokens(s)));
+        sums.add(some);
         some = some.add(parts.getLast());
       }
       Tensor whole = output(some);
-      Tensor nearer = whole.sub(Ops.stack(0, outputs.toArray(Tensor[]::new)));
+      Tensor nearer = whole.sub(output(Ops.stack(0, sums.toArray(Tensor[]::new))));
       Tensor alone = changeAlone(whole, Ops.stack(0, parts.toArray(Tensor[]::new)));
-      add(layer, scale, squares(nearer), squares(alone));
+      Tensor changes = Ops.stack(0, nearer, alone);
+      squares.add(Ops.mean(changes.mul(changes), false, 3, 4));
+    }
+    if (layer == shape.layers() - 1) {
+      add(scale, squares.take());
     }
   }
 
@@ -70,35 +82,36 @@ final class RemovalProbe {
     return change.div(weights.mul(-1).add(1 + LEAST_REST));
   }
 
-  /** Means over queries and channels [sources, heads]. */
-  private static double[] squares(Tensor change) {
-    return Ops.mean(change.mul(change), false, 2, 3).toDoubles();
-  }
-
   /** Sum of some values by their attention, and of the attention [heads, queries, head_dim + 1]. */
-  private static Tensor part(Tensor attention, int from, Tensor values) {
-    Tensor some = attention.narrow(2, from, values.size(1));
-    return Ops.cat(2, Ops.matmul(some, values.to(DType.F32)), Ops.sum(some, true, 2));
+  private static Tensor part(Tensor attention, Tensor values, long from, long tokens) {
+    return Ops.matmul(attention.narrow(2, from, tokens), values.narrow(1, from, tokens));
   }
 
-  /** Output of attention over these values alone; nothing where all attention is elsewhere. */
+  /** Outputs of attention over some values alone; nothing where all attention is elsewhere. */
   private static Tensor output(Tensor mass) {
-    long channels = mass.size(2) - 1;
-    return mass.narrow(2, 0, channels).div(mass.narrow(2, channels, 1).add(Float.MIN_NORMAL));
+    int last = mass.rank() - 1;
+    long channels = mass.size(last) - 1;
+    return mass.narrow(last, 0, channels).div(mass.narrow(last, channels, 1).add(Float.MIN_NORMAL));
   }
 
   /**
    * Adds a scale by its share of the queries.
    *
-   * @param missing squares without a source and all larger ones [sources, heads]
-   * @param alone squares without a source alone, likewise
+   * @param measured means of the squares [layer][2][source][head]: without a source and all larger
+   *     ones; without a source alone
    */
-  private void add(int layer, int scale, double[] missing, double[] alone) {
+  private void add(int scale, double[] measured) {
     double share = shape.schedule().tokens(scale) / (double) queries();
     int heads = shape.heads();
-    for (int i = 0; i < missing.length; i++) {
-      double next = i + heads < missing.length ? missing[i + heads] : 0;
-      costs[sinkScales + i / heads][layer][i % heads] += share * (missing[i] - next + alone[i]) / 2;
+    int sources = scale - sinkScales;
+    for (int l = 0; l < shape.layers(); l++) {
+      for (int i = 0; i < sources * heads; i++) {
+        int missing = 2 * l * sources * heads + i;
+        double next = i + heads < sources * heads ? measured[missing + heads] : 0;
+        double alone = measured[missing + sources * heads];
+        costs[sinkScales + i / heads][l][i % heads] +=
+            share * (measured[missing] - next + alone) / 2;
+      }
     }
   }
 
@@ -110,5 +123,10 @@ final class RemovalProbe {
   /** Costs [source][layer][head], once the last scale is drawn. */
   double[][][] costs() {
     return costs;
+  }
+
+  @Override
+  public void close() {
+    squares.close();
   }
 }
