@@ -8,9 +8,11 @@ import java.util.concurrent.CompletionException;
 
 /** libtorch while it is being opened: the system's loader takes half a second beside other work. */
 final class LibraryOpening {
-  private final CompletableFuture<LibTorch> library = new CompletableFuture<>();
+  private final CompletableFuture<LibTorch> library;
 
-  private LibraryOpening() {}
+  private LibraryOpening(CompletableFuture<LibTorch> library) {
+    this.library = library;
+  }
 
   /**
    * Begins to open libtorch.
@@ -18,26 +20,13 @@ final class LibraryOpening {
    * @param threads on the CPU, or 0 for libtorch's own choice
    */
   static LibraryOpening start(LibTorchLocation location, int threads) {
-    LibraryOpening opening = new LibraryOpening();
-    Thread opener =
-        Thread.ofPlatform()
-            .name("open-libtorch")
-            .daemon()
-            .unstarted(() ->
-                opening.library.completeAsync(
-                    () -> LibTorch.open(location, threads), Runnable::run));
+    CompletableFuture<LibTorch> library =
+        CompletableFuture.supplyAsync(
+            () -> LibTorch.open(location, threads),
+            Thread.ofPlatform().name("open-libtorch").daemon()::start);
     // A process that ends while its libraries are initialised may crash.
-    Runtime.getRuntime().addShutdownHook(Thread.ofPlatform().unstarted(() -> join(opener)));
-    opener.start();
-    return opening;
-  }
-
-  private static void join(Thread opener) {
-    try {
-      opener.join();
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-    }
+    Runtime.getRuntime().addShutdownHook(new Thread(() -> library.exceptionally(_ -> null).join()));
+    return new LibraryOpening(library);
   }
 
   /**
