@@ -1,7 +1,6 @@
 package io.heatkv.cli;
 
 import io.heatkv.GenerationRequest;
-import io.heatkv.MemoryEstimate;
 import io.heatkv.TextToImage;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.HeatKvPolicy;
@@ -17,7 +16,6 @@ import io.heatkv.eval.run.EvaluationSettings;
 import io.heatkv.eval.run.Evaluator;
 import io.heatkv.eval.run.MetricSuite;
 import io.heatkv.load.ModelProfile;
-import io.heatkv.resource.AvailableMemory;
 import io.heatkv.schedule.CalibrationProfile;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.tensor.libtorch.LibTorch;
@@ -121,7 +119,7 @@ final class EvaluateCommand implements Callable<Integer> {
       Path folder = sources.config().isPresent() ? output.resolve(source.preset().name()) : output;
       PictureSize size = PictureSize.of(choice, evaluation.schedule());
       size.requireComparable();
-      requireMemory(choice, evaluation);
+      MemoryCheck.host(choice, fullest(evaluation));
       Task task = new Task(source, evaluation, new EvaluationFolder(folder), size);
       // Refuses model files before anything is written.
       metrics(choice, task).close();
@@ -134,6 +132,9 @@ final class EvaluateCommand implements Callable<Integer> {
       LibTorch library = choice.library();
       Map<Task, EvaluationSettings> settings = new LinkedHashMap<>();
       for (Task task : tasks) {
+        if (!task.isDone()) {
+          MemoryCheck.device(choice, library, fullest(task.evaluation()));
+        }
         EvaluationSettings own = Settings.of(choice, task.evaluation(), options, library.version());
         task.folder().open(own, task.evaluation().batches(), existing);
         Outputs.requireWritable(task.folder().file("settings.json"), imageBytes(task));
@@ -206,23 +207,17 @@ final class EvaluateCommand implements Callable<Integer> {
     }
   }
 
-  /**
-   * @throws UserException if the memory doesn't suffice
-   */
-  private static void requireMemory(ModelChoice choice, Evaluation evaluation) {
+  /** The fullest moment: a batch with the full cache. */
+  private static GenerationRequest fullest(Evaluation evaluation) {
     int pictures = Math.min(evaluation.batch(), evaluation.pictures());
-    MemoryEstimate.of(
-            choice.description(),
-            choice.dtype(),
-            new GenerationRequest(
-                Collections.nCopies(pictures, "a"),
-                Optional.empty(),
-                1,
-                evaluation.seed(),
-                evaluation.schedule(),
-                evaluation.sampling(),
-                CachePolicy.FULL))
-        .requireAtMost(AvailableMemory.bytes());
+    return new GenerationRequest(
+        Collections.nCopies(pictures, "a"),
+        Optional.empty(),
+        1,
+        evaluation.seed(),
+        evaluation.schedule(),
+        evaluation.sampling(),
+        CachePolicy.FULL);
   }
 
   /** What the pictures that are kept may take. */

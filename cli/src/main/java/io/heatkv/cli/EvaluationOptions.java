@@ -7,6 +7,7 @@ import io.heatkv.eval.config.Preset;
 import io.heatkv.eval.learned.LearnedMetric;
 import io.heatkv.eval.run.Cells;
 import io.heatkv.eval.run.Evaluation;
+import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelProfile;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.text.PromptFiles;
@@ -158,20 +159,13 @@ final class EvaluationOptions {
   }
 
   private ScaleSchedule schedule(ModelChoice choice, Preset preset) {
-    if (!scales.areGiven() && preset.resolution().isPresent()) {
-      scales.resolution = preset.resolution().get();
-    }
-    return scales.schedule(choice.description().schedule());
+    return scales.schedule(choice.description().schedule(), preset.resolution());
   }
 
   private SamplingOptions sampled(ModelChoice choice, Preset preset, ScaleSchedule schedule) {
-    if (sampling.cfg.isEmpty()) {
-      sampling.cfg = preset.cfg().map(List::of).orElse(List.of());
-    }
-    if (sampling.tau.isEmpty()) {
-      sampling.tau = preset.tau().map(List::of).orElse(List.of());
-    }
-    return sampling.with(choice.description(), schedule);
+    ModelDescription own = choice.description();
+    return sampling.with(
+        own, preset.cfg().orElse(own.cfg()), preset.tau().orElse(own.tau()), schedule);
   }
 
   private List<String> prompts(ModelChoice choice, Preset preset, Optional<Path> file) {

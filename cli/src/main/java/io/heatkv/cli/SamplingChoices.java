@@ -54,6 +54,12 @@ final class SamplingChoices {
    * @throws UserException if a value is out of range or there are more values than scales
    */
   SamplingOptions with(ModelDescription model, ScaleSchedule schedule) {
+    return with(model, model.cfg(), model.tau(), schedule);
+  }
+
+  /** As above with other defaults of guidance and temperature than the model's. */
+  SamplingOptions with(
+      ModelDescription model, double standardCfg, double standardTau, ScaleSchedule schedule) {
     requireAtMost(schedule.count(), cfg, "cfg");
     requireAtMost(schedule.count(), tau, "tau");
     for (int layer : cfgLayers) {
@@ -68,8 +74,8 @@ final class SamplingChoices {
     Set<Integer> blocks =
         cfgLayers.stream().filter(layer -> layer < 0).collect(Collectors.toUnmodifiableSet());
     return new SamplingOptions(
-        cfg.isEmpty() ? List.of(model.cfg()) : cfg,
-        tau.isEmpty() ? List.of(model.tau()) : tau,
+        cfg.isEmpty() ? List.of(standardCfg) : cfg,
+        tau.isEmpty() ? List.of(standardTau) : tau,
         topP == null ? model.topP() : topP,
         argmax,
         cfgLayers.contains(0),

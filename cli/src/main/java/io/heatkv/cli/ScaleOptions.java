@@ -6,6 +6,7 @@ import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.scale.ScaleTemplate;
 import java.util.Arrays;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
@@ -38,18 +39,28 @@ final class ScaleOptions {
    * @throws UserException if the options contradict each other or are out of range
    */
   ScaleSchedule schedule(ScaleSchedule own) {
+    return schedule(own, Optional.empty());
+  }
+
+  /**
+   * As above.
+   *
+   * @param standard resolution that holds where no option is given, instead of the model's
+   */
+  ScaleSchedule schedule(ScaleSchedule own, Optional<String> standard) {
     if (scales != null) {
       return listed(scales);
     }
-    if (aspectRatio == null && resolution == null) {
+    String size = resolution == null && aspectRatio == null ? standard.orElse(null) : resolution;
+    if (aspectRatio == null && size == null) {
       return own;
     }
     double heightDivWidth =
         aspectRatio != null
             ? ScaleSchedules.parseAspect(aspectRatio)
             : (double) own.last().height() / own.last().width();
-    Resolution size = resolution != null ? Resolution.parse(resolution) : nearest(own);
-    return ScaleTemplate.nearest(heightDivWidth).schedule(size);
+    return ScaleTemplate.nearest(heightDivWidth)
+        .schedule(size != null ? Resolution.parse(size) : nearest(own));
   }
 
   /** What --scales says, whatever the model. */

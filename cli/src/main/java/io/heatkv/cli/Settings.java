@@ -10,8 +10,10 @@ import io.heatkv.eval.run.EvaluationSettings;
 import io.heatkv.load.Network;
 import io.heatkv.schedule.PromptSet;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.DigestInputStream;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
@@ -72,9 +74,11 @@ final class Settings {
   }
 
   private static String sha256(String what, Path file) {
-    try {
-      return HexFormat.of()
-          .formatHex(MessageDigest.getInstance("SHA-256").digest(Files.readAllBytes(file)));
+    // Networks of metrics have gigabytes.
+    try (DigestInputStream in =
+        new DigestInputStream(Files.newInputStream(file), MessageDigest.getInstance("SHA-256"))) {
+      in.transferTo(OutputStream.nullOutputStream());
+      return HexFormat.of().formatHex(in.getMessageDigest().digest());
     } catch (IOException e) {
       throw new UserException(what + " " + file + " can't be read: " + e.getMessage(), e);
     } catch (NoSuchAlgorithmException e) {

@@ -177,4 +177,21 @@ class ScheduleCommandTest {
     assertThat(run.out()).isEmpty();
     assertThat(run.status()).isEqualTo(2);
   }
+
+  /** The embedded model's profile, sinks of 21 tokens in 120 heads and a list of atoms. */
+  @Test
+  void allocationsDifferUnderTheSameBudget() throws Exception {
+    Run greedy = Run.of("schedule", "--budget", "0.1", "--json");
+    Run paper = Run.of("schedule", "--budget", "0.1", "--allocation", "paper", "--json");
+    assertThat(Run.of("schedule", "--budget", "0.1", "--allocation", "greedy", "--json").out())
+        .isEqualTo(greedy.out());
+    for (Run run : List.of(greedy, paper)) {
+      JsonObject json = JsonObject.parse(Path.of("standard output"), run.out());
+      // A tenth of 120 heads of 1,497 tokens.
+      assertThat(json.number("peak_total_tokens")).isBetween(120.0 * 21, 17_964.0);
+    }
+    assertThat(paper.out()).isNotEqualTo(greedy.out());
+    refused(Run.of("schedule", "--budget", "0.1", "--allocation", "best"), "greedy, paper");
+    refused(orders("--budget", "0.5", "--allocation", "greedy"), "--orders");
+  }
 }
