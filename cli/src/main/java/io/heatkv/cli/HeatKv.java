@@ -56,6 +56,9 @@ final class HeatKv implements Runnable {
   /** Runs a command line and returns its exit status. */
   static int run(Console console, String... arguments) {
     int status;
+    if (arguments.length > 1 && arguments[0].equals("generate")) {
+      WarmUp.library(List.of(arguments));
+    }
     try {
       status = commandLine(console, List.of(arguments)).execute(arguments);
     } catch (OutOfMemoryError | StackOverflowError | LinkageError e) {

@@ -1,10 +1,12 @@
 package io.heatkv.cli;
 
+import io.heatkv.resource.CacheFolder;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.libtorch.LibTorch;
 import io.heatkv.tensor.libtorch.LibTorchLocation;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.function.Supplier;
 
 /** libtorch while it is being opened: the system's loader takes half a second beside other work. */
 final class LibraryOpening {
@@ -20,10 +22,18 @@ final class LibraryOpening {
    * @param threads on the CPU, or 0 for libtorch's own choice
    */
   static LibraryOpening start(LibTorchLocation location, int threads) {
+    return start(() -> LibTorch.open(location, threads));
+  }
+
+  /** Begins to open the one that serves where no option says otherwise. */
+  static LibraryOpening startStandard() {
+    return start(() -> LibTorch.open(LibTorchLocation.find(null, CacheFolder.locate()), 0));
+  }
+
+  private static LibraryOpening start(Supplier<LibTorch> open) {
     CompletableFuture<LibTorch> library =
         CompletableFuture.supplyAsync(
-            () -> LibTorch.open(location, threads),
-            Thread.ofPlatform().name("open-libtorch").daemon()::start);
+            open, Thread.ofPlatform().name("open-libtorch").daemon()::start);
     // A process that ends while its libraries are initialised may crash.
     Runtime.getRuntime().addShutdownHook(new Thread(() -> library.exceptionally(_ -> null).join()));
     return new LibraryOpening(library);

@@ -7,10 +7,24 @@ import io.heatkv.load.ModelDescription;
 import io.heatkv.text.PromptTokenizer;
 import java.util.List;
 
-/** Loads the classes of the tokenizer and of PNG while another thread opens libtorch. */
+/** What a first picture will need, begun before it is asked for. */
 final class WarmUp {
   private WarmUp() {}
 
+  /**
+   * Begins to open libtorch while the command line is still read, unless that says otherwise. Where
+   * it fails, opening it again says why.
+   *
+   * @param arguments of a command that draws
+   */
+  static void library(List<String> arguments) {
+    if (arguments.stream()
+        .noneMatch(argument -> argument.matches("--libtorch.*|--threads.*|--help|-h"))) {
+      LibraryOpening.startStandard();
+    }
+  }
+
+  /** Loads the classes of the tokenizer and of PNG while another thread opens libtorch. */
   static void start(ModelDescription model) {
     Thread.ofPlatform().daemon().name("warm-up").start(() -> run(model));
   }

@@ -24,11 +24,11 @@ public record LibTorchLocation(Path folder, String source, List<String> files) {
 
   /**
    * The folder given, else the one that the property or the variable names, else the CPU natives
-   * from the class path, unpacked below {@code cache}.
+   * from the class path, unpacked below {@code cache}, by one thread at a time.
    *
    * @throws UserException if the folder lacks a file, or nothing is there
    */
-  public static LibTorchLocation find(@Nullable Path option, Path cache) {
+  public static synchronized LibTorchLocation find(@Nullable Path option, Path cache) {
     NativePlatform platform = NativePlatform.current();
     if (option != null) {
       return inFolder(option, "option", platform);
