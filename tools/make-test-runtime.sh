@@ -20,7 +20,7 @@ for built in engine/target/classes engine/target/test-classes models/emoji/targe
   [ -d "$root/$built" ] || { echo "$built is missing; run mvn package first" >&2; exit 2; }
 done
 rm -rf "$target"
-"$jdk/bin/jlink" --add-modules java.base,java.compiler,java.desktop,java.instrument,java.logging,java.management,java.net.http,java.xml,jdk.httpserver,jdk.unsupported,jdk.zipfs \
+"$jdk/bin/jlink" --add-modules java.base,java.compiler,java.desktop,java.instrument,java.logging,java.management,java.net.http,java.xml,jdk.httpserver,jdk.management,jdk.unsupported,jdk.zipfs \
   --strip-debug --no-header-files --no-man-pages --compress zip-0 \
   --exclude-files="**/libjsound.so,**/libsplashscreen.so,**/libawt_xawt.so,**/classlist,**/jrt-fs.jar" --output "$target"
 
