@@ -55,7 +55,10 @@ class ReportTest {
             ScaleSchedules.parse("1x1,2x2"),
             SamplingOptions.of(3, 1, 1),
             List.of(
-                cell("heatkv", "10%", 0.1), cell("heatkv", "0.2", 0.2), cell("<b>", "0.1", 0.1)),
+                cell("heatkv", "10%", 0.1),
+                cell("heatkv", "0.2", 0.2),
+                cell("<b>", "0.1", 0.1),
+                cell("<i>", "0.2", 0.2)),
             List.of("h2o at 0.1: <i>floor</i>"),
             2,
             1);
@@ -63,7 +66,7 @@ class ReportTest {
     folder.open(settings, evaluation.batches(), EvaluationFolder.Existing.REFUSE);
     for (int b = 0; b < 3; b++) {
       List<CellResult> cells = new ArrayList<>();
-      for (int c = 0; c < 3; c++) {
+      for (int c = 0; c < 4; c++) {
         Cell cell = evaluation.cells().get(c);
         cells.add(result(cell.policy(), cell.budget(), 20 + b + 2 * c, 22 + b + 2 * c));
       }
@@ -201,9 +204,13 @@ class ReportTest {
   @Test
   void laysPublishedFiguresBeside() throws IOException {
     String page = page();
-    String row = page.substring(page.indexOf("<tr><td>heatkv</td><td>20%</td>"));
+    String row = page.substring(page.indexOf("<tr class=\"own\"><td>heatkv</td><td>20%</td>"));
     row = row.substring(0, row.indexOf("</tr>"));
     assertThat(row).contains("<td>30.5</td><td>24.00<", "<td>0.25</td><td>not measured</td>");
+    // Measured, but not published.
+    row = page.substring(page.indexOf("<tr><td>&lt;i&gt;</td><td>20%</td>"));
+    row = row.substring(0, row.indexOf("</tr>"));
+    assertThat(row).contains("<td>–</td><td>28.00<", "<td>–</td><td>not measured</td>");
     assertThat(page).contains("LPIPS: no model file was given");
   }
 
@@ -213,7 +220,7 @@ class ReportTest {
     String csv = Files.readString(folder.file("results.csv"));
     List<List<String>> rows = parse(csv);
     assertThat(rows)
-        .hasSize(1 + 6 * 4)
+        .hasSize(1 + 6 * 5)
         .allSatisfy(row -> assertThat(row).hasSameSizeAs(rows.getFirst()));
     assertThat(rows.get(1).get(1)).isEqualTo(EVIL);
     assertThat(rows.get(1).subList(2, 5)).containsExactly("7", "full", "");
@@ -221,7 +228,7 @@ class ReportTest {
     assertThat(rows.get(2).get(psnr)).isEqualTo("20");
     List<List<String>> summary = parse(Files.readString(folder.file("summary.csv")));
     assertThat(summary)
-        .hasSize(4)
+        .hasSize(5)
         .allSatisfy(row -> assertThat(row).hasSameSizeAs(summary.getFirst()));
   }
 
