@@ -61,7 +61,7 @@ class ReportTest {
                 cell("<i>", "0.2", 0.2)),
             List.of("h2o at 0.1: <i>floor</i>"),
             2,
-            1);
+            3);
     EvaluationSettings settings = new EvaluationSettings(Map.of("model", "emoji <x>"));
     folder.open(settings, evaluation.batches(), EvaluationFolder.Existing.REFUSE);
     for (int b = 0; b < 3; b++) {
@@ -198,6 +198,65 @@ class ReportTest {
     assertThat(Files.readAllLines(folder.file("summary.md")))
         .contains("### PSNR (dB), higher is better", "| policy | 20 % | 10 % |")
         .contains("| heatkv | 24.00 ± 2.48 | 22.00 ± 2.48 |", "| <b> | – | −4.00 ± 0.00 |");
+  }
+
+  /** Two prompts are seen at once; figures come behind them. */
+  @Test
+  void showsPicturesEarly() throws IOException {
+    String page = page();
+    assertThat(page)
+        .containsSubsequence(
+            "<h2>Pictures</h2>",
+            "a &quot;cat&quot;",
+            "“two”",
+            "<details><summary>1 more prompt</summary>",
+            "“three”",
+            "</details>",
+            "<h2>All figures</h2>");
+  }
+
+  /** Text stays readable on the hottest field: 4.5 to 1 of WCAG, in light and in dark mode. */
+  @Test
+  void heatMapsCanBeRead() throws IOException {
+    String page = page();
+    String[] modes = page.split("prefers-color-scheme: dark", 2);
+    for (String mode : modes) {
+      double[] ink = hex(value(mode, "--ink: #(\\w{6})"));
+      double[] paper = hex(value(mode, "--paper: #(\\w{6})"));
+      String[] hot = value(mode, "--hot: ([\\d, ]+)").split(", ");
+      double share = Double.parseDouble(value(mode, "--heat: ([.\\d]+)"));
+      double[] field = new double[3];
+      for (int c = 0; c < 3; c++) {
+        field[c] = share * Double.parseDouble(hot[c]) / 255 + (1 - share) * paper[c];
+      }
+      double lighter = Math.max(luminance(ink), luminance(field));
+      double darker = Math.min(luminance(ink), luminance(field));
+      assertThat((lighter + 0.05) / (darker + 0.05)).isGreaterThan(4.5);
+    }
+  }
+
+  private static String value(String css, String pattern) {
+    Matcher matcher = Pattern.compile(pattern).matcher(css);
+    assertThat(matcher.find()).as(pattern).isTrue();
+    return matcher.group(1);
+  }
+
+  private static double[] hex(String colour) {
+    double[] parts = new double[3];
+    for (int c = 0; c < 3; c++) {
+      parts[c] = Integer.parseInt(colour.substring(2 * c, 2 * c + 2), 16) / 255.0;
+    }
+    return parts;
+  }
+
+  /** Relative luminance of sRGB, WCAG 2.1. */
+  private static double luminance(double[] colour) {
+    double[] linear = new double[3];
+    for (int c = 0; c < 3; c++) {
+      linear[c] =
+          colour[c] <= 0.04045 ? colour[c] / 12.92 : Math.pow((colour[c] + 0.055) / 1.055, 2.4);
+    }
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
   }
 
   /** Ours beside the published: 24 dB were made up for HeatKV at 20 %. */
