@@ -224,13 +224,13 @@ final class BenchCommand implements Callable<Integer> {
     });
     lines.add("");
     lines.add(
-        "policy    budget  batch  text ms  transformer ms  decode ms  total ms  images/s"
+        "policy          budget  batch  text ms  transformer ms  decode ms  total ms  images/s"
             + "  fp32 floor ms  ratio   KV bytes");
     for (Map<String, Object> run : runs) {
       lines.add(
           String.format(
               Locale.ROOT,
-              "%-9s %-7s %5d %8.0f %15.0f %10.0f %9.0f %9.2f %14.0f %6.2f %10d",
+              "%-15s %-7s %5d %8.0f %15.0f %10.0f %9.0f %9.2f %14.0f %6.2f %10d",
               COLUMNS.stream().map(run::get).toArray()));
     }
     return String.join("\n", lines);

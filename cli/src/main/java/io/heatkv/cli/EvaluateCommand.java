@@ -113,6 +113,16 @@ final class EvaluateCommand implements Callable<Integer> {
     Shard share = Shard.parse(shard);
     Existing existing = existing(share);
     ModelChoice choice = model.choose();
+    List<Task> tasks = tasks(choice);
+    // Loaded once, before anything is written: wrong files are refused.
+    try (MetricSuite metrics = metrics(choice, tasks.getFirst().size())) {
+      evaluate(choice, tasks, metrics, share, existing);
+    }
+    return 0;
+  }
+
+  /** What is to be drawn; all pictures have one size, since a config has one resolution. */
+  private List<Task> tasks(ModelChoice choice) {
     List<Task> tasks = new ArrayList<>();
     for (PromptSources.Source source : sources.all(console)) {
       Evaluation evaluation = options.evaluation(choice, source.preset(), source.file());
@@ -120,11 +130,13 @@ final class EvaluateCommand implements Callable<Integer> {
       PictureSize size = PictureSize.of(choice, evaluation.schedule());
       size.requireComparable();
       MemoryCheck.host(choice, fullest(evaluation));
-      Task task = new Task(source, evaluation, new EvaluationFolder(folder), size);
-      // Refuses model files before anything is written.
-      metrics(choice, task).close();
-      tasks.add(task);
+      tasks.add(new Task(source, evaluation, new EvaluationFolder(folder), size));
     }
+    return tasks;
+  }
+
+  private void evaluate(
+      ModelChoice choice, List<Task> tasks, MetricSuite metrics, Shard share, Existing existing) {
     if (sources.config().isPresent()) {
       create(output);
     }
@@ -143,20 +155,19 @@ final class EvaluateCommand implements Callable<Integer> {
       if (!tasks.stream().allMatch(Task::isDone)) {
         try (TextToImage engine = choice.load(library)) {
           for (Task task : tasks) {
-            draw(choice, engine, task, share, interruption);
+            draw(engine, task, metrics, share, interruption);
           }
         }
       }
       settings.forEach((task, own) -> report(choice, task, own, library));
     }
-    return 0;
   }
 
-  private MetricSuite metrics(ModelChoice choice, Task task) {
+  private MetricSuite metrics(ModelChoice choice, PictureSize size) {
     return new MetricSuite(
         options.metrics(),
-        task.size().width(),
-        task.size().height(),
+        size.width(),
+        size.height(),
         options.divergence(),
         PictureSize.hasEncoder(choice));
   }
@@ -183,11 +194,11 @@ final class EvaluateCommand implements Callable<Integer> {
   }
 
   private void draw(
-      ModelChoice choice, TextToImage engine, Task task, Shard share, Interruption interruption) {
+      TextToImage engine, Task task, MetricSuite metrics, Shard share, Interruption interruption) {
     if (!quiet) {
       task.evaluation().absent().forEach(line -> console.message("left out: " + line));
     }
-    try (MetricSuite metrics = metrics(choice, task)) {
+    try {
       new Evaluator(
               engine,
               task.evaluation(),

@@ -42,7 +42,7 @@ final class Settings {
     options
         .metrics()
         .forEach((metric, file) ->
-            values.put("metric_" + metric.id() + "_sha256", sha256(metric.label(), file)));
+            values.put("metric_" + metric.id() + "_sha256", weights(metric.label(), file)));
     values.put("prompts", String.valueOf(evaluation.prompts().size()));
     values.put("prompts_sha256", PromptSet.of(evaluation.prompts(), 0).sha256());
     values.put("seeds", String.valueOf(evaluation.seeds()));
@@ -73,14 +73,24 @@ final class Settings {
     return texts.stream().distinct().collect(Collectors.joining(","));
   }
 
-  private static String sha256(String what, Path file) {
-    // Networks of metrics have gigabytes.
-    try (DigestInputStream in =
-        new DigestInputStream(Files.newInputStream(file), MessageDigest.getInstance("SHA-256"))) {
-      in.transferTo(OutputStream.nullOutputStream());
-      return HexFormat.of().formatHex(in.getMessageDigest().digest());
-    } catch (IOException e) {
-      throw new UserException(what + " " + file + " can't be read: " + e.getMessage(), e);
+  /** Exports of large networks have their weights in a second file beside the first. */
+  private static String weights(String what, Path file) {
+    Path data = file.resolveSibling(file.getFileName() + ".data");
+    return Files.isRegularFile(data) ? sha256(what, file, data) : sha256(what, file);
+  }
+
+  private static String sha256(String what, Path... files) {
+    try {
+      MessageDigest digest = MessageDigest.getInstance("SHA-256");
+      for (Path file : files) {
+        // Networks of metrics have gigabytes.
+        try (DigestInputStream in = new DigestInputStream(Files.newInputStream(file), digest)) {
+          in.transferTo(OutputStream.nullOutputStream());
+        } catch (IOException e) {
+          throw new UserException(what + " " + file + " can't be read: " + e.getMessage(), e);
+        }
+      }
+      return HexFormat.of().formatHex(digest.digest());
     } catch (NoSuchAlgorithmException e) {
       throw new AssertionError("every Java platform has SHA-256", e);
     }

@@ -12,7 +12,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import java.util.stream.Stream;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.BeforeAll;
@@ -33,21 +32,7 @@ class CompareCommandTest {
 
   @BeforeAll
   static void calibrate() {
-    profile = shared.resolve("small.heatkv.json");
-    Run run =
-        Run.of(
-            "calibrate",
-            "a tree",
-            "--scales",
-            SCALES,
-            "--sink-scales",
-            "1",
-            "--threads",
-            "1",
-            "-q",
-            "-o",
-            profile.toString());
-    assertThat(run.status()).isZero();
+    profile = Run.calibrated(shared, SCALES);
   }
 
   private Run small(String command, String... options) {
@@ -77,21 +62,16 @@ class CompareCommandTest {
     return PngImage.of(ImageIO.read(folder.resolve(name).toFile()));
   }
 
-  @SuppressWarnings("unchecked")
-  private static JsonObject item(JsonObject json, int index) {
-    return new JsonObject(json.source(), "", (Map<String, Object>) json.list("budgets").get(index));
-  }
-
   /** What compare says equals what generate draws, measured apart. */
   @Test
   void measuresWhatGenerateDraws() throws IOException {
     Run run = small("compare", "--budgets", "1, 0.4,10%", "--json", "-o", path("sheet.png"));
     assertThat(run.err()).isEmpty();
     assertThat(run.status()).isZero();
-    JsonObject json = JsonObject.parse(Path.of("standard output"), run.out());
+    JsonObject json = run.json();
     assertThat(json.list("budgets")).hasSize(3);
     assertThat(json.number("seed")).isEqualTo(3);
-    JsonObject whole = item(json, 0);
+    JsonObject whole = run.item("budgets", 0);
     assertThat(whole.has("psnr")).isFalse();
     assertThat(whole.number("ssim")).isEqualTo(1);
     assertThat(whole.number("equal_bits")).isEqualTo(1);
@@ -100,7 +80,7 @@ class CompareCommandTest {
     assertThat(small("generate", "--kv-budget", "1", "-o", path("full.png")).status()).isZero();
     int[] tokens = {1, 4, 16, 36, 64};
     for (int i = 1; i < 3; i++) {
-      JsonObject budget = item(json, i);
+      JsonObject budget = run.item("budgets", i);
       String ratio = i == 1 ? "0.4" : "0.1";
       assertThat(budget.number("kv_budget")).isEqualTo(Double.parseDouble(ratio));
       assertThat(budget.number("kv_bytes"))
@@ -126,9 +106,7 @@ class CompareCommandTest {
     // Pictures of 64x64 are shown fourfold in a sheet of four columns.
     BufferedImage sheet = ImageIO.read(folder.resolve("sheet.png").toFile());
     assertThat(sheet.getWidth()).isEqualTo(16 + 4 * (256 + 16));
-    JsonObject metadata =
-        JsonObject.parse(
-            Path.of("standard output"), Run.of("inspect", path("sheet.png"), "--json").out());
+    JsonObject metadata = Run.of("inspect", path("sheet.png"), "--json").json();
     assertThat(metadata.object("heatkv").list("budgets")).isEqualTo(json.list("budgets"));
   }
 
@@ -173,24 +151,18 @@ class CompareCommandTest {
     } else {
       arguments.addAll(List.of("-o", path("a.png")));
     }
-    refused(small("compare", arguments.toArray(String[]::new)), expected);
+    small("compare", arguments.toArray(String[]::new)).assertRefused(expected);
     assertThat(folder).isEmptyDirectory();
   }
 
   @Test
   void otherMistakes() {
-    refused(Run.of("compare", "an apple", "--seed", "-1"), "seed -1");
-    refused(Run.of("compare", " ", "-o", path("a.png")), "blank");
-    refused(Run.of("compare"), "PROMPT");
-    refused(Run.of("compare", "a", "--scales", "1x1", "-o", path("a.png")), "too small to compare");
-    refused(
-        Run.of("compare", "a", "--profile", profile.toString(), "-o", path("a.png")),
-        "is of scales " + SCALES);
-  }
-
-  private static void refused(Run run, String expected) {
-    assertThat(run.err()).contains(expected).startsWith("heatkv: ").hasLineCount(1);
-    assertThat(run.out()).isEmpty();
-    assertThat(run.status()).isEqualTo(2);
+    Run.of("compare", "an apple", "--seed", "-1").assertRefused("seed -1");
+    Run.of("compare", " ", "-o", path("a.png")).assertRefused("blank");
+    Run.of("compare").assertRefused("PROMPT");
+    Run.of("compare", "a", "--scales", "1x1", "-o", path("a.png"))
+        .assertRefused("too small to compare");
+    Run.of("compare", "a", "--profile", profile.toString(), "-o", path("a.png"))
+        .assertRefused("is of scales " + SCALES);
   }
 }

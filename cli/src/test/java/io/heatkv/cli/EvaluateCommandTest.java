@@ -34,24 +34,10 @@ class EvaluateCommandTest {
 
   @BeforeAll
   static void evaluate() throws IOException {
-    profile = shared.resolve("small.heatkv.json");
-    Run run =
-        Run.of(
-            "calibrate",
-            "a tree",
-            "--scales",
-            SCALES,
-            "--sink-scales",
-            "1",
-            "--threads",
-            "1",
-            "-q",
-            "-o",
-            profile.toString());
-    assertThat(run.status()).isZero();
+    profile = Run.calibrated(shared, SCALES);
     Files.writeString(shared.resolve("prompts.txt"), "a red apple\na \"cat\", <b>big</b>\n");
     whole = shared.resolve("whole");
-    run = small("-o", whole.toString());
+    Run run = small("-o", whole.toString());
     assertThat(run.err()).contains("left out: snapkv at 0.1", "floor");
     assertThat(run.status()).isZero();
     assertThat(run.out()).contains("index.html", "heatkv", "random", "as good as heatkv at 10 %");
@@ -164,9 +150,9 @@ class EvaluateCommandTest {
   @Test
   void otherSettingsAreRefused() throws IOException {
     List<String> before = Files.readAllLines(whole.resolve("settings.json"));
-    refused(small("--resume", "--seed", "5", "-o", whole.toString()), "seed 0, not 5");
-    refused(small("--resume", "--tau", "0.5", "-o", whole.toString()), "tau ");
-    refused(small("--resume", "--overwrite", "-o", whole.toString()), "contradicts --resume");
+    small("--resume", "--seed", "5", "-o", whole.toString()).assertRefused("seed 0, not 5");
+    small("--resume", "--tau", "0.5", "-o", whole.toString()).assertRefused("tau ");
+    small("--resume", "--overwrite", "-o", whole.toString()).assertRefused("contradicts --resume");
     assertThat(Files.readAllLines(whole.resolve("settings.json"))).isEqualTo(before);
   }
 
@@ -199,7 +185,7 @@ class EvaluateCommandTest {
   void isSaidInOneLine(String options, String expected) throws IOException {
     List<String> arguments = new ArrayList<>(Arrays.asList(options.split(" ")));
     arguments.addAll(List.of("-o", folder.resolve("report").toString()));
-    refused(small(arguments.toArray(String[]::new)), expected);
+    small(arguments.toArray(String[]::new)).assertRefused(expected);
     assertThat(folder).isEmptyDirectory();
   }
 
@@ -207,9 +193,8 @@ class EvaluateCommandTest {
   void captionsWithoutCaptions() throws IOException {
     Path file = Files.writeString(folder.resolve("captions.json"), "{\"annotations\": []}");
     Path report = folder.resolve("report");
-    refused(
-        Run.of("evaluate", "--prompts", file.toString(), "-o", report.toString()),
-        "has no captions");
+    Run.of("evaluate", "--prompts", file.toString(), "-o", report.toString())
+        .assertRefused("has no captions");
     assertThat(report).doesNotExist();
   }
 
@@ -254,9 +239,8 @@ class EvaluateCommandTest {
     assertThat(Files.readString(report.resolve("one/index.html")))
         .contains("First set", "Somebody, 2025", "<td>12.5</td>");
     assertThat(Files.readString(report.resolve("one/summary.csv"))).hasLineCount(2);
-    refused(
-        Run.of("evaluate", "--config", config.toString(), "-o", report.toString()),
-        "--prompts SET=FILE for one, two");
+    Run.of("evaluate", "--config", config.toString(), "-o", report.toString())
+        .assertRefused("--prompts SET=FILE for one, two");
   }
 
   private static void copy(Path from, Path to) throws IOException {
@@ -265,11 +249,5 @@ class EvaluateCommandTest {
         Files.copy(file, to.resolve(from.relativize(file).toString()));
       }
     }
-  }
-
-  private static void refused(Run run, String expected) {
-    assertThat(run.err()).contains(expected).startsWith("heatkv: ").hasLineCount(1);
-    assertThat(run.out()).isEmpty();
-    assertThat(run.status()).isEqualTo(2);
   }
 }

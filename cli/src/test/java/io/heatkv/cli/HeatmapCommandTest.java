@@ -41,21 +41,16 @@ class HeatmapCommandTest {
   @Test
   void whatIsWrongIsOneLineAndNothingIsWritten() throws IOException {
     Path damaged = Files.writeString(folder.resolve("damaged.json"), "{\"format\":");
-    refused(heatmap("a.gif"), "expected NAME.png or NAME.svg");
-    refused(heatmap(".png"), "expected NAME.png or NAME.svg");
-    refused(heatmap("no/a.png"), "does not exist");
-    refused(heatmap("a.png", "--profile", folder.resolve("none.json").toString()), "no such file");
-    refused(heatmap("a.png", "--profile", damaged.toString()), "can't be read as JSON");
-    refused(heatmap("a.png", "--budget", "0.001"), "infeasible");
-    refused(heatmap("a.svg", "--budget", "some"), "some");
+    heatmap("a.gif").assertRefused("expected NAME.png or NAME.svg");
+    heatmap(".png").assertRefused("expected NAME.png or NAME.svg");
+    heatmap("no/a.png").assertRefused("does not exist");
+    heatmap("a.png", "--profile", folder.resolve("none.json").toString())
+        .assertRefused("no such file");
+    heatmap("a.png", "--profile", damaged.toString()).assertRefused("can't be read as JSON");
+    heatmap("a.png", "--budget", "0.001").assertRefused("infeasible");
+    heatmap("a.svg", "--budget", "some").assertRefused("some");
     try (Stream<Path> files = Files.list(folder)) {
       assertThat(files).containsExactly(damaged);
     }
-  }
-
-  private static void refused(Run run, String reason) {
-    assertThat(run.status()).isEqualTo(2);
-    assertThat(run.out()).isEmpty();
-    assertThat(run.err()).startsWith("heatkv: ").contains(reason).endsWith("\n").hasLineCount(1);
   }
 }

@@ -10,7 +10,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.stream.Stream;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.BeforeAll;
@@ -34,22 +33,7 @@ class KvBudgetTest {
 
   @BeforeAll
   static void calibrate() {
-    profile = shared.resolve("small.heatkv.json");
-    Run run =
-        Run.of(
-            "calibrate",
-            "a green tree",
-            "--scales",
-            SCALES,
-            "--sink-scales",
-            "1",
-            "--threads",
-            "1",
-            "--quiet",
-            "-o",
-            profile.toString());
-    assertThat(run.err()).isEmpty();
-    assertThat(run.status()).isZero();
+    profile = Run.calibrated(shared, SCALES);
   }
 
   private Run generate(String name, String... options) {
@@ -77,12 +61,7 @@ class KvBudgetTest {
     Run run = generate(name, all.toArray(String[]::new));
     assertThat(run.err()).isEmpty();
     assertThat(run.status()).isZero();
-    return image(JsonObject.parse(Path.of("standard output"), run.out()), 0);
-  }
-
-  @SuppressWarnings("unchecked")
-  private static JsonObject image(JsonObject json, int index) {
-    return new JsonObject(json.source(), "", (Map<String, Object>) json.list("images").get(index));
+    return run.item("images", 0);
   }
 
   private int[] pixels(String name) throws IOException {
@@ -108,9 +87,7 @@ class KvBudgetTest {
     JsonObject half = drawn("half.png", "--kv-budget", "50%", "--profile", profile.toString());
     assertThat(pixels("half.png")).isNotEqualTo(pixels("full.png"));
     JsonObject schedule =
-        JsonObject.parse(
-            Path.of("standard output"),
-            Run.of("schedule", "--profile", profile.toString(), "--budget", "0.5", "--json").out());
+        Run.of("schedule", "--profile", profile.toString(), "--budget", "0.5", "--json").json();
     double peak = schedule.number("peak_total_tokens") * HEAD_TOKEN;
     assertThat(half.number("kv_budget")).isEqualTo(0.5);
     assertThat(half.number("kv_bytes")).isEqualTo(peak).isLessThanOrEqualTo(0.5 * FULL);
@@ -121,10 +98,7 @@ class KvBudgetTest {
     assertThat(half.number("kv_workspace_bytes")).isPositive().isLessThan(FULL);
 
     JsonObject metadata =
-        JsonObject.parse(
-                Path.of("standard output"),
-                Run.of("inspect", folder.resolve("half.png").toString(), "--json").out())
-            .object("heatkv");
+        Run.of("inspect", folder.resolve("half.png").toString(), "--json").json().object("heatkv");
     for (String key : List.of("kv_budget", "kv_bytes", "full_kv_bytes", "kv_workspace_bytes")) {
       assertThat(metadata.number(key)).isEqualTo(half.number(key));
     }
@@ -162,21 +136,21 @@ class KvBudgetTest {
     options.addAll(List.of("--batch", "2", "--json", "--save-scales"));
     Run run = generate("batch.png", options.toArray(String[]::new));
     assertThat(run.status()).isZero();
-    JsonObject json = JsonObject.parse(Path.of("standard output"), run.out());
+    JsonObject json = run.json();
     assertThat(json.list("images")).hasSize(3);
-    assertThat(image(json, 1).number("batch")).isEqualTo(2);
-    assertThat(image(json, 2).number("batch")).isEqualTo(1);
-    assertThat(image(json, 1).number("kv_bytes")).isEqualTo(image(json, 2).number("kv_bytes"));
+    assertThat(run.item("images", 1).number("batch")).isEqualTo(2);
+    assertThat(run.item("images", 2).number("batch")).isEqualTo(1);
+    assertThat(run.item("images", 1).number("kv_bytes"))
+        .isEqualTo(run.item("images", 2).number("kv_bytes"));
     for (int i = 1; i <= 3; i++) {
       assertThat(pixels("batch-" + i + ".png")).isEqualTo(pixels("each-" + i + ".png"));
       assertThat(pixels("batch-" + i + ".scale-05.png")).isEqualTo(pixels("each-" + i + ".png"));
     }
     JsonObject metadata =
-        JsonObject.parse(
-                Path.of("standard output"),
-                Run.of("inspect", folder.resolve("batch-2.png").toString(), "--json").out())
+        Run.of("inspect", folder.resolve("batch-2.png").toString(), "--json")
+            .json()
             .object("heatkv");
-    assertThat(metadata.number("seed")).isEqualTo(image(json, 1).number("seed"));
+    assertThat(metadata.number("seed")).isEqualTo(run.item("images", 1).number("seed"));
   }
 
   @Test
@@ -196,7 +170,7 @@ class KvBudgetTest {
             "-o",
             folder.resolve("a.png").toString());
     assertThat(run.err()).isEmpty();
-    JsonObject image = image(JsonObject.parse(Path.of("standard output"), run.out()), 0);
+    JsonObject image = run.item("images", 0);
     assertThat(image.number("full_kv_bytes")).isEqualTo(120 * 1497 * HEAD_TOKEN);
     assertThat(image.number("kv_bytes"))
         .isLessThanOrEqualTo(0.1 * 120 * 1497 * HEAD_TOKEN)
@@ -218,14 +192,15 @@ class KvBudgetTest {
           61439B   | at least 61440 bytes
           """)
   void wrongBudgets(String budget, String expected) {
-    refused(generate("a.png", "--kv-budget", budget, "--profile", profile.toString()), expected);
+    generate("a.png", "--kv-budget", budget, "--profile", profile.toString())
+        .assertRefused(expected);
     assertThat(folder.resolve("a.png")).doesNotExist();
   }
 
   @Test
   void wrongProfiles() throws IOException {
-    refused(generate("a.png", "--profile", profile.toString()), "add --kv-budget");
-    refused(generate("a.png", "--kv-budget", "0.5"), SCALES + " are asked for");
+    generate("a.png", "--profile", profile.toString()).assertRefused("add --kv-budget");
+    generate("a.png", "--kv-budget", "0.5").assertRefused(SCALES + " are asked for");
     refusedProfile(folder.resolve("missing.json"), "no such file");
     String text = Files.readString(profile);
     refusedProfile(written(text.substring(0, text.length() / 2)), "can't be read as JSON");
@@ -239,8 +214,7 @@ class KvBudgetTest {
             + fingerprint.substring(0, 12));
     refusedProfile(
         written(small(fingerprint)), "1 layers of 1 heads, but model emoji-infinity has 12 of 10");
-    refused(
-        Run.of(
+    Run.of(
             "generate",
             PROMPT,
             "--kv-budget",
@@ -248,8 +222,8 @@ class KvBudgetTest {
             "--profile",
             profile.toString(),
             "-o",
-            folder.resolve("a.png").toString()),
-        "is of scales " + SCALES + ", but scales 1x1,2x2,4x4,6x6,8x8,12x12");
+            folder.resolve("a.png").toString())
+        .assertRefused("is of scales " + SCALES + ", but scales 1x1,2x2,4x4,6x6,8x8,12x12");
     assertThat(folder.resolve("a.png")).doesNotExist();
   }
 
@@ -271,12 +245,6 @@ class KvBudgetTest {
   }
 
   private void refusedProfile(Path file, String expected) {
-    refused(generate("a.png", "--kv-budget", "0.5", "--profile", file.toString()), expected);
-  }
-
-  private static void refused(Run run, String expected) {
-    assertThat(run.err()).contains(expected).startsWith("heatkv: ").hasLineCount(1);
-    assertThat(run.out()).isEmpty();
-    assertThat(run.status()).isEqualTo(2);
+    generate("a.png", "--kv-budget", "0.5", "--profile", file.toString()).assertRefused(expected);
   }
 }

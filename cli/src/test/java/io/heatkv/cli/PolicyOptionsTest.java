@@ -2,19 +2,19 @@ package io.heatkv.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.heatkv.cache.CachePolicies;
 import io.heatkv.json.JsonObject;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Pictures drawn by other policies than HeatKV. */
 class PolicyOptionsTest {
@@ -28,11 +28,7 @@ class PolicyOptionsTest {
 
   @BeforeAll
   static void calibrate() {
-    profile = shared.resolve("small.heatkv.json");
-    Run run =
-        small("calibrate", "a green tree", "--sink-scales", "1", "-q", "-o", profile.toString());
-    assertThat(run.err()).isEmpty();
-    assertThat(run.status()).isZero();
+    profile = Run.calibrated(shared, SCALES);
   }
 
   private static Run small(String... arguments) {
@@ -48,20 +44,18 @@ class PolicyOptionsTest {
     return small(all.toArray(String[]::new));
   }
 
-  @SuppressWarnings("unchecked")
-  private static JsonObject item(String text, String key, int index) {
-    JsonObject json = JsonObject.parse(Path.of("standard output"), text);
-    return new JsonObject(json.source(), "", (Map<String, Object>) json.list(key).get(index));
+  private static List<String> policies() {
+    return CachePolicies.names().stream().filter(name -> !name.equals("full")).toList();
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"streaming-llm", "snapkv", "h2o", "scalekv", "hack", "ams-kv"})
+  @MethodSource("policies")
   void drawsWithinTheBudget(String policy) {
     Run run =
         generate(
             "--policy", policy, "--kv-budget", "0.6", "--profile", profile.toString(), "--json");
     assertThat(run.err()).isEmpty();
-    JsonObject image = item(run.out(), "images", 0);
+    JsonObject image = run.item("images", 0);
     assertThat(image.text("cache")).isEqualTo(policy);
     assertThat(image.number("kv_budget")).isEqualTo(0.6);
     double full = image.number("full_kv_bytes");
@@ -112,7 +106,7 @@ class PolicyOptionsTest {
     assertThat(run.err()).isEmpty();
     List<String> names = List.of("sliding-window", "sliding-window", "random", "random");
     for (int i = 0; i < 4; i++) {
-      JsonObject row = item(run.out(), "budgets", i);
+      JsonObject row = run.item("budgets", i);
       assertThat(row.text("cache")).isEqualTo(names.get(i));
       double bits = row.number("equal_bits");
       if (i % 2 == 1) {
@@ -144,6 +138,6 @@ class PolicyOptionsTest {
   void fullNeedsNoBudget() {
     Run run = generate("--policy", "full", "--json");
     assertThat(run.err()).isEmpty();
-    assertThat(item(run.out(), "images", 0).text("cache")).isEqualTo("full");
+    assertThat(run.item("images", 0).text("cache")).isEqualTo("full");
   }
 }

@@ -207,10 +207,7 @@ class WrongInputTest {
   }
 
   private static void refused(String expected, String... arguments) {
-    Run run = Run.of(arguments);
-    assertThat(run.err()).contains(expected).startsWith("heatkv: ").hasLineCount(1);
-    assertThat(run.out()).isEmpty();
-    assertThat(run.status()).isEqualTo(2);
+    Run.of(arguments).assertRefused(expected);
   }
 
   private void refusedModel(String expected) throws IOException {

@@ -18,28 +18,15 @@ import java.util.Map;
  * fixed number of tokens, zeros follow the prompt; {@code attention_mask}, if the model asks for
  * it, is 1 for the prompt and 0 for them.
  */
-public final class TextModel implements MetricModel {
-  private static final String IMAGE = "image";
+public final class TextModel extends MetricModel {
   private static final String IDS = "input_ids";
   private static final String MASK = "attention_mask";
 
-  private final LearnedMetric metric;
-  private final PictureInput size;
-  private final OnnxModel model;
   private final PromptTokenizer tokenizer;
   private final long tokens;
 
   TextModel(LearnedMetric metric, Path file, int width, int height) {
-    this.metric = metric;
-    size = new PictureInput(width, height);
-    model =
-        OnnxModel.open(
-            metric,
-            file,
-            new OnnxModel.Contract(
-                List.of(Port.image(IMAGE, width, height), text(IDS)),
-                List.of(text(MASK)),
-                Port.score()));
+    super(metric, file, width, height, List.of(text(IDS)), List.of(text(MASK)), Port.score());
     try {
       tokens = model.input(IDS).orElseThrow()[1];
       int longest = tokens == Port.ANY ? metric.maxTokens() : Math.toIntExact(tokens);
@@ -67,11 +54,6 @@ public final class TextModel implements MetricModel {
     return Files.isRegularFile(own) ? own : shared;
   }
 
-  @Override
-  public LearnedMetric metric() {
-    return metric;
-  }
-
   /**
    * The model's score.
    *
@@ -95,12 +77,12 @@ public final class TextModel implements MetricModel {
     if (model.input(MASK).isPresent()) {
       texts.put(MASK, mask);
     }
-    return model.score(Map.of(IMAGE, size.planes(picture)), size.shape(), texts);
+    return model.score(Map.of(IMAGE, planes(picture)), shape(), texts);
   }
 
   @Override
   public void close() {
     tokenizer.close();
-    model.close();
+    super.close();
   }
 }

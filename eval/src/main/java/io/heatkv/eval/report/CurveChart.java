@@ -137,7 +137,7 @@ record CurveChart(Summary summary, List<String> policies, MetricInfo metric) {
             .toList();
     double shift = (policy - (policies.size() - 1) / 2.0) * DODGE;
     StringBuilder line = new StringBuilder();
-    svg.append("<g class=\"p%d\">\n".formatted(policy));
+    svg.append("<g class=\"%s\">\n".formatted(Marks.style(policy)));
     for (CellSummary cell : cells) {
       Interval interval = interval(cell);
       String x = Html.at(scale.x(cell.ratio()) + shift);

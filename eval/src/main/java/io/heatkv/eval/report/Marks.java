@@ -1,7 +1,11 @@
 package io.heatkv.eval.report;
 
-/** Shapes that tell curves apart without colour. */
+/** Colours of curves, and shapes that tell them apart without colour. */
 final class Marks {
+  // As many as report.css has; no multiple of the shapes, so that both repeat together only after
+  // 55 policies.
+  private static final int COLOURS = 11;
+
   private static final String[] SHAPES = {
     // circle, square, triangle up, diamond, triangle down
     "M%1$s %2$sm-4.2 0a4.2 4.2 0 1 0 8.4 0a4.2 4.2 0 1 0 -8.4 0z",
@@ -18,9 +22,14 @@ final class Marks {
     return SHAPES[policy % SHAPES.length].formatted(Html.at(x), Html.at(y));
   }
 
+  /** Class of a policy's colour; the first policy's lines are thick. */
+  static String style(int policy) {
+    return "p" + policy % COLOURS + (policy == 0 ? " first" : "");
+  }
+
   /** A line with the mark on it, for legends and tables. */
   static String key(int policy) {
-    return "<svg class=\"key p%d\" viewBox=\"0 0 26 14\" aria-hidden=\"true\"><path class=\"line\" d=\"M1 7H25\"/><path class=\"mark\" d=\"%s\"/></svg>"
-        .formatted(policy, at(policy, 13, 7));
+    return "<svg class=\"key %s\" viewBox=\"0 0 26 14\" aria-hidden=\"true\"><path class=\"line\" d=\"M1 7H25\"/><path class=\"mark\" d=\"%s\"/></svg>"
+        .formatted(style(policy), at(policy, 13, 7));
   }
 }

@@ -62,6 +62,10 @@ record Page(
     if (!summary.matches().isEmpty()) {
       sections.put("Which budget is as good as HeatKV's 10 %", matches(policies));
     }
+    PictureGrid grid = new PictureGrid(evaluation, folder, policies);
+    if (grid.prompts() > 0) {
+      sections.put("Pictures", grid.html());
+    }
     if (summary.cells().stream().anyMatch(cell -> !cell.lead().isEmpty())) {
       sections.put("HeatKV against each at the same budget", leads(policies));
     }
@@ -74,10 +78,6 @@ record Page(
     sections.put("Equal bits, scale by scale", bits(policies));
     for (Illustration illustration : illustrations) {
       sections.put(illustration.title(), illustrated(illustration));
-    }
-    PictureGrid grid = new PictureGrid(evaluation, folder, policies);
-    if (grid.prompts() > 0) {
-      sections.put("Pictures", grid.html());
     }
     sections.put("What is not here", absent());
     sections.put("Settings and versions", settingsTable());

@@ -32,6 +32,9 @@ record PictureGrid(Evaluation evaluation, EvaluationFolder folder, List<String> 
   /** Prompts that the page shows; more are in the folder. */
   static final int MOST_PROMPTS = 8;
 
+  // The others unfold, so that what comes behind is near.
+  private static final int OPEN_PROMPTS = 2;
+
   // Larger ones are shown smaller, so that a page of hundreds stays light.
   private static final int LOSSLESS_EDGE = 128;
   private static final int EDGE = 192;
@@ -48,10 +51,15 @@ record PictureGrid(Evaluation evaluation, EvaluationFolder folder, List<String> 
 
   String html() {
     StringBuilder html = new StringBuilder();
+    int more = prompts() - OPEN_PROMPTS;
     for (int prompt = 0; prompt < prompts(); prompt++) {
+      if (prompt == OPEN_PROMPTS) {
+        html.append(
+            "<details><summary>%d more prompt%s</summary>\n".formatted(more, more == 1 ? "" : "s"));
+      }
       grid(html, prompt);
     }
-    return html.toString();
+    return html.append(more > 0 ? "</details>\n" : "").toString();
   }
 
   private void grid(StringBuilder html, int prompt) {
@@ -69,7 +77,7 @@ record PictureGrid(Evaluation evaluation, EvaluationFolder folder, List<String> 
     for (int i = 0; i < policies.size(); i++) {
       html.append("<tr><th>%s<br>%s</th>".formatted(Marks.key(i), Html.escape(policies.get(i))));
       if (i == 0) {
-        html.append("<td rowspan=\"%d\">".formatted(policies.size()));
+        html.append("<td class=\"reference\" rowspan=\"%d\">".formatted(policies.size()));
         html.append(picture(folder.image(prompt, seed, "full", ""), "full cache"));
         html.append("</td>");
       }

@@ -2,10 +2,14 @@ package io.heatkv.eval.report;
 
 import io.heatkv.eval.config.Published;
 import io.heatkv.eval.run.CellSummary;
+import io.heatkv.eval.run.MatchingBudget;
 import io.heatkv.eval.run.MetricInfo;
 import io.heatkv.eval.run.Summary;
 import io.heatkv.schedule.Budget;
+import java.util.ArrayList;
 import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
@@ -30,10 +34,13 @@ record PublishedTable(Published published, Summary summary) {
       html.append("<th>%s<br><small>here</small></th>".formatted(Html.escape(title)));
     }
     html.append("</tr></thead><tbody>\n");
-    for (Published.Row row : published.rows()) {
+    for (Published.Row row : rows(ids)) {
       html.append(
-          "<tr><td>%s</td><td>%s</td>"
-              .formatted(Html.escape(row.policy()), Html.escape(row.budget())));
+          "<tr%s><td>%s</td><td>%s</td>"
+              .formatted(
+                  row.policy().equals(MatchingBudget.REFERENCE) ? " class=\"own\"" : "",
+                  Html.escape(row.policy()),
+                  Html.escape(row.budget())));
       for (String id : ids) {
         Double value = row.values().get(id);
         html.append("<td>%s</td>".formatted(value == null ? "–" : trimmed(value)));
@@ -44,8 +51,26 @@ record PublishedTable(Published published, Summary summary) {
     return html.append("</tbody></table></div>\n").toString();
   }
 
+  /** The published ones, each budget followed by what was measured beside them. */
+  private List<Published.Row> rows(Set<String> ids) {
+    List<Published.Row> rows = new ArrayList<>();
+    for (double ratio : published.rows().stream().map(this::ratio).distinct().toList()) {
+      List<Published.Row> own =
+          published.rows().stream().filter(row -> ratio(row) == ratio).toList();
+      rows.addAll(own);
+      for (CellSummary cell : summary.cells()) {
+        if (cell.ratio() == ratio
+            && own.stream().noneMatch(row -> row.policy().equals(cell.policy()))
+            && ids.stream().anyMatch(id -> cell.metric(id).isPresent())) {
+          rows.add(new Published.Row(cell.policy(), own.getFirst().budget(), Map.of()));
+        }
+      }
+    }
+    return rows;
+  }
+
   private String here(Published.Row row, String id) {
-    Optional<CellSummary> cell = summary.cell(row.policy(), ratio(row.budget()));
+    Optional<CellSummary> cell = summary.cell(row.policy(), ratio(row));
     Optional<MetricInfo> metric =
         summary.metrics().stream().filter(one -> one.id().equals(id)).findFirst();
     return cell.flatMap(found -> found.metric(id))
@@ -53,8 +78,8 @@ record PublishedTable(Published published, Summary summary) {
         .orElse("not measured");
   }
 
-  private double ratio(String budget) {
-    return Budget.parse(budget).ratio(summary.fullBytes());
+  private double ratio(Published.Row row) {
+    return Budget.parse(row.budget()).ratio(summary.fullBytes());
   }
 
   private static String trimmed(double value) {

@@ -66,13 +66,10 @@ record ScaleTable(Summary summary, List<String> policies, ScaleSchedule schedule
                       Html.escape(policy),
                       Html.percent(cell.ratio())));
           for (double value : values.apply(cell)) {
-            double strength = heat.apply(value);
             html.append(
-                "<td class=\"h%s\" style=\"--h:%s\">%s</td>"
+                "<td class=\"h\" style=\"--h:%s\">%s</td>"
                     .formatted(
-                        strength > 0.55 ? " strong" : "",
-                        String.format(Locale.ROOT, "%.3f", strength),
-                        label.apply(value)));
+                        String.format(Locale.ROOT, "%.3f", heat.apply(value)), label.apply(value)));
           }
           html.append("</tr>\n");
         }

@@ -6,27 +6,27 @@ import java.util.List;
 import java.util.Map;
 
 /** Writes small ONNX files: the few messages of onnx.proto3 that they need. */
-final class OnnxBytes {
-  static final int FLOAT = 1;
-  static final int INT64 = 7;
+public final class OnnxBytes {
+  public static final int FLOAT = 1;
+  public static final int INT64 = 7;
   private static final int IR_VERSION = 8;
   private static final int OPERATORS = 13;
 
   private final ByteArrayOutputStream graph = new ByteArrayOutputStream();
 
   /** Adds an input; a size of -1 is free. */
-  OnnxBytes input(String name, int type, long... shape) {
+  public OnnxBytes input(String name, int type, long... shape) {
     field(graph, 11, value(name, type, shape));
     return this;
   }
 
-  OnnxBytes output(String name, int type, long... shape) {
+  public OnnxBytes output(String name, int type, long... shape) {
     field(graph, 12, value(name, type, shape));
     return this;
   }
 
   /** Adds a node; attributes are a Long, or a list of them. */
-  OnnxBytes node(
+  public OnnxBytes node(
       String operator, List<String> inputs, String output, Map<String, Object> attributes) {
     ByteArrayOutputStream node = new ByteArrayOutputStream();
     inputs.forEach(input -> field(node, 1, text(input)));
@@ -48,17 +48,17 @@ final class OnnxBytes {
     return this;
   }
 
-  OnnxBytes node(String operator, List<String> inputs, String output) {
+  public OnnxBytes node(String operator, List<String> inputs, String output) {
     return node(operator, inputs, output, Map.of());
   }
 
   /** A mean over some axes, which vanish. */
-  OnnxBytes mean(String input, String output, Long... axes) {
+  public OnnxBytes mean(String input, String output, Long... axes) {
     return node(
         "ReduceMean", List.of(input), output, Map.of("axes", List.of(axes), "keepdims", 0L));
   }
 
-  byte[] bytes() {
+  public byte[] bytes() {
     ByteArrayOutputStream whole = new ByteArrayOutputStream();
     field(graph, 2, text("g"));
     number(whole, 1, IR_VERSION);

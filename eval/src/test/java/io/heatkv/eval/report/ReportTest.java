@@ -55,15 +55,18 @@ class ReportTest {
             ScaleSchedules.parse("1x1,2x2"),
             SamplingOptions.of(3, 1, 1),
             List.of(
-                cell("heatkv", "10%", 0.1), cell("heatkv", "0.2", 0.2), cell("<b>", "0.1", 0.1)),
+                cell("heatkv", "10%", 0.1),
+                cell("heatkv", "0.2", 0.2),
+                cell("<b>", "0.1", 0.1),
+                cell("<i>", "0.2", 0.2)),
             List.of("h2o at 0.1: <i>floor</i>"),
             2,
-            1);
+            3);
     EvaluationSettings settings = new EvaluationSettings(Map.of("model", "emoji <x>"));
     folder.open(settings, evaluation.batches(), EvaluationFolder.Existing.REFUSE);
     for (int b = 0; b < 3; b++) {
       List<CellResult> cells = new ArrayList<>();
-      for (int c = 0; c < 3; c++) {
+      for (int c = 0; c < 4; c++) {
         Cell cell = evaluation.cells().get(c);
         cells.add(result(cell.policy(), cell.budget(), 20 + b + 2 * c, 22 + b + 2 * c));
       }
@@ -197,13 +200,76 @@ class ReportTest {
         .contains("| heatkv | 24.00 ± 2.48 | 22.00 ± 2.48 |", "| <b> | – | −4.00 ± 0.00 |");
   }
 
+  /** Two prompts are seen at once; figures come behind them. */
+  @Test
+  void showsPicturesEarly() throws IOException {
+    String page = page();
+    assertThat(page)
+        .containsSubsequence(
+            "<h2>Pictures</h2>",
+            "a &quot;cat&quot;",
+            "“two”",
+            "<details><summary>1 more prompt</summary>",
+            "“three”",
+            "</details>",
+            "<h2>All figures</h2>");
+  }
+
+  /** Text stays readable on the hottest field: 4.5 to 1 of WCAG, in light and in dark mode. */
+  @Test
+  void heatMapsCanBeRead() throws IOException {
+    String page = page();
+    String[] modes = page.split("prefers-color-scheme: dark", 2);
+    for (String mode : modes) {
+      double[] ink = hex(value(mode, "--ink: #(\\w{6})"));
+      double[] paper = hex(value(mode, "--paper: #(\\w{6})"));
+      String[] hot = value(mode, "--hot: ([\\d, ]+)").split(", ");
+      double share = Double.parseDouble(value(mode, "--heat: ([.\\d]+)"));
+      double[] field = new double[3];
+      for (int c = 0; c < 3; c++) {
+        field[c] = share * Double.parseDouble(hot[c]) / 255 + (1 - share) * paper[c];
+      }
+      double lighter = Math.max(luminance(ink), luminance(field));
+      double darker = Math.min(luminance(ink), luminance(field));
+      assertThat((lighter + 0.05) / (darker + 0.05)).isGreaterThan(4.5);
+    }
+  }
+
+  private static String value(String css, String pattern) {
+    Matcher matcher = Pattern.compile(pattern).matcher(css);
+    assertThat(matcher.find()).as(pattern).isTrue();
+    return matcher.group(1);
+  }
+
+  private static double[] hex(String colour) {
+    double[] parts = new double[3];
+    for (int c = 0; c < 3; c++) {
+      parts[c] = Integer.parseInt(colour.substring(2 * c, 2 * c + 2), 16) / 255.0;
+    }
+    return parts;
+  }
+
+  /** Relative luminance of sRGB, WCAG 2.1. */
+  private static double luminance(double[] colour) {
+    double[] linear = new double[3];
+    for (int c = 0; c < 3; c++) {
+      linear[c] =
+          colour[c] <= 0.04045 ? colour[c] / 12.92 : Math.pow((colour[c] + 0.055) / 1.055, 2.4);
+    }
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+  }
+
   /** Ours beside the published: 24 dB were made up for HeatKV at 20 %. */
   @Test
   void laysPublishedFiguresBeside() throws IOException {
     String page = page();
-    String row = page.substring(page.indexOf("<tr><td>heatkv</td><td>20%</td>"));
+    String row = page.substring(page.indexOf("<tr class=\"own\"><td>heatkv</td><td>20%</td>"));
     row = row.substring(0, row.indexOf("</tr>"));
     assertThat(row).contains("<td>30.5</td><td>24.00<", "<td>0.25</td><td>not measured</td>");
+    // Measured, but not published.
+    row = page.substring(page.indexOf("<tr><td>&lt;i&gt;</td><td>20%</td>"));
+    row = row.substring(0, row.indexOf("</tr>"));
+    assertThat(row).contains("<td>–</td><td>28.00<", "<td>–</td><td>not measured</td>");
     assertThat(page).contains("LPIPS: no model file was given");
   }
 
@@ -213,7 +279,7 @@ class ReportTest {
     String csv = Files.readString(folder.file("results.csv"));
     List<List<String>> rows = parse(csv);
     assertThat(rows)
-        .hasSize(1 + 6 * 4)
+        .hasSize(1 + 6 * 5)
         .allSatisfy(row -> assertThat(row).hasSameSizeAs(rows.getFirst()));
     assertThat(rows.get(1).get(1)).isEqualTo(EVIL);
     assertThat(rows.get(1).subList(2, 5)).containsExactly("7", "full", "");
@@ -221,7 +287,7 @@ class ReportTest {
     assertThat(rows.get(2).get(psnr)).isEqualTo("20");
     List<List<String>> summary = parse(Files.readString(folder.file("summary.csv")));
     assertThat(summary)
-        .hasSize(4)
+        .hasSize(5)
         .allSatisfy(row -> assertThat(row).hasSameSizeAs(summary.getFirst()));
   }
 
