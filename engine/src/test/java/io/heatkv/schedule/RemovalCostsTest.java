@@ -50,7 +50,7 @@ class RemovalCostsTest {
     return profile.plus(new double[4][4][2][2], Optional.empty(), costs);
   }
 
-  /** Costs times the cube root of 2 in the first layer, for each token: 2.52, 2.5, 1.33, 1.26 ... */
+  /** Costs times the first layer's cube root of 2, for each token: 2.52, 2.5, 1.33, 1.26 ... */
   @Test
   void ordersByCostForEachToken() {
     int[] order = plus(start("a"), 1).removalCosts().order(SHAPE);
