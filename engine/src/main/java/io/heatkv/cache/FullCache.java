@@ -55,6 +55,11 @@ public final class FullCache implements KvCache {
         q, keys.narrow(2, 0, start + tokens), values.narrow(2, 0, start + tokens), 1);
   }
 
+  /** Stored keys of all layers [layers, batch, heads, cached tokens, head_dim]; a view. */
+  public Tensor keys() {
+    return arena.select(1, 0);
+  }
+
   /** Stored keys of a layer [batch, heads, cached tokens, head_dim]; a view. */
   public Tensor keys(int layer) {
     return arena.select(0, layer).select(0, 0);

@@ -13,6 +13,7 @@ import io.heatkv.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * Measures what peers of HeatKV are calibrated by, on the first row, in float32.
@@ -38,13 +39,23 @@ final class AttentionProbe implements AutoCloseable {
 
   private final KvShape shape;
   private final SampledQueries queries;
+  private final int together;
+  // Keys of the last scale of the layers that are measured next.
+  private final List<Tensor> lastKeys = new ArrayList<>();
+  private Scope waiting = Scope.detached();
   // Of each layer: the numbers of each scale but the first, and the variance of each head.
   private final LayerNumbers numbers = new LayerNumbers();
   private final LayerNumbers variances = new LayerNumbers();
 
-  AttentionProbe(Backend backend, Device device, KvShape shape) {
+  /**
+   * @param mostBytes of keys in float32, whose layers are measured together: the host takes as long
+   *     for many as for one
+   */
+  AttentionProbe(Backend backend, Device device, KvShape shape, long mostBytes) {
     this.shape = shape;
     queries = new SampledQueries(backend, device, shape, 1, QUERIES);
+    long layer = 4L * shape.heads() * shape.headDim() * shape.schedule().totalTokens();
+    together = (int) Math.clamp(mostBytes / layer, 1, shape.layers());
   }
 
   /**
@@ -52,29 +63,47 @@ final class AttentionProbe implements AutoCloseable {
    *
    * @param q queries [heads, tokens, head_dim]
    * @param k keys, same shape
-   * @param stored keys of all scales but the last, once they are drawn [heads, cached tokens,
-   *     head_dim]
+   * @param stored keys of all layers and all scales but the last, once they are drawn [layers,
+   *     heads, cached tokens, head_dim]
    */
   void observe(int layer, int scale, Tensor q, Tensor k, Tensor stored) {
     queries.add(layer, scale, q);
     if (scale == shape.schedule().count() - 1) {
-      try (Scope _ = Scope.open()) {
-        measure(queries.of(layer).to(DType.F32), Ops.cat(1, stored, k).to(DType.F32));
+      lastKeys.add(waiting.adopt(k.copy()));
+      if (lastKeys.size() == together || layer == shape.layers() - 1) {
+        try (Scope _ = Scope.open()) {
+          measure(layer + 1 - lastKeys.size(), stored);
+        }
+        lastKeys.clear();
+        waiting.close();
+        waiting = Scope.detached();
       }
     }
   }
 
+  private void measure(int first, Tensor stored) {
+    int layers = lastKeys.size();
+    Tensor own = Ops.stack(0, lastKeys.toArray(Tensor[]::new));
+    measure(
+        Ops.stack(
+                0,
+                IntStream.range(first, first + layers).mapToObj(queries::of).toArray(Tensor[]::new))
+            .to(DType.F32),
+        Ops.cat(2, stored.narrow(0, first, layers), own).to(DType.F32));
+  }
+
+  /** Queries and keys of some layers [layers, heads, queries or tokens of all scales, head_dim]. */
   private void measure(Tensor q, Tensor keys) {
     ScaleSchedule schedule = shape.schedule();
     List<Tensor> all = new ArrayList<>();
     Tensor coarse = map(keys, 0);
     for (int scale = 1; scale < schedule.count(); scale++) {
       int start = schedule.offset(scale);
-      Tensor query = q.narrow(1, queries.start(scale), queries.count(scale));
-      Tensor seen = keys.narrow(1, 0, start + schedule.tokens(scale));
-      Tensor attention = Ops.softmax(Ops.matmul(query, seen.transpose(1, 2)));
-      all.add(total(attention.narrow(2, start, schedule.tokens(scale))));
-      all.add(total(Ops.largest(attention.narrow(2, 0, start), Math.min(TOP, start))));
+      Tensor query = q.narrow(2, queries.start(scale), queries.count(scale));
+      Tensor seen = keys.narrow(2, 0, start + schedule.tokens(scale));
+      Tensor attention = Ops.softmax(Ops.matmul(query, seen.transpose(2, 3)));
+      all.add(total(attention.narrow(3, start, schedule.tokens(scale))));
+      all.add(total(Ops.largest(attention.narrow(3, 0, start), Math.min(TOP, start))));
       Tensor fine = map(keys, scale);
       Tensor enlarged = Ops.interpolate(coarse, fine.size(2), fine.size(3));
       all.add(norm(fine));
@@ -85,29 +114,29 @@ final class AttentionProbe implements AutoCloseable {
         variances.add(columnVariance(attention));
       }
     }
-    numbers.add(Ops.stack(0, all.toArray(Tensor[]::new)));
+    numbers.add(Ops.stack(1, all.toArray(Tensor[]::new)));
   }
 
   private static Tensor total(Tensor attention) {
-    return Ops.sum(attention, false, 0, 1, 2);
+    return Ops.sum(attention, false, 1, 2, 3);
   }
 
   private static Tensor norm(Tensor map) {
-    return Ops.norm(map.reshape(-1), 0);
+    return Ops.norm(map.reshape(map.size(0), -1), 1);
   }
 
-  /** Of [heads, queries, keys], for each head. */
+  /** Of [layers, heads, queries, keys], for each head. */
   private static Tensor columnVariance(Tensor attention) {
-    Tensor centred = attention.sub(Ops.mean(attention, true, 1));
-    return Ops.sum(Ops.mean(centred.mul(centred), false, 1), false, 1);
+    Tensor centred = attention.sub(Ops.mean(attention, true, 2));
+    return Ops.sum(Ops.mean(centred.mul(centred), false, 2), false, 2);
   }
 
-  /** Keys of a scale as a map [1, heads head_dim, rows, columns]. */
+  /** Keys of a scale as maps [layers, heads head_dim, rows, columns]. */
   private Tensor map(Tensor keys, int scale) {
     ScaleSize size = shape.schedule().size(scale);
-    return keys.narrow(1, shape.schedule().offset(scale), size.tokens())
-        .transpose(1, 2)
-        .reshape(1, -1, size.height(), size.width());
+    return keys.narrow(2, shape.schedule().offset(scale), size.tokens())
+        .transpose(2, 3)
+        .reshape(keys.size(0), -1, size.height(), size.width());
   }
 
   /** What was measured, once the last scale is drawn. */
@@ -139,6 +168,7 @@ final class AttentionProbe implements AutoCloseable {
   public void close() {
     numbers.close();
     variances.close();
+    waiting.close();
     queries.close();
   }
 }

@@ -11,7 +11,7 @@ final class LayerNumbers implements AutoCloseable {
   private final List<Tensor> layers = new ArrayList<>();
   private Scope scope = Scope.detached();
 
-  /** Keeps the next layer's numbers; all layers have the same shape. */
+  /** Keeps numbers of the next layers; all have the same shape but for the first dimension. */
   void add(Tensor numbers) {
     layers.add(scope.adopt(numbers));
   }
@@ -19,7 +19,7 @@ final class LayerNumbers implements AutoCloseable {
   /** The numbers of all layers, one after the other; then there are none. */
   double[] take() {
     try (Scope _ = Scope.open()) {
-      return Ops.stack(0, layers.toArray(Tensor[]::new)).toDoubles();
+      return Ops.cat(0, layers).toDoubles();
     } finally {
       close();
       layers.clear();

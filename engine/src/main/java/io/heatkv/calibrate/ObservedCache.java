@@ -19,6 +19,8 @@ import org.jspecify.annotations.Nullable;
  * generation.
  */
 public final class ObservedCache implements KvCache {
+  private static final long PROBED_BYTES = 1L << 29;
+
   private final FullCache cache;
   private final KvShape shape;
   private final int sinkScales;
@@ -55,7 +57,7 @@ public final class ObservedCache implements KvCache {
     this.listener = listener;
     this.mass = new MassProbe(backend, device, shape, sinkScales);
     this.removal = new RemovalProbe(backend, device, shape, sinkScales);
-    this.peers = peers ? new AttentionProbe(backend, device, shape) : null;
+    this.peers = peers ? new AttentionProbe(backend, device, shape, PROBED_BYTES) : null;
   }
 
   @Override
@@ -74,7 +76,7 @@ public final class ObservedCache implements KvCache {
       removal.observe(
           layer, scale, query, key, v.select(0, 0), keys, cache.values(layer).select(0, 0));
       if (peers != null) {
-        peers.observe(layer, scale, query, key, keys);
+        peers.observe(layer, scale, query, key, cache.keys().select(1, 0));
       }
     }
     return attended;

@@ -21,7 +21,7 @@ class AttentionProbeTest {
   private static final Backend BACKEND = TestDevice.backend();
   // A scale enlarged to its own size or from one token needs no interpolation.
   private static final ScaleSchedule SCALES = ScaleSchedules.parse("1x1,4x4,4x4,4x4");
-  private static final int LAYERS = 2;
+  private static final int LAYERS = 3;
   private static final int HEADS = 3;
   private static final int DIM = 4;
 
@@ -32,20 +32,50 @@ class AttentionProbeTest {
     KvShape shape = new KvShape(LAYERS, 2, HEADS, DIM, DType.F32, SCALES);
     float[][][] q = new float[4][LAYERS][];
     float[][][] k = new float[4][LAYERS][];
-    PromptStatistics measured;
-    try (ObservedCache cache =
-        new ObservedCache(BACKEND, TestDevice.device(), shape, 0, (_, _) -> {})) {
+    PromptStatistics together;
+    PromptStatistics inTurn;
+    // Keys of two layers fill the bytes.
+    long bytes = 2L * HEADS * SCALES.totalTokens() * DIM * Float.BYTES;
+    try (Scope _ = Scope.open();
+        ObservedCache cache =
+            new ObservedCache(BACKEND, TestDevice.device(), shape, 0, (_, _) -> {});
+        AttentionProbe probe = new AttentionProbe(BACKEND, TestDevice.device(), shape, bytes)) {
+      Tensor stored =
+          Tensor.full(
+              BACKEND,
+              0,
+              DType.F32,
+              TestDevice.device(),
+              LAYERS,
+              HEADS,
+              SCALES.cachedTokens(),
+              DIM);
       for (int t = 0; t < 4; t++) {
         for (int l = 0; l < LAYERS; l++) {
           q[t][l] = values(random, t);
           k[t][l] = values(random, t);
           try (Scope _ = Scope.open()) {
-            cache.attend(l, t, tensor(q[t][l], t), tensor(k[t][l], t), tensor(k[t][l], t));
+            Tensor key = tensor(k[t][l], t);
+            cache.attend(l, t, tensor(q[t][l], t), key, key);
+            if (t < 3) {
+              stored
+                  .select(0, l)
+                  .narrow(1, SCALES.offset(t), SCALES.tokens(t))
+                  .copyFrom(key.select(0, 0));
+            }
+            probe.observe(l, t, tensor(q[t][l], t).select(0, 0), key.select(0, 0), stored);
           }
         }
       }
-      measured = cache.statistics().orElseThrow();
+      together = cache.statistics().orElseThrow();
+      inTurn = probe.statistics();
     }
+    check(together, q, k);
+    check(inTurn, q, k);
+    assertThat(BACKEND.liveTensors()).isEqualTo(live);
+  }
+
+  private static void check(PromptStatistics measured, float[][][] q, float[][][] k) {
     for (int l = 0; l < LAYERS; l++) {
       double distance = 0;
       for (int t = 1; t < 4; t++) {
@@ -62,7 +92,6 @@ class AttentionProbeTest {
       }
       assertThat(measured.distance()[l]).isCloseTo(distance / 3, within(1e-5));
     }
-    assertThat(BACKEND.liveTensors()).isEqualTo(live);
   }
 
   private static float[] values(Random random, int scale) {

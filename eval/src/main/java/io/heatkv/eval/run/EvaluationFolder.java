@@ -67,11 +67,12 @@ public record EvaluationFolder(Path root) {
     if (!Files.isDirectory(root)) {
       throw new UserException("output " + root + " is a file; name a folder");
     }
+    // Asked first: another process of this evaluation may write its settings at any moment.
+    if (isEmpty()) {
+      return;
+    }
     Path file = root.resolve(SETTINGS);
     if (!Files.exists(file)) {
-      if (isEmpty()) {
-        return;
-      }
       throw new UserException(
           "output " + root + " holds other files and no evaluation; name a new or empty folder");
     }

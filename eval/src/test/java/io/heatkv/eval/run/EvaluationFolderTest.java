@@ -8,8 +8,14 @@ import io.heatkv.eval.run.EvaluationFolder.Existing;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -71,6 +77,26 @@ class EvaluationFolderTest {
     Files.createFile(folder().file(".heatkv-1.tmp"));
     folder().open(SETTINGS, 3, Existing.RESUME);
     assertThat(folder().file("settings.json")).isRegularFile();
+  }
+
+  /** Shards that begin together: none may take the settings of another for a stranger's file. */
+  @Test
+  void manyBeginAFolderAtOnce() throws Exception {
+    try (ExecutorService shards = Executors.newFixedThreadPool(4)) {
+      for (int round = 0; round < 300; round++) {
+        EvaluationFolder folder = new EvaluationFolder(parent.resolve("report" + round));
+        CyclicBarrier start = new CyclicBarrier(4);
+        Callable<Void> shard =
+            () -> {
+              start.await();
+              folder.open(SETTINGS, 3, Existing.RESUME);
+              return null;
+            };
+        for (Future<Void> done : shards.invokeAll(Collections.nCopies(4, shard))) {
+          done.get();
+        }
+      }
+    }
   }
 
   @Test
