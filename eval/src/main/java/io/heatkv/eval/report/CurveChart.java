@@ -66,7 +66,7 @@ record CurveChart(Summary summary, List<String> policies, MetricInfo metric) {
       values.add(interval.mean());
       if (interval.isBounded()) {
         values.add(interval.low());
-        values.add(interval.high());
+        values.add(Math.min(interval.high(), metric.most()));
       }
     }
     boolean ofOrders = metric.direction() == MetricInfo.Direction.LOWER;
