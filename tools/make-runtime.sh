@@ -15,7 +15,7 @@ target=${1:-$root/cli/target/runtime}
 jars=$root/cli/target
 [ -f "$jars/heatkv.jar" ] || { echo "$jars/heatkv.jar is missing; run mvn package first" >&2; exit 2; }
 rm -rf "$target"
-"$jdk/bin/jlink" --add-modules java.base,java.desktop,java.logging,java.management,java.naming,java.net.http,java.xml,jdk.httpserver,jdk.unsupported \
+"$jdk/bin/jlink" --add-modules java.base,java.desktop,java.logging,java.management,java.naming,java.net.http,java.xml,jdk.httpserver,jdk.management,jdk.unsupported \
   --strip-debug --no-header-files --no-man-pages --compress zip-0 \
   --exclude-files="**/libjsound.so,**/libsplashscreen.so,**/libawt_xawt.so,**/classlist,**/jrt-fs.jar" --output "$target"
 mkdir -p "$target/heatkv/lib"

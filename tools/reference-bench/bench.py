@@ -42,11 +42,11 @@ class DropPath(torch.nn.Module):
 
 
 def install_stubs():
-    for name in ('pytz', 'imageio', 'cv2', 'wandb', 'tap', 'colorama', 'seaborn'):
+    for name in ('pytz', 'imageio', 'cv2', 'wandb', 'tap', 'colorama', 'seaborn', 'PIL'):
         try:
             __import__(name)
         except Exception:
-            stub(name, Tap=object, timezone=Anything())
+            stub(name, Tap=object, timezone=Anything(), Image=Anything())
     for name in [n for n in sys.modules if n.split('.')[0] == 'timm']:
         del sys.modules[name]
     stub('timm')

@@ -15,6 +15,7 @@ import io.heatkv.model.TransformerKeys;
 import io.heatkv.scale.Resolution;
 import io.heatkv.scale.ScaleTemplate;
 import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
 import io.heatkv.text.T5Config;
 import io.heatkv.text.T5Encoder;
 import io.heatkv.vae.VaeConfig;
@@ -54,7 +55,15 @@ class PublishedShapesTest {
     assertThat(model.codeChannels()).isEqualTo(like == PublishedModel.INFINITY_8B ? 14 : 32);
     assertThat(model.cfg()).isEqualTo(like == PublishedModel.INFINITY_2B ? 4 : 3);
     assertThat(model.tau()).isEqualTo(like == PublishedModel.INFINITY_2B ? 0.5 : 1);
+    assertThat(PublishedModel.computeType(model.transformer(), Device.CPU)).isEqualTo(DType.BF16);
     assertThat(found.notes()).hasSize(1);
+  }
+
+  @Test
+  void otherSizesComputeInFloat32OnTheCpu() {
+    TransformerConfig emoji = TestDevice.model().transformer();
+    assertThat(PublishedModel.computeType(emoji, Device.CPU)).isEqualTo(DType.F32);
+    assertThat(PublishedModel.computeType(emoji, Device.parse("cuda"))).isEqualTo(DType.BF16);
   }
 
   @Test

@@ -52,6 +52,7 @@ final class BenchCommand implements Callable<Integer> {
           "transformer_ms",
           "decode_ms",
           "total_ms",
+          "images_per_second",
           "floor_fp32_ms",
           "ratio_to_fp32_floor",
           "kv_bytes");
@@ -122,7 +123,10 @@ final class BenchCommand implements Callable<Integer> {
     }
     ModelChoice choice = model.choose();
     ScaleSchedule schedule = scales.schedule(choice.description().schedule());
+    List<Timed> timed = timed(choice, schedule, limits);
+    timed.forEach(one -> MemoryCheck.host(choice, one.request));
     LibTorch library = choice.library();
+    timed.forEach(one -> MemoryCheck.device(choice, library, one.request));
     Map<String, Object> report = new LinkedHashMap<>();
     report.put("version", Version.text());
     report.put("libtorch", library.version());
@@ -138,16 +142,8 @@ final class BenchCommand implements Callable<Integer> {
     List<Map<String, Object>> runs = new ArrayList<>();
     long before = library.liveTensors();
     try (TextToImage engine = choice.load(library)) {
-      for (int batch : batches) {
-        for (String name : policies.names()) {
-          for (int i = 0; i < limits.size(); i++) {
-            CachePolicy policy = policies.policy(name, choice, schedule, limits.get(i));
-            PipelineBenchmark.Result result =
-                PipelineBenchmark.run(
-                    engine, request(choice.description(), schedule, batch, policy), repeats);
-            runs.add(run(name, budgets.get(i), batch, result, fp32, bf16));
-          }
-        }
+      for (Timed one : timed) {
+        runs.add(run(one, PipelineBenchmark.run(engine, one.request, repeats), fp32, bf16));
       }
     }
     report.put("runs", runs);
@@ -158,6 +154,24 @@ final class BenchCommand implements Callable<Integer> {
     }
     console.print(json ? Json.pretty(report) : text(report, runs));
     return 0;
+  }
+
+  /** What is timed, as it was asked for. */
+  private record Timed(String policy, String budget, GenerationRequest request) {}
+
+  private List<Timed> timed(ModelChoice choice, ScaleSchedule schedule, List<Budget> limits) {
+    List<Timed> timed = new ArrayList<>();
+    for (int batch : batches) {
+      for (String name : policies.names()) {
+        for (int i = 0; i < limits.size(); i++) {
+          CachePolicy policy = policies.policy(name, choice, schedule, limits.get(i));
+          timed.add(
+              new Timed(
+                  name, budgets.get(i), request(choice.description(), schedule, batch, policy)));
+        }
+      }
+    }
+    return timed;
   }
 
   private static GenerationRequest request(
@@ -177,22 +191,18 @@ final class BenchCommand implements Callable<Integer> {
   }
 
   private static Map<String, Object> run(
-      String policy,
-      String budget,
-      int batch,
-      PipelineBenchmark.Result result,
-      double fp32,
-      double bf16) {
+      Timed one, PipelineBenchmark.Result result, double fp32, double bf16) {
     GenerationResult.Timings median = result.median();
     Map<String, Object> run = new LinkedHashMap<>();
-    run.put("policy", policy);
-    run.put("budget", budget);
-    run.put("batch", batch);
+    run.put("policy", one.policy);
+    run.put("budget", one.budget);
+    run.put("batch", one.request.images());
     run.put("text_ms", median.text());
     run.put("scales_ms", median.scales());
     run.put("transformer_ms", median.transformer());
     run.put("decode_ms", median.decode());
     run.put("total_ms", median.total());
+    run.put("images_per_second", one.request.images() / median.total() * 1e3);
     run.put("first_ms", result.firstMillis());
     run.put("gflop", result.flops() / 1e9);
     run.put("floor_fp32_ms", result.floorMillis(fp32 * 1e9));
@@ -214,13 +224,13 @@ final class BenchCommand implements Callable<Integer> {
     });
     lines.add("");
     lines.add(
-        "policy          budget  batch  text ms  transformer ms  decode ms  total ms  fp32 floor ms  ratio"
-            + "   KV bytes");
+        "policy          budget  batch  text ms  transformer ms  decode ms  total ms  images/s"
+            + "  fp32 floor ms  ratio   KV bytes");
     for (Map<String, Object> run : runs) {
       lines.add(
           String.format(
               Locale.ROOT,
-              "%-15s %-7s %5d %8.0f %15.0f %10.0f %9.0f %14.0f %6.2f %10d",
+              "%-15s %-7s %5d %8.0f %15.0f %10.0f %9.0f %9.2f %14.0f %6.2f %10d",
               COLUMNS.stream().map(run::get).toArray()));
     }
     return String.join("\n", lines);

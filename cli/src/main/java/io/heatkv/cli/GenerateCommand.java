@@ -116,10 +116,10 @@ final class GenerateCommand implements Callable<Integer> {
     if (!choice.device().isCuda()) {
       MemoryEstimate memory =
           MemoryEstimate.of(choice.description(), choice.dtype(), requests.getFirst());
+      memory.requireAtMost(AvailableMemory.bytes());
       if (!quiet && memory.isLarge()) {
         console.message("memory: about " + memory);
       }
-      memory.requireAtMost(AvailableMemory.bytes());
     }
     WarmUp.start(choice.description());
     try (Interruption interruption = new Interruption()) {

@@ -12,7 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Option;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Parameters;
 
 /** Converts a published model once, so that loading it maps files. */
@@ -37,20 +37,7 @@ final class ImportCommand implements Callable<Integer> {
           "Files or folders that together hold one model; of a single file, what lies beside it.")
   private List<Path> sources = new ArrayList<>();
 
-  @Option(
-      names = {"-o", "--output"},
-      paramLabel = "FOLDER",
-      required = true,
-      description = "Folder to write.")
-  private Path output = Path.of("");
-
-  @Option(
-      names = "--dtype",
-      paramLabel = "TYPE",
-      description =
-          "Type of the weights: bf16, fp32 or fp16. Norms, biases and what lies around the"
-              + " transformer's blocks stay fp32. Default: ${DEFAULT-VALUE}.")
-  private String dtype = "bf16";
+  @Mixin private final WeightsOutput output = new WeightsOutput();
 
   ImportCommand(Console console) {
     this.console = console;
@@ -58,22 +45,23 @@ final class ImportCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    StorageType type = StorageTypes.parse(dtype);
+    StorageType type = output.type();
     FoundModel found =
         sources.size() == 1
             ? ModelSource.locate(sources.getFirst().toString())
             : ModelFinder.find(sources, HubCache.locate());
     found.notes().forEach(console::message);
     ModelImport.Result result =
-        ModelImport.run(found.description(), output, type, new ByteProgress(console));
+        ModelImport.run(found.description(), output.folder(), type, new ByteProgress(console));
     for (Map.Entry<String, Long> tensor : result.overflowed().entrySet()) {
       console.message(
           "warning: %d elements of %s are too large for %s and became infinite"
-              .formatted(tensor.getValue(), tensor.getKey(), dtype));
+              .formatted(tensor.getValue(), tensor.getKey(), type));
     }
     result.calibration().ifPresent(profile -> console.message(profile.text()));
     console.print(
-        "%s (%d shards written, %d kept)".formatted(output, result.written(), result.kept()));
+        "%s (%d shards written, %d kept)"
+            .formatted(output.folder(), result.written(), result.kept()));
     return 0;
   }
 }

@@ -3,7 +3,10 @@ package io.heatkv.cli;
 import io.heatkv.load.FoundModel;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelSource;
+import io.heatkv.model.PublishedModel;
+import io.heatkv.model.TransformerConfig;
 import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
@@ -25,8 +28,8 @@ final class ModelName {
       names = "--dtype",
       paramLabel = "TYPE",
       description =
-          "Compute type of the transformer: fp32, bf16 or fp16. Default: fp32 on the CPU, bf16 on"
-              + " CUDA.")
+          "Compute type of the transformer's blocks: fp32, bf16 or fp16. Default: bf16 on CUDA and"
+              + " for the published sizes, else fp32.")
   private @Nullable String dtype;
 
   /** Whether a model is named. */
@@ -59,12 +62,11 @@ final class ModelName {
   }
 
   /**
-   * The type asked for.
+   * The type asked for, or else {@link PublishedModel#computeType}.
    *
-   * @param otherwise the device's own
    * @throws io.heatkv.error.UserException if it is none
    */
-  DType dtype(DType otherwise) {
-    return dtype == null ? otherwise : DType.parseCompute(dtype);
+  DType dtype(TransformerConfig config, Device device) {
+    return dtype == null ? PublishedModel.computeType(config, device) : DType.parseCompute(dtype);
   }
 }

@@ -1,6 +1,7 @@
 package io.heatkv.cli;
 
 import io.heatkv.load.FoundModel;
+import io.heatkv.model.TransformerConfig;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.libtorch.LibTorch;
@@ -31,7 +32,8 @@ final class ModelOptions {
       found.notes().forEach(note -> err.println("heatkv: " + Console.oneLine(note)));
       err.flush();
     }
-    return new ModelChoice(found.description(), device(), dtype(), opening);
+    return new ModelChoice(
+        found.description(), device(), dtype(found.description().transformer()), opening);
   }
 
   private boolean isQuiet() {
@@ -44,9 +46,9 @@ final class ModelOptions {
     return where.device();
   }
 
-  /** The compute type asked for, or the device's own. */
-  DType dtype() {
-    return model.dtype(device().isCuda() ? DType.BF16 : DType.F32);
+  /** The compute type asked for, or the usual one of a transformer on the device. */
+  DType dtype(TransformerConfig config) {
+    return model.dtype(config, device());
   }
 
   /** Opens libtorch, see {@link DeviceOptions#open()}. */

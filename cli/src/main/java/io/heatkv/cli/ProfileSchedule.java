@@ -1,5 +1,6 @@
 package io.heatkv.cli;
 
+import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelProfile;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
@@ -8,6 +9,7 @@ import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;
 import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
 import java.util.Optional;
 
 /** A calibration profile as the options name it, and schedules made from it without a device. */
@@ -37,12 +39,12 @@ record ProfileSchedule(ProfileOption option, ModelName model) {
         ScheduleShape.of(setup.layers(), setup.heads(), setup.schedule(), setup.sinkScales());
     return switch (budget) {
       case Budget.Ratio(double ratio) -> rule.schedule(shape, profile, ratio);
-      case Budget.Bytes bytes ->
-          rule.schedule(
-              shape,
-              profile,
-              bytes,
-              model.find().kvShape(model.dtype(DType.F32), setup.schedule()).fullBytes());
+      case Budget.Bytes bytes -> {
+        ModelDescription found = model.find();
+        DType dtype = model.dtype(found.transformer(), Device.CPU);
+        yield rule.schedule(
+            shape, profile, bytes, found.kvShape(dtype, setup.schedule()).fullBytes());
+      }
     };
   }
 

@@ -3,9 +3,9 @@ package io.heatkv.cli;
 import io.heatkv.convert.SyntheticModel;
 import io.heatkv.error.UserException;
 import io.heatkv.model.PublishedModel;
-import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Makes a model of random weights with a published model's shapes. */
@@ -30,12 +30,7 @@ final class SynthCommand implements Callable<Integer> {
       description = "The model whose shapes are taken.")
   private String like = "";
 
-  @Option(
-      names = {"-o", "--output"},
-      paramLabel = "FOLDER",
-      required = true,
-      description = "Folder to write.")
-  private Path output = Path.of("");
+  @Mixin private final WeightsOutput output = new WeightsOutput();
 
   @Option(
       names = "--seed",
@@ -51,14 +46,6 @@ final class SynthCommand implements Callable<Integer> {
       description = "Also write a text encoder of flan-t5-xl's shapes (2.4 GB in bf16).")
   private boolean text;
 
-  @Option(
-      names = "--dtype",
-      paramLabel = "TYPE",
-      description =
-          "Type of the weights: bf16, fp32 or fp16. Norms, biases and what lies around the"
-              + " transformer's blocks are fp32. Default: ${DEFAULT-VALUE}.")
-  private String dtype = "bf16";
-
   SynthCommand(Console console) {
     this.console = console;
   }
@@ -69,11 +56,10 @@ final class SynthCommand implements Callable<Integer> {
       throw new UserException("seed " + seed + " is out of range; expected 0 or more");
     }
     SyntheticModel.write(
-        new SyntheticModel.Choice(
-            PublishedModel.parse(like), StorageTypes.parse(dtype), seed, vae, text),
-        output,
+        new SyntheticModel.Choice(PublishedModel.parse(like), output.type(), seed, vae, text),
+        output.folder(),
         new ByteProgress(console));
-    console.print(output + " (random weights, seed " + seed + ")");
+    console.print(output.folder() + " (random weights, seed " + seed + ")");
     return 0;
   }
 }

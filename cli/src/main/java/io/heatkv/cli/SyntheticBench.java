@@ -64,7 +64,7 @@ record SyntheticBench(
     Sizes sizes = Sizes.of(model.syntheticName());
     TransformerConfig config = sizes.transformer();
     ScaleSchedule schedule = scales.schedule(sizes.schedule());
-    DType dtype = model.dtype();
+    DType dtype = model.dtype(config);
     List<Workload> workloads = new ArrayList<>();
     for (int batch : batches) {
       for (Budget budget : budgets) {

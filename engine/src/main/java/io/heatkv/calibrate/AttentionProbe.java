@@ -1,13 +1,18 @@
 package io.heatkv.calibrate;
 
 import io.heatkv.cache.KvShape;
+import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.schedule.PromptStatistics;
+import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 
 /**
  * Measures what peers of HeatKV are calibrated by, on the first row, in float32.
@@ -23,105 +28,72 @@ import java.util.Arrays;
  *       scales.
  * </ul>
  *
- * <p>The first two take 64 queries evenly spaced over the scale, which keeps the matrix of
- * probabilities small.
+ * <p>The first two take 16 queries of each scale, which keeps the matrix of probabilities small.
  */
 final class AttentionProbe implements AutoCloseable {
-  private static final int QUERIES = 64;
+  private static final int QUERIES = 16;
   private static final int TOP = 16;
-  // Numbers of one layer at one scale.
+  // Numbers of one layer at one scale: current, history, and norms of fine, enlarged, difference.
   private static final int NUMBERS = 5;
 
   private final KvShape shape;
-  private final double[][] selectivity;
-  private final double[][] variance;
-  private final double[] distance;
-  // Of the scale at hand: the numbers, and the variance of each head.
+  private final SampledQueries queries;
+  // Of each layer: the numbers of each scale but the first, and the variance of each head.
   private final LayerNumbers numbers = new LayerNumbers();
   private final LayerNumbers variances = new LayerNumbers();
 
-  AttentionProbe(KvShape shape) {
+  AttentionProbe(Backend backend, Device device, KvShape shape) {
     this.shape = shape;
-    selectivity = new double[shape.schedule().count()][shape.layers()];
-    variance = new double[shape.layers()][shape.heads()];
-    distance = new double[shape.layers()];
+    queries = new SampledQueries(backend, device, shape, 1, QUERIES);
   }
 
   /**
-   * Attention of some queries, in float32.
+   * Observes one layer at a scale.
    *
-   * @param q queries of the scale [heads, tokens, head_dim], scaled
-   * @param earlier keys of the scales before [heads, earlier tokens, head_dim]
-   * @param k keys of the scale [heads, tokens, head_dim]
-   * @return [heads, queries, earlier tokens and tokens]
+   * @param q queries [heads, tokens, head_dim]
+   * @param k keys, same shape
+   * @param stored keys of all scales but the last, once they are drawn [heads, cached tokens,
+   *     head_dim]
    */
-  static Tensor attention(Tensor q, Tensor earlier, Tensor k) {
-    try (Scope scope = Scope.open()) {
-      Tensor keys = Ops.cat(1, earlier, k).to(DType.F32);
-      Tensor queries = Ops.indexSelect(q, 1, spaced(q)).to(DType.F32);
-      return scope.keep(Ops.softmax(Ops.matmul(queries, keys.transpose(1, 2))));
+  void observe(int layer, int scale, Tensor q, Tensor k, Tensor stored) {
+    queries.add(layer, scale, q);
+    if (scale == shape.schedule().count() - 1) {
+      try (Scope _ = Scope.open()) {
+        measure(queries.of(layer).to(DType.F32), Ops.cat(1, stored, k).to(DType.F32));
+      }
     }
   }
 
-  /**
-   * Observes one layer at a scale other than the first. What is measured is read once all layers
-   * are observed, so that a device needn't wait for each.
-   *
-   * @param attention of the queries chosen, see {@link #attention}
-   * @param stored keys of all scales but the last [heads, cached tokens, head_dim]
-   * @param k keys of the scale [heads, tokens, head_dim]
-   */
-  void observe(int layer, int scale, Tensor attention, Tensor stored, Tensor k) {
-    int start = shape.schedule().offset(scale);
-    int before = shape.schedule().offset(scale - 1);
-    try (Scope _ = Scope.open()) {
-      Tensor current = Ops.sum(attention.narrow(2, start, k.size(1)), false, 2);
-      Tensor history =
-          Ops.sum(Ops.largest(attention.narrow(2, 0, start), Math.min(TOP, start)), false, 2);
-      Tensor fine = map(k, shape.schedule().size(scale));
-      Tensor coarse =
-          map(stored.narrow(1, before, start - before), shape.schedule().size(scale - 1));
+  private void measure(Tensor q, Tensor keys) {
+    ScaleSchedule schedule = shape.schedule();
+    List<Tensor> all = new ArrayList<>();
+    Tensor coarse = map(keys, 0);
+    for (int scale = 1; scale < schedule.count(); scale++) {
+      int start = schedule.offset(scale);
+      Tensor query = q.narrow(1, queries.start(scale), queries.count(scale));
+      Tensor seen = keys.narrow(1, 0, start + schedule.tokens(scale));
+      Tensor attention = Ops.softmax(Ops.matmul(query, seen.transpose(1, 2)));
+      all.add(total(attention.narrow(2, start, schedule.tokens(scale))));
+      all.add(total(Ops.largest(attention.narrow(2, 0, start), Math.min(TOP, start))));
+      Tensor fine = map(keys, scale);
       Tensor enlarged = Ops.interpolate(coarse, fine.size(2), fine.size(3));
-      numbers.add(
-          Ops.stack(
-              0,
-              Ops.mean(current, false, 0, 1),
-              Ops.mean(history, false, 0, 1),
-              squares(fine),
-              squares(enlarged),
-              squares(fine.sub(enlarged))));
-      if (scale == shape.schedule().count() - 1) {
+      all.add(norm(fine));
+      all.add(norm(enlarged));
+      all.add(norm(fine.sub(enlarged)));
+      coarse = fine;
+      if (scale == schedule.count() - 1) {
         variances.add(columnVariance(attention));
       }
     }
-    if (layer == shape.layers() - 1) {
-      read(scale);
-    }
+    numbers.add(Ops.stack(0, all.toArray(Tensor[]::new)));
   }
 
-  private void read(int scale) {
-    double[] each = numbers.take();
-    for (int l = 0; l < shape.layers(); l++) {
-      int at = l * NUMBERS;
-      selectivity[scale][l] = each[at] * each[at + 1];
-      double squares = each[at + 2] + each[at + 3];
-      distance[l] += squares == 0 ? 0 : each[at + 4] / squares;
-    }
-    if (!variances.isEmpty()) {
-      double[] heads = variances.take();
-      for (int l = 0; l < shape.layers(); l++) {
-        variance[l] = Arrays.copyOfRange(heads, l * shape.heads(), (l + 1) * shape.heads());
-      }
-    }
+  private static Tensor total(Tensor attention) {
+    return Ops.sum(attention, false, 0, 1, 2);
   }
 
-  private static Tensor spaced(Tensor q) {
-    long tokens = q.size(1);
-    long[] chosen = new long[(int) Math.min(QUERIES, tokens)];
-    for (int i = 0; i < chosen.length; i++) {
-      chosen[i] = i * tokens / chosen.length;
-    }
-    return Tensor.of(q.backend(), chosen, chosen.length).to(q.device());
+  private static Tensor norm(Tensor map) {
+    return Ops.norm(map.reshape(-1), 0);
   }
 
   /** Of [heads, queries, keys], for each head. */
@@ -130,27 +102,43 @@ final class AttentionProbe implements AutoCloseable {
     return Ops.sum(Ops.mean(centred.mul(centred), false, 1), false, 1);
   }
 
-  /** Keys [heads, tokens, head_dim] as a map [1, heads head_dim, rows, columns]. */
-  private static Tensor map(Tensor keys, ScaleSize size) {
-    return keys.to(DType.F32).transpose(1, 2).reshape(1, -1, size.height(), size.width());
-  }
-
-  private static Tensor squares(Tensor map) {
-    return Ops.sum(map.mul(map), false, 0, 1, 2, 3);
+  /** Keys of a scale as a map [1, heads head_dim, rows, columns]. */
+  private Tensor map(Tensor keys, int scale) {
+    ScaleSize size = shape.schedule().size(scale);
+    return keys.narrow(1, shape.schedule().offset(scale), size.tokens())
+        .transpose(1, 2)
+        .reshape(1, -1, size.height(), size.width());
   }
 
   /** What was measured, once the last scale is drawn. */
   PromptStatistics statistics() {
-    double[] means = new double[distance.length];
-    for (int l = 0; l < means.length; l++) {
-      means[l] = distance[l] / (shape.schedule().count() - 1);
+    int scales = shape.schedule().count();
+    double[][] selectivity = new double[scales][shape.layers()];
+    double[][] variance = new double[shape.layers()][];
+    double[] distance = new double[shape.layers()];
+    double[] measured = numbers.take();
+    double[] heads = variances.take();
+    for (int l = 0; l < shape.layers(); l++) {
+      for (int scale = 1; scale < scales; scale++) {
+        int at = (l * (scales - 1) + scale - 1) * NUMBERS;
+        double sampled = (double) shape.heads() * queries.count(scale);
+        selectivity[scale][l] = measured[at] / sampled * (measured[at + 1] / sampled);
+        double squares = square(measured[at + 2]) + square(measured[at + 3]);
+        distance[l] += squares == 0 ? 0 : square(measured[at + 4]) / squares / (scales - 1);
+      }
+      variance[l] = Arrays.copyOfRange(heads, l * shape.heads(), (l + 1) * shape.heads());
     }
-    return new PromptStatistics(selectivity, variance, means);
+    return new PromptStatistics(selectivity, variance, distance);
+  }
+
+  private static double square(double value) {
+    return value * value;
   }
 
   @Override
   public void close() {
     numbers.close();
     variances.close();
+    queries.close();
   }
 }

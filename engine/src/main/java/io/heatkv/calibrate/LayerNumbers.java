@@ -6,18 +6,14 @@ import io.heatkv.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Numbers of the layers of one scale, read all at once: a device needn't wait for each layer. */
+/** Numbers of the layers read all at once: a device needn't wait for each layer. */
 final class LayerNumbers implements AutoCloseable {
   private final List<Tensor> layers = new ArrayList<>();
   private Scope scope = Scope.detached();
 
-  /** Keeps the next layer's numbers; all layers of a scale have the same shape. */
+  /** Keeps the next layer's numbers; all layers have the same shape. */
   void add(Tensor numbers) {
     layers.add(scope.adopt(numbers));
-  }
-
-  boolean isEmpty() {
-    return layers.isEmpty();
   }
 
   /** The numbers of all layers, one after the other; then there are none. */

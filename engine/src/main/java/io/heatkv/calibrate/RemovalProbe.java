@@ -2,12 +2,12 @@ package io.heatkv.calibrate;
 
 import io.heatkv.cache.KvShape;
 import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
-import java.util.ArrayList;
-import java.util.List;
 
 /**
  * Measures what it costs to remove an atom: how far that moves its head's output for later scales.
@@ -16,117 +16,188 @@ import java.util.List;
  * judged twice, and the mean of both counts: as the only one removed from the full cache, where it
  * may be of no use beside the others; and in the company of smaller scales alone, the usual company
  * under a small budget, by how much nearer it brings the output to that over everything. Of the
- * first row, in float32, at some queries of each scale.
+ * first row, at some queries of each scale.
+ *
+ * <p>All follows from attention to each scale alone, its output {@code o_s} and log-sum-exp: with
+ * the weights {@code w_s} of the scales and their whole output {@code o}, an output without the
+ * scales of a set differs from o by {@code sum over the set of w_s (o_s - o) / (1 - sum of w_s)}.
  */
 final class RemovalProbe implements AutoCloseable {
+  private static final int QUERIES = 64;
   // Keeps rounding in check where nearly all attention is on one scale.
   private static final double LEAST_REST = 1e-6;
+  // The current scale and the sink scales, which stay.
+  private static final int STAYING = 2;
 
   private final KvShape shape;
   private final int sinkScales;
-  private final double[][][] costs;
-  // Of the scale at hand, squares [2, sources, heads] of each layer, see add().
+  private final int sources;
+  private final SampledQueries queries;
+  private final Scope storage = Scope.detached();
+  // Of each query, its share of its scale's tokens over all queries' tokens [queries, 1].
+  private final Tensor shares;
+  // Ones where scale j is no larger than the staying ones or smaller than source i [j, i].
+  private final Tensor smaller;
+  // Ones where source j is source i or larger [i, j].
+  private final Tensor missing;
+  // Of each layer, squares [2, sources, heads]: without a source and all larger ones; without it.
   private final LayerNumbers squares = new LayerNumbers();
 
-  RemovalProbe(KvShape shape, int sinkScales) {
+  RemovalProbe(Backend backend, Device device, KvShape shape, int sinkScales) {
     this.shape = shape;
     this.sinkScales = sinkScales;
-    costs = new double[shape.schedule().count() - 1][shape.layers()][shape.heads()];
-  }
-
-  /**
-   * Observes one layer at a scale after the first that isn't a sink.
-   *
-   * @param attention probabilities [heads, queries, tokens up to the scale's], float32
-   * @param stored values of all scales but the last [heads, cached tokens, head_dim]
-   * @param v values of the scale [heads, tokens, head_dim]
-   */
-  void observe(int layer, int scale, Tensor attention, Tensor stored, Tensor v) {
     ScaleSchedule schedule = shape.schedule();
-    int start = schedule.offset(scale);
+    sources = schedule.count() - 1 - sinkScales;
+    queries = new SampledQueries(backend, device, shape, sinkScales + 1, QUERIES);
     try (Scope _ = Scope.open()) {
-      Tensor all = Ops.cat(1, stored.narrow(1, 0, start), v).to(DType.F32);
-      // A channel of ones sums up the attention itself.
-      Tensor values =
-          Ops.cat(
-              2,
-              all,
-              Tensor.full(all.backend(), 1, DType.F32, all.device(), all.size(0), all.size(1), 1));
-      Tensor some = part(attention, values, start, v.size(1));
-      if (sinkScales > 0) {
-        some = some.add(part(attention, values, 0, schedule.offset(sinkScales)));
+      shares = storage.adopt(shares(backend).to(device));
+      float[] kept = new float[(STAYING + sources) * sources];
+      float[] gone = new float[sources * sources];
+      for (int i = 0; i < sources; i++) {
+        for (int j = 0; j < STAYING + sources; j++) {
+          kept[j * sources + i] = j < STAYING + i ? 1 : 0;
+        }
+        for (int j = i; j < sources; j++) {
+          gone[i * sources + j] = 1;
+        }
       }
-      List<Tensor> parts = new ArrayList<>();
-      List<Tensor> sums = new ArrayList<>();
-      for (int s = sinkScales; s < scale; s++) {
-        parts.add(part(attention, values, schedule.offset(s), schedule.tokens(s)));
-        sums.add(some);
-        some = some.add(parts.getLast());
-      }
-      Tensor whole = output(some);
-      Tensor nearer = whole.sub(output(Ops.stack(0, sums.toArray(Tensor[]::new))));
-      Tensor alone = changeAlone(whole, Ops.stack(0, parts.toArray(Tensor[]::new)));
-      Tensor changes = Ops.stack(0, nearer, alone);
-      squares.add(Ops.mean(changes.mul(changes), false, 3, 4));
-    }
-    if (layer == shape.layers() - 1) {
-      add(scale, squares.take());
+      smaller = storage.adopt(Tensor.of(backend, kept, STAYING + sources, sources).to(device));
+      missing = storage.adopt(Tensor.of(backend, gone, sources, sources).to(device));
     }
   }
 
-  /** {@code o - (o - w o_s) / (1 - w)} for parts of weight w and output o_s. */
-  private static Tensor changeAlone(Tensor whole, Tensor parts) {
-    long channels = whole.size(2);
-    Tensor weights = parts.narrow(3, channels, 1);
-    Tensor change = parts.narrow(3, 0, channels).sub(whole.mul(weights));
-    return change.div(weights.mul(-1).add(1 + LEAST_REST));
-  }
-
-  /** Sum of some values by their attention, and of the attention [heads, queries, head_dim + 1]. */
-  private static Tensor part(Tensor attention, Tensor values, long from, long tokens) {
-    return Ops.matmul(attention.narrow(2, from, tokens), values.narrow(1, from, tokens));
-  }
-
-  /** Outputs of attention over some values alone; nothing where all attention is elsewhere. */
-  private static Tensor output(Tensor mass) {
-    int last = mass.rank() - 1;
-    long channels = mass.size(last) - 1;
-    return mass.narrow(last, 0, channels).div(mass.narrow(last, channels, 1).add(Float.MIN_NORMAL));
+  private Tensor shares(Backend backend) {
+    ScaleSchedule schedule = shape.schedule();
+    int last = schedule.count() - 1;
+    int all = schedule.totalTokens() - schedule.offset(sinkScales + 1);
+    float[] each = new float[queries.start(last) + queries.count(last)];
+    for (int scale = sinkScales + 1; scale <= last; scale++) {
+      for (int i = 0; i < queries.count(scale); i++) {
+        each[queries.start(scale) + i] =
+            (float) ((double) schedule.tokens(scale) / queries.count(scale) / all);
+      }
+    }
+    return Tensor.of(backend, each, each.length, 1);
   }
 
   /**
-   * Adds a scale by its share of the queries.
+   * Observes one layer at a scale.
    *
-   * @param measured means of the squares [layer][2][source][head]: without a source and all larger
-   *     ones; without a source alone
+   * @param q queries [heads, tokens, head_dim]
+   * @param k keys, same shape
+   * @param v values, same shape
+   * @param keys of all scales but the last, once they are drawn [heads, cached tokens, head_dim]
+   * @param values same shape
    */
-  private void add(int scale, double[] measured) {
-    double share = shape.schedule().tokens(scale) / (double) queries();
-    int heads = shape.heads();
-    int sources = scale - sinkScales;
-    for (int l = 0; l < shape.layers(); l++) {
-      for (int i = 0; i < sources * heads; i++) {
-        int missing = 2 * l * sources * heads + i;
-        double next = i + heads < sources * heads ? measured[missing + heads] : 0;
-        double alone = measured[missing + sources * heads];
-        costs[sinkScales + i / heads][l][i % heads] +=
-            share * (measured[missing] - next + alone) / 2;
+  void observe(int layer, int scale, Tensor q, Tensor k, Tensor v, Tensor keys, Tensor values) {
+    queries.add(layer, scale, q);
+    if (scale == shape.schedule().count() - 1) {
+      try (Scope _ = Scope.open()) {
+        squares.add(measure(new Parts(queries.of(layer)), k, v, keys, values));
       }
     }
   }
 
-  /** Queries of all scales that see a removable one. */
-  private int queries() {
-    return shape.schedule().totalTokens() - shape.schedule().offset(sinkScales + 1);
+  /** Attention to each scale alone: outputs [heads, queries, scales, head_dim], log-sum-exps. */
+  private final class Parts {
+    private final Tensor query;
+    private final Tensor outputs;
+    private final Tensor sums;
+
+    Parts(Tensor query) {
+      this.query = query;
+      outputs = filled(0, query.size(0), query.size(1), STAYING + sources, query.size(2));
+      sums = filled(Double.NEGATIVE_INFINITY, query.size(0), query.size(1), STAYING + sources);
+    }
+
+    private Tensor filled(double value, long... sizes) {
+      return Tensor.full(query.backend(), value, DType.F32, query.device(), sizes);
+    }
+
+    /** Attention of the queries from {@code start} on; the first {@code own} are of the scale. */
+    void add(int place, int start, int own, Tensor keys, Tensor values) {
+      long count = query.size(1) - start;
+      try (Scope _ = Scope.open()) {
+        Ops.AttentionParts part =
+            Ops.attentionWithLse(
+                query.narrow(1, start, count).unsqueeze(0),
+                keys.unsqueeze(0),
+                values.unsqueeze(0),
+                1);
+        put(part, 0, own, start, 0);
+        put(part, own, count - own, start, place);
+      }
+    }
+
+    private void put(Ops.AttentionParts part, long from, long count, int start, int place) {
+      if (count > 0) {
+        outputs
+            .narrow(1, start + from, count)
+            .select(2, place)
+            .copyFrom(part.output().select(0, 0).narrow(1, from, count));
+        sums.narrow(1, start + from, count)
+            .select(2, place)
+            .copyFrom(part.lse().select(0, 0).narrow(1, from, count));
+      }
+    }
+  }
+
+  private Tensor measure(Parts parts, Tensor k, Tensor v, Tensor keys, Tensor values) {
+    ScaleSchedule schedule = shape.schedule();
+    int last = schedule.count() - 1;
+    parts.add(0, queries.start(last), queries.count(last), k, v);
+    if (sinkScales > 0) {
+      int sinks = schedule.offset(sinkScales);
+      parts.add(1, 0, 0, keys.narrow(1, 0, sinks), values.narrow(1, 0, sinks));
+    }
+    for (int s = sinkScales; s < last; s++) {
+      int start = schedule.offset(s);
+      int tokens = schedule.tokens(s);
+      parts.add(
+          STAYING + s - sinkScales,
+          queries.start(s),
+          queries.count(s),
+          keys.narrow(1, start, tokens),
+          values.narrow(1, start, tokens));
+    }
+    return squares(parts);
+  }
+
+  /** Squares of the changes, sums over queries by their shares [2, sources, heads]. */
+  private Tensor squares(Parts parts) {
+    Tensor weights = Ops.softmax(parts.sums);
+    Tensor whole = Ops.matmul(weights.unsqueeze(2), parts.outputs);
+    Tensor weight = weights.narrow(2, STAYING, sources);
+    Tensor moves = parts.outputs.narrow(2, STAYING, sources).sub(whole).mul(weight.unsqueeze(3));
+    Tensor rest = weight.mul(-1).add(1 + LEAST_REST);
+    Tensor alone = Ops.norm(moves, 3).div(rest);
+    Tensor present = Ops.matmul(weights, smaller).add(Float.MIN_NORMAL);
+    Tensor nearer = Ops.norm(Ops.matmul(missing, moves), 3).div(present);
+    Tensor changes = Ops.stack(0, nearer, alone);
+    Tensor sums = Ops.matmul(changes.mul(changes).transpose(2, 3), shares);
+    return sums.select(3, 0).transpose(1, 2).mul(1.0 / shape.headDim());
   }
 
   /** Costs [source][layer][head], once the last scale is drawn. */
   double[][][] costs() {
+    int heads = shape.heads();
+    double[][][] costs = new double[sinkScales + sources][shape.layers()][heads];
+    double[] measured = squares.take();
+    for (int l = 0; l < shape.layers(); l++) {
+      for (int i = 0; i < sources * heads; i++) {
+        int here = 2 * l * sources * heads + i;
+        double next = i + heads < sources * heads ? measured[here + heads] : 0;
+        double alone = measured[here + sources * heads];
+        costs[sinkScales + i / heads][l][i % heads] = (measured[here] - next + alone) / 2;
+      }
+    }
     return costs;
   }
 
   @Override
   public void close() {
     squares.close();
+    storage.close();
+    queries.close();
   }
 }

@@ -1,17 +1,13 @@
 package io.heatkv.checkpoint;
 
-import com.fasterxml.jackson.core.JsonFactory;
-import com.fasterxml.jackson.core.JsonGenerator;
 import io.heatkv.checkpoint.SafetensorsWriter.Item;
 import io.heatkv.error.UserException;
-import java.io.ByteArrayOutputStream;
+import io.heatkv.json.JsonFile;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.security.DigestInputStream;
 import java.security.MessageDigest;
 import java.util.ArrayList;
@@ -22,8 +18,8 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.SortedMap;
 import java.util.TreeMap;
-import java.util.UUID;
 import java.util.function.Predicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -44,11 +40,10 @@ public final class ShardedWriter {
 
   private static final Pattern SUM_LINE = Pattern.compile("([0-9a-f]{64})  (\\S+)");
   private static final Pattern TEMPORARY = Pattern.compile("\\.heatkv-[0-9a-f-]+\\.tmp");
-  private static final JsonFactory FACTORY = new JsonFactory();
 
   private final Path folder;
   private final Map<String, String> metadata;
-  private final Map<String, String> sums = new TreeMap<>();
+  private final SortedMap<String, String> sums = new TreeMap<>();
   private final Meter meter;
 
   /** Told after each tensor written and each shard kept: bytes of elements so far, and of all. */
@@ -152,9 +147,10 @@ public final class ShardedWriter {
         writeSums();
       }
     }
-    byte[] index = index(shards, total);
-    replace(INDEX, index);
-    sums.put(INDEX, HexFormat.of().formatHex(Fingerprint.sha256().digest(index)));
+    String index = index(shards, total);
+    JsonFile.write(folder.resolve(INDEX), index);
+    byte[] bytes = index.getBytes(StandardCharsets.UTF_8);
+    sums.put(INDEX, HexFormat.of().formatHex(Fingerprint.sha256().digest(bytes)));
     writeSums();
     return new Result(folder.resolve(INDEX), shards.size() - kept, kept);
   }
@@ -261,27 +257,21 @@ public final class ShardedWriter {
     return HexFormat.of().formatHex(sha256.digest());
   }
 
-  private void writeSums() throws IOException {
+  private void writeSums() {
+    JsonFile.write(folder.resolve(SUMS), sumLines(sums));
+  }
+
+  /** What {@code sha256sum -c} reads, of sums by file name. */
+  public static String sumLines(SortedMap<String, String> sums) {
     StringBuilder text = new StringBuilder();
     sums.forEach((name, sum) -> text.append(sum).append("  ").append(name).append('\n'));
-    replace(SUMS, text.toString().getBytes(StandardCharsets.US_ASCII));
+    return text.toString();
   }
 
-  private void replace(String name, byte[] content) throws IOException {
-    Path temporary = folder.resolve(".heatkv-" + UUID.randomUUID() + ".tmp");
-    try {
-      Files.write(temporary, content);
-      Files.move(temporary, folder.resolve(name), StandardCopyOption.ATOMIC_MOVE);
-    } finally {
-      Files.deleteIfExists(temporary);
-    }
-  }
-
-  private static byte[] index(List<Shard> shards, long total) {
-    Map<String, String> shardOf = new TreeMap<>();
+  private static String index(List<Shard> shards, long total) {
+    SortedMap<String, String> shardOf = new TreeMap<>();
     shards.forEach(shard -> shard.items.forEach(item -> shardOf.put(item.name(), shard.name)));
-    ByteArrayOutputStream out = new ByteArrayOutputStream();
-    try (JsonGenerator json = FACTORY.createGenerator(out).useDefaultPrettyPrinter()) {
+    return JsonFile.text(json -> {
       json.writeStartObject();
       json.writeObjectFieldStart("metadata");
       json.writeNumberField("total_size", total);
@@ -292,9 +282,6 @@ public final class ShardedWriter {
       }
       json.writeEndObject();
       json.writeEndObject();
-    } catch (IOException e) {
-      throw new UncheckedIOException("writing to memory cannot fail", e);
-    }
-    return out.toByteArray();
+    });
   }
 }

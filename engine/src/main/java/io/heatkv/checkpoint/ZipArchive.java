@@ -33,6 +33,18 @@ record ZipArchive(Map<String, MemorySegment> entries) {
   /** What the directory says of an entry. */
   private record Listed(String name, int flags, long size, long offset) {}
 
+  /** What an entry's two headers, in the directory and before its bytes, have in common. */
+  private record Header(
+      int flags, int method, long packed, long size, int nameLength, int extraLength) {
+    /** From the flags on; time and checksum are passed over. */
+    static Header read(Cursor in) {
+      int flags = in.u16();
+      int method = in.u16();
+      in.take(8);
+      return new Header(flags, method, in.u32(), in.u32(), in.u16(), in.u16());
+    }
+  }
+
   /** The bytes of a file that an entry takes, headers included. */
   private record Span(String name, long begin, long end) {}
 
@@ -84,41 +96,40 @@ record ZipArchive(Map<String, MemorySegment> entries) {
           file, "the zip directory has no entry at its byte " + (in.position() - 4));
     }
     in.i32();
-    int flags = in.u16();
-    int method = in.u16();
-    in.take(8);
-    long packed = in.u32();
-    long size = in.u32();
-    int nameLength = in.u16();
-    int extraLength = in.u16();
+    Header header = Header.read(in);
     int commentLength = in.u16();
     int disk = in.u16();
     in.take(6);
     long offset = in.u32();
-    if (nameLength > LONGEST_NAME) {
+    if (header.nameLength > LONGEST_NAME) {
       throw Problems.damaged(
           file,
-          "the zip directory has a name of " + nameLength + " bytes; at most " + LONGEST_NAME);
+          "the zip directory has a name of "
+              + header.nameLength
+              + " bytes; at most "
+              + LONGEST_NAME);
     }
-    String name = in.text(nameLength);
+    String name = in.text(header.nameLength);
     checkName(file, name);
-    Cursor extra = new Cursor(file, "the zip directory's extra field", in.take(extraLength));
+    Cursor extra = new Cursor(file, "the zip directory's extra field", in.take(header.extraLength));
     in.take(commentLength);
+    long packed = header.packed;
+    long size = header.size;
     if (packed == FULL || size == FULL || offset == FULL) {
       Cursor large = findZip64(file, name, extra);
       size = size == FULL ? large.size() : size;
       packed = packed == FULL ? large.size() : packed;
       offset = offset == FULL ? large.size() : offset;
     }
-    if ((flags & ENCRYPTED) != 0) {
+    if ((header.flags & ENCRYPTED) != 0) {
       throw damaged(file, name, "is encrypted");
     }
-    if (method != 0) {
+    if (header.method != 0) {
       throw damaged(
           file,
           name,
           "is compressed (method "
-              + method
+              + header.method
               + "); expected only stored entries, as torch.save writes them");
     }
     if (packed != size) {
@@ -127,7 +138,7 @@ record ZipArchive(Map<String, MemorySegment> entries) {
     if (disk != 0) {
       throw damaged(file, name, "lies in another file");
     }
-    return new Listed(name, flags, size, offset);
+    return new Listed(name, header.flags, size, offset);
   }
 
   private static Cursor findZip64(Path file, String name, Cursor extra) {
@@ -154,23 +165,18 @@ record ZipArchive(Map<String, MemorySegment> entries) {
       throw damaged(file, name, "has no header at byte " + listed.offset);
     }
     in.u16();
-    int flags = in.u16();
-    int method = in.u16();
-    in.take(8);
-    long packed = in.u32();
-    long size = in.u32();
-    int nameLength = in.u16();
-    int extraLength = in.u16();
-    if (!in.text(nameLength).equals(name)) {
+    Header header = Header.read(in);
+    if (!in.text(header.nameLength).equals(name)) {
       throw damaged(file, name, "has another name in its header");
     }
-    boolean described = (flags & HAS_DESCRIPTOR) != 0;
-    if (method != 0
-        || flags != listed.flags
-        || (!described && (differs(packed, listed.size) || differs(size, listed.size)))) {
+    boolean described = (header.flags & HAS_DESCRIPTOR) != 0;
+    if (header.method != 0
+        || header.flags != listed.flags
+        || (!described
+            && (differs(header.packed, listed.size) || differs(header.size, listed.size)))) {
       throw damaged(file, name, "is described otherwise in its header than in the directory");
     }
-    in.take(extraLength);
+    in.take(header.extraLength);
     if (listed.size > in.remaining()) {
       throw damaged(
           file,

@@ -1,17 +1,16 @@
 package io.heatkv.convert;
 
+import io.heatkv.checkpoint.Fingerprint;
 import io.heatkv.checkpoint.ShardedWriter;
 import io.heatkv.error.UserException;
+import io.heatkv.json.JsonFile;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.List;
-import java.util.Map;
+import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.UUID;
 import java.util.stream.Stream;
@@ -25,7 +24,7 @@ final class FolderSums {
 
   /** Writes it anew, reading nothing that a subfolder has already summed. */
   static void write(Path folder) {
-    Map<String, String> sums = new TreeMap<>();
+    SortedMap<String, String> sums = new TreeMap<>();
     try (Stream<Path> all = Files.walk(folder, 2)) {
       List<Path> files = all.filter(Files::isRegularFile).sorted().toList();
       for (Path file : files) {
@@ -41,12 +40,11 @@ final class FolderSums {
         if (!file.endsWith(ShardedWriter.SUMS)
             && !sums.containsKey(name)
             && Files.size(file) <= SMALL) {
-          sums.put(name, sha256(Files.readAllBytes(file)));
+          byte[] digest = Fingerprint.sha256().digest(Files.readAllBytes(file));
+          sums.put(name, HexFormat.of().formatHex(digest));
         }
       }
-      StringBuilder text = new StringBuilder();
-      sums.forEach((name, sum) -> text.append(sum).append("  ").append(name).append('\n'));
-      replace(folder.resolve(ShardedWriter.SUMS), text.toString().getBytes(StandardCharsets.UTF_8));
+      JsonFile.write(folder.resolve(ShardedWriter.SUMS), ShardedWriter.sumLines(sums));
     } catch (IOException e) {
       throw new UserException(folder + ": can't be summed: " + e.getMessage(), e);
     }
@@ -66,13 +64,5 @@ final class FolderSums {
 
   private static String unixName(Path folder, Path file) {
     return folder.relativize(file).toString().replace('\\', '/');
-  }
-
-  private static String sha256(byte[] bytes) {
-    try {
-      return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every JDK has SHA-256", e);
-    }
   }
 }

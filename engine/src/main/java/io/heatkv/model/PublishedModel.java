@@ -2,6 +2,8 @@ package io.heatkv.model;
 
 import io.heatkv.error.UserException;
 import io.heatkv.scale.Resolution;
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -100,6 +102,17 @@ public enum PublishedModel {
     return Arrays.stream(values())
         .filter(model -> model.depth == depth && model.width == width)
         .findFirst();
+  }
+
+  /**
+   * The type in which a transformer's blocks compute unless asked for otherwise: bfloat16 on CUDA
+   * and for the published sizes anywhere, as the official tool has it ({@code --bf16} of
+   * tools/run_infinity.py), so that weights stored in it stay mapped; float32 for others.
+   */
+  public static DType computeType(TransformerConfig config, Device device) {
+    return device.isCuda() || of(config.depth(), config.width()).isPresent()
+        ? DType.BF16
+        : DType.F32;
   }
 
   /** Its names, the usual one first. */

@@ -114,8 +114,8 @@ public final class RemovalCosts {
 
   /**
    * Numbers of all removable atoms, those first whose removal costs most for each token; ties by
-   * source, head, layer. A cost counts once for its own layer and once for every later one, which
-   * all compute with the error.
+   * source, head, layer. Later layers compute with the error, and so much amplify it: a cost counts
+   * by the cube root of the number of layers from its own on.
    */
   int[] order(ScheduleShape shape) {
     int first = shape.firstSource() * shape.allHeads();
@@ -130,7 +130,7 @@ public final class RemovalCosts {
   private double density(ScheduleShape shape, int code) {
     Atom atom = shape.atom(code);
     return cost(atom.source(), atom.layer(), atom.head())
-        * (shape.layers() - atom.layer())
+        * Math.cbrt(shape.layers() - atom.layer())
         / shape.tokens(atom.source());
   }
 }

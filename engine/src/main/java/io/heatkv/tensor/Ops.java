@@ -30,6 +30,7 @@ public final class Ops {
   private static final Operator LOGSUMEXP = Operator.of("logsumexp");
   private static final Operator SUM = Operator.of("sum", "dim_IntList");
   private static final Operator MEAN = Operator.of("mean", "dim");
+  private static final Operator NORM = Operator.of("frobenius_norm", "dim");
   private static final Operator TOPK = Operator.of("topk");
   private static final Operator SQRT = Operator.of("sqrt");
   private static final Operator LESS = Operator.of("lt", "Tensor");
@@ -256,6 +257,11 @@ public final class Ops {
 
   public static Tensor mean(Tensor x, boolean keep, long... dims) {
     return x.call(MEAN, x, Backend.Optional.of(dims), keep, Backend.Optional.NONE);
+  }
+
+  /** Square root of the sum of squares over one or two dimensions. */
+  public static Tensor norm(Tensor x, long... dims) {
+    return x.call(NORM, x, dims, false);
   }
 
   /** The {@code count} largest values along the last dimension, in no order. */

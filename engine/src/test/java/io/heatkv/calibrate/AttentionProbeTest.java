@@ -20,7 +20,7 @@ import org.junit.jupiter.api.Test;
 class AttentionProbeTest {
   private static final Backend BACKEND = TestDevice.backend();
   // A scale enlarged to its own size or from one token needs no interpolation.
-  private static final ScaleSchedule SCALES = ScaleSchedules.parse("1x1,4x5,4x5,4x5");
+  private static final ScaleSchedule SCALES = ScaleSchedules.parse("1x1,4x4,4x4,4x4");
   private static final int LAYERS = 2;
   private static final int HEADS = 3;
   private static final int DIM = 4;

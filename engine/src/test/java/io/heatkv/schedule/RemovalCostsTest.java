@@ -30,7 +30,7 @@ class RemovalCostsTest {
   private static final ScheduleShape SHAPE = ScheduleShape.of(2, 2, SETUP.schedule(), 1);
   // [source][layer][head]; the first scale is a sink
   private static final double[][][] COSTS = {
-    {{7, 7}, {7, 7}}, {{4, 1}, {8, 0}}, {{18, 0.9}, {9, -1}}
+    {{7, 7}, {7, 7}}, {{4, 1}, {10, 0}}, {{18, 0.9}, {12, -1}}
   };
 
   @TempDir private Path folder;
@@ -50,29 +50,29 @@ class RemovalCostsTest {
     return profile.plus(new double[4][4][2][2], Optional.empty(), costs);
   }
 
-  /** Costs times layers from the atom's own on, for each token: 4, 2, 2, 1, 0.5, 0.2, 0, -1/9. */
+  /** Costs times the first layer's cube root of 2, for each token: 2.52, 2.5, 1.33, 1.26 ... */
   @Test
   void ordersByCostForEachToken() {
     int[] order = plus(start("a"), 1).removalCosts().order(SHAPE);
     assertThat(Arrays.stream(order).mapToObj(SHAPE::atom))
         .containsExactly(
             new Atom(2, 0, 0),
-            new Atom(1, 0, 0),
             new Atom(1, 0, 1),
             new Atom(2, 0, 1),
+            new Atom(1, 0, 0),
             new Atom(1, 1, 0),
             new Atom(2, 1, 0),
             new Atom(1, 1, 1),
             new Atom(2, 1, 1));
   }
 
-  /** Full: 4 heads x 14 tokens = 56. Of 28, sinks take 4; 9 + 4 + 4 fit, 9 more don't. */
+  /** Full: 4 heads x 14 tokens = 56. Of 28, sinks take 4; 9 + 4 + 9 fit, 4 more don't. */
   @Test
   void greedyKeepsTheFirstThatFit() {
     PruningSchedule schedule = Allocation.GREEDY.schedule(SHAPE, plus(start("a"), 1), 0.5);
     assertThat(Arrays.stream(schedule.finalCodes(2)).mapToObj(SHAPE::atom))
         .containsExactlyInAnyOrder(
-            new Atom(2, 0, 1),
+            new Atom(1, 0, 0),
             new Atom(1, 1, 0),
             new Atom(2, 1, 0),
             new Atom(1, 1, 1),

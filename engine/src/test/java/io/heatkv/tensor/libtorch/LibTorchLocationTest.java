@@ -94,6 +94,22 @@ class LibTorchLocationTest {
   }
 
   @Test
+  void aLibraryWithoutTheFunctionsOfALibtorchOf210IsTooOld() throws IOException {
+    Path anyLibrary =
+        Path.of(
+            System.getProperty("java.home"),
+            platform.isWindows() ? "bin" : "lib",
+            System.mapLibraryName("zip"));
+    Files.copy(anyLibrary, folder.resolve(platform.torchCpu()));
+    LibTorchLocation location = LibTorchLocation.find(folder, folder);
+    refused(
+        () -> new StableAbi(NativeLibraries.open(location, 0), location),
+        folder.toString(),
+        "is too old",
+        "use libtorch 2.10 or newer");
+  }
+
+  @Test
   void aSecondLibtorchInOneProcessIsRefused() throws IOException {
     LibTorch open = (LibTorch) TestDevice.backend();
     Files.createFile(folder.resolve(platform.torchCpu()));
