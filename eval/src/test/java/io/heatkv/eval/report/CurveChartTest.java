@@ -49,9 +49,19 @@ class CurveChartTest {
   @Test
   void anAxisEndsAtTheLargestPossibleNumber() {
     assertThat(
-            ticks(Metrics.SSIM, new Interval(0.9, 0.62, 1.18, 2), new Interval(0.95, 0.7, 1.2, 2)))
+            ticks(Metrics.SSIM, new Interval(0.75, 0.62, 1.18, 2), new Interval(0.95, 0.7, 1.2, 2)))
         .containsExactly("0.6", "0.7", "0.8", "0.9", "1");
     assertThat(ticks(Metrics.PSNR, new Interval(20, 12, 28, 2), new Interval(30, 20, 40, 2)))
+        .startsWith("10")
+        .endsWith("40");
+  }
+
+  /**
+   * Of two prompts an interval is 12.7 standard errors wide; the curves must be seen all the same.
+   */
+  @Test
+  void wideIntervalsLeaveTheCurvesTheirRoom() {
+    assertThat(ticks(Metrics.PSNR, new Interval(20, -100, 140, 2), new Interval(30, -90, 150, 2)))
         .startsWith("10")
         .endsWith("40");
   }
