@@ -60,21 +60,21 @@ record CurveChart(Summary summary, List<String> policies, MetricInfo metric) {
   }
 
   private Scale scale() {
-    List<Double> values = new ArrayList<>();
+    List<Double> means =
+        summary.cells().stream().map(cell -> interval(cell).mean()).sorted().toList();
+    boolean ofOrders = metric.direction() == MetricInfo.Direction.LOWER;
+    double span = means.getLast() - means.getFirst();
+    // Intervals of few prompts are wider than all curves; bars then end at the edge. A lower end
+    // below zero would leave the logarithmic axis.
+    double least = ofOrders ? means.getFirst() / 2 : means.getFirst() - span;
+    double most = ofOrders ? metric.most() : Math.min(means.getLast() + span, metric.most());
+    List<Double> values = new ArrayList<>(means);
     for (CellSummary cell : summary.cells()) {
       Interval interval = interval(cell);
-      values.add(interval.mean());
       if (interval.isBounded()) {
-        values.add(interval.low());
-        values.add(interval.high());
+        values.add(Math.max(interval.low(), least));
+        values.add(Math.min(interval.high(), most));
       }
-    }
-    boolean ofOrders = metric.direction() == MetricInfo.Direction.LOWER;
-    if (ofOrders) {
-      // A lower end below zero would leave the logarithmic axis.
-      double least =
-          summary.cells().stream().mapToDouble(cell -> interval(cell).mean()).min().orElse(0);
-      values.removeIf(value -> value < least / 2);
     }
     return new Scale(
         Axis.budgets(summary.cells().stream().map(CellSummary::ratio).toList()),

@@ -6,10 +6,12 @@ import io.heatkv.eval.run.MatchingBudget;
 import io.heatkv.eval.run.MetricInfo;
 import io.heatkv.eval.run.Summary;
 import io.heatkv.schedule.Budget;
+import java.math.BigDecimal;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 
@@ -43,7 +45,8 @@ record PublishedTable(Published published, Summary summary) {
                   Html.escape(row.budget())));
       for (String id : ids) {
         Double value = row.values().get(id);
-        html.append("<td>%s</td>".formatted(value == null ? "–" : trimmed(value)));
+        html.append(
+            "<td>%s</td>".formatted(value == null ? "–" : Html.number(value, decimals(id))));
         html.append("<td>%s</td>".formatted(here(row, id)));
       }
       html.append("</tr>\n");
@@ -82,7 +85,12 @@ record PublishedTable(Published published, Summary summary) {
     return Budget.parse(row.budget()).ratio(summary.fullBytes());
   }
 
-  private static String trimmed(double value) {
-    return value == Math.rint(value) ? Html.number(value, 0) : String.valueOf(value);
+  /** As many as the figure of the column that has most, since a file loses zeros at the end. */
+  private int decimals(String id) {
+    return published.rows().stream()
+        .map(row -> row.values().get(id))
+        .filter(Objects::nonNull)
+        .mapToInt(value -> BigDecimal.valueOf(value).stripTrailingZeros().scale())
+        .reduce(0, Math::max);
   }
 }

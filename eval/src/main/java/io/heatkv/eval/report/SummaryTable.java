@@ -15,7 +15,8 @@ import java.util.Optional;
  */
 record SummaryTable(Summary summary, List<String> policies) {
   private static final MetricInfo MILLIS =
-      new MetricInfo("ms", "transformer", "ms", MetricInfo.Direction.LOWER, 1, "");
+      new MetricInfo(
+          "ms", "transformer", "ms", MetricInfo.Direction.LOWER, Double.POSITIVE_INFINITY, 1, "");
 
   SummaryTable {
     policies = List.copyOf(policies);

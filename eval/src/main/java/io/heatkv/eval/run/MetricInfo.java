@@ -10,11 +10,18 @@ import java.util.Locale;
  * @param title for people, such as {@code PSNR}
  * @param unit behind numbers, possibly empty
  * @param direction which numbers are better
+ * @param most largest possible number; infinite if there is none
  * @param decimals that are shown
  * @param note one sentence on how it is computed
  */
 public record MetricInfo(
-    String id, String title, String unit, Direction direction, int decimals, String note) {
+    String id,
+    String title,
+    String unit,
+    Direction direction,
+    double most,
+    int decimals,
+    String note) {
   /** Which numbers are better. */
   public enum Direction {
     HIGHER,

@@ -24,19 +24,27 @@ public final class Metrics {
           "PSNR",
           "dB",
           Direction.HIGHER,
+          HIGHEST_PSNR,
           2,
           "over all channels; 60 dB and more, and equal pictures, count as 60 dB");
   public static final MetricInfo SSIM =
       new MetricInfo(
-          "ssim", "SSIM", "", Direction.HIGHER, 4, "on luma, 11x11 Gaussian window of sigma 1.5");
+          "ssim",
+          "SSIM",
+          "",
+          Direction.HIGHER,
+          1,
+          4,
+          "on luma, 11x11 Gaussian window of sigma 1.5");
   public static final MetricInfo MS_SSIM =
-      new MetricInfo("ms_ssim", "MS-SSIM", "", Direction.HIGHER, 4, "five scales, on luma");
+      new MetricInfo("ms_ssim", "MS-SSIM", "", Direction.HIGHER, 1, 4, "five scales, on luma");
   public static final MetricInfo EQUAL_BITS =
       new MetricInfo(
           "equal_bits",
           "Equal bits",
           "",
           Direction.HIGHER,
+          1,
           4,
           "share of all bits equal to the full cache's, each run drawn from its own earlier scales");
   public static final MetricInfo KL =
@@ -45,6 +53,7 @@ public final class Metrics {
           "KL of bits",
           "nats/bit",
           Direction.LOWER,
+          Double.POSITIVE_INFINITY,
           5,
           "divergence from the full cache's bit probabilities when both see the full cache's"
               + " earlier bits (teacher forcing)");
@@ -54,6 +63,7 @@ public final class Metrics {
           "Identical pictures",
           "",
           Direction.HIGHER,
+          1,
           3,
           "share of pictures equal to the byte");
 
@@ -63,6 +73,7 @@ public final class Metrics {
           "Fréchet distance of tokenizer features",
           "",
           Direction.LOWER,
+          Double.POSITIVE_INFINITY,
           5,
           "between the full cache's pictures and these as sets, by the model's own image encoder;"
               + " not an FID");
@@ -76,6 +87,7 @@ public final class Metrics {
         metric.label(),
         "",
         metric.higherIsBetter() ? Direction.HIGHER : Direction.LOWER,
+        Double.POSITIVE_INFINITY,
         4,
         "by the model file that was named");
   }

@@ -79,7 +79,9 @@ class ReportTest {
         new Published(
             "A & B",
             "",
-            List.of(new Published.Row("heatkv", "20%", Map.of("psnr", 30.5, "lpips", 0.25))));
+            List.of(
+                new Published.Row("heatkv", "20%", Map.of("psnr", 30.0, "lpips", 0.25)),
+                new Published.Row("<b>", "0.1", Map.of("psnr", 28.75))));
     Preset standard = Preset.standard();
     Preset preset =
         new Preset(
@@ -265,7 +267,7 @@ class ReportTest {
     String page = page();
     String row = page.substring(page.indexOf("<tr class=\"own\"><td>heatkv</td><td>20%</td>"));
     row = row.substring(0, row.indexOf("</tr>"));
-    assertThat(row).contains("<td>30.5</td><td>24.00<", "<td>0.25</td><td>not measured</td>");
+    assertThat(row).contains("<td>30.00</td><td>24.00<", "<td>0.25</td><td>not measured</td>");
     // Measured, but not published.
     row = page.substring(page.indexOf("<tr><td>&lt;i&gt;</td><td>20%</td>"));
     row = row.substring(0, row.indexOf("</tr>"));
