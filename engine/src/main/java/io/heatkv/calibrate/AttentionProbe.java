@@ -55,7 +55,7 @@ final class AttentionProbe implements AutoCloseable {
     this.shape = shape;
     queries = new SampledQueries(backend, device, shape, 1, QUERIES);
     long layer = 4L * shape.heads() * shape.headDim() * shape.schedule().totalTokens();
-    together = (int) Math.clamp(mostBytes / layer, 1, shape.layers());
+    together = Math.clamp(mostBytes / layer, 1, shape.layers());
   }
 
   /**
