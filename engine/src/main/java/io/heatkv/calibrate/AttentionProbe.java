@@ -40,6 +40,10 @@ final class AttentionProbe implements AutoCloseable {
   private final KvShape shape;
   private final SampledQueries queries;
   private final int together;
+  // Of each scale, what enlarges the rows and the columns of the scale before.
+  private final List<Tensor> rows = new ArrayList<>();
+  private final List<Tensor> columns = new ArrayList<>();
+  private final Scope storage = Scope.detached();
   // Keys of the last scale of the layers that are measured next.
   private final List<Tensor> lastKeys = new ArrayList<>();
   private Scope waiting = Scope.detached();
@@ -56,6 +60,14 @@ final class AttentionProbe implements AutoCloseable {
     queries = new SampledQueries(backend, device, shape, 1, QUERIES);
     long layer = 4L * shape.heads() * shape.headDim() * shape.schedule().totalTokens();
     together = Math.clamp(mostBytes / layer, 1, shape.layers());
+    try (Scope _ = Scope.open()) {
+      for (int scale = 1; scale < shape.schedule().count(); scale++) {
+        ScaleSize from = shape.schedule().size(scale - 1);
+        ScaleSize to = shape.schedule().size(scale);
+        rows.add(storage.adopt(weights(backend, from.height(), to.height()).to(device)));
+        columns.add(storage.adopt(weights(backend, from.width(), to.width()).to(device)));
+      }
+    }
   }
 
   /**
@@ -96,7 +108,6 @@ final class AttentionProbe implements AutoCloseable {
   private void measure(Tensor q, Tensor keys) {
     ScaleSchedule schedule = shape.schedule();
     List<Tensor> all = new ArrayList<>();
-    Tensor coarse = map(keys, 0);
     for (int scale = 1; scale < schedule.count(); scale++) {
       int start = schedule.offset(scale);
       Tensor query = q.narrow(2, queries.start(scale), queries.count(scale));
@@ -104,12 +115,11 @@ final class AttentionProbe implements AutoCloseable {
       Tensor attention = Ops.softmax(Ops.matmul(query, seen.transpose(2, 3)));
       all.add(total(attention.narrow(3, start, schedule.tokens(scale))));
       all.add(total(Ops.largest(attention.narrow(3, 0, start), Math.min(TOP, start))));
-      Tensor fine = map(keys, scale);
-      Tensor enlarged = Ops.interpolate(coarse, fine.size(2), fine.size(3));
+      Tensor fine = keys.narrow(2, start, schedule.tokens(scale));
+      Tensor enlarged = enlarged(keys, scale);
       all.add(norm(fine));
       all.add(norm(enlarged));
       all.add(norm(fine.sub(enlarged)));
-      coarse = fine;
       if (scale == schedule.count() - 1) {
         variances.add(columnVariance(attention));
       }
@@ -121,8 +131,9 @@ final class AttentionProbe implements AutoCloseable {
     return Ops.sum(attention, false, 1, 2, 3);
   }
 
-  private static Tensor norm(Tensor map) {
-    return Ops.norm(map.reshape(map.size(0), -1), 1);
+  /** Of [layers, heads, tokens, head_dim], for each layer. */
+  private static Tensor norm(Tensor keys) {
+    return Ops.norm(keys.reshape(keys.size(0), keys.size(1), -1), 1, 2);
   }
 
   /** Of [layers, heads, queries, keys], for each head. */
@@ -131,12 +142,36 @@ final class AttentionProbe implements AutoCloseable {
     return Ops.sum(Ops.mean(centred.mul(centred), false, 2), false, 2);
   }
 
-  /** Keys of a scale as maps [layers, heads head_dim, rows, columns]. */
-  private Tensor map(Tensor keys, int scale) {
-    ScaleSize size = shape.schedule().size(scale);
-    return keys.narrow(2, shape.schedule().offset(scale), size.tokens())
-        .transpose(2, 3)
-        .reshape(keys.size(0), -1, size.height(), size.width());
+  /**
+   * Keys of the scale before, enlarged to a scale [layers, heads, tokens, head_dim]. By products
+   * for rows and columns: the operator for volumes gives a GPU one thread for all channels of a
+   * token.
+   */
+  private Tensor enlarged(Tensor keys, int scale) {
+    ScaleSize from = shape.schedule().size(scale - 1);
+    ScaleSize to = shape.schedule().size(scale);
+    long maps = keys.size(0) * keys.size(1);
+    long dim = keys.size(3);
+    Tensor coarse =
+        keys.narrow(2, shape.schedule().offset(scale - 1), from.tokens())
+            .reshape(maps, from.height(), from.width() * dim);
+    Tensor higher =
+        Ops.matmul(rows.get(scale - 1), coarse).reshape(maps * to.height(), from.width(), dim);
+    return Ops.matmul(columns.get(scale - 1), higher)
+        .reshape(keys.size(0), keys.size(1), to.tokens(), dim);
+  }
+
+  /** Linear interpolation of a line without aligned corners, as a matrix [to, from]. */
+  private static Tensor weights(Backend backend, int from, int to) {
+    float[] weights = new float[to * from];
+    for (int i = 0; i < to; i++) {
+      double place = Math.max(0, (i + 0.5) * from / to - 0.5);
+      int before = Math.min((int) place, from - 1);
+      int after = Math.min(before + 1, from - 1);
+      weights[i * from + before] += (float) (1 - (place - before));
+      weights[i * from + after] += (float) (place - before);
+    }
+    return Tensor.of(backend, weights, to, from);
   }
 
   /** What was measured, once the last scale is drawn. */
@@ -169,6 +204,7 @@ final class AttentionProbe implements AutoCloseable {
     numbers.close();
     variances.close();
     waiting.close();
+    storage.close();
     queries.close();
   }
 }

@@ -7,6 +7,7 @@ import io.heatkv.TestDevice;
 import io.heatkv.cache.KvShape;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.ScaleSize;
 import io.heatkv.schedule.PromptStatistics;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
@@ -19,8 +20,7 @@ import org.junit.jupiter.api.Test;
 /** Statistics of an observed run beside naive float64 sums over the first row. */
 class AttentionProbeTest {
   private static final Backend BACKEND = TestDevice.backend();
-  // A scale enlarged to its own size or from one token needs no interpolation.
-  private static final ScaleSchedule SCALES = ScaleSchedules.parse("1x1,4x4,4x4,4x4");
+  private static final ScaleSchedule SCALES = ScaleSchedules.parse("1x1,2x3,4x4,4x4");
   private static final int LAYERS = 3;
   private static final int HEADS = 3;
   private static final int DIM = 4;
@@ -164,20 +164,42 @@ class AttentionProbeTest {
   }
 
   private static double distance(float[] before, float[] now, int scale) {
-    int tokens = SCALES.tokens(scale);
-    int coarse = SCALES.tokens(scale - 1);
+    ScaleSize size = SCALES.size(scale);
     double difference = 0;
     double squares = 0;
     for (int h = 0; h < HEADS; h++) {
-      for (int token = 0; token < tokens; token++) {
+      for (int token = 0; token < size.tokens(); token++) {
         for (int d = 0; d < DIM; d++) {
-          double fine = now[(h * tokens + token) * DIM + d];
-          double old = before[(h * coarse + (coarse == 1 ? 0 : token)) * DIM + d];
+          double fine = now[(h * size.tokens() + token) * DIM + d];
+          double old =
+              enlarged(
+                  before,
+                  SCALES.size(scale - 1),
+                  size,
+                  h,
+                  token / size.width(),
+                  token % size.width(),
+                  d);
           difference += (fine - old) * (fine - old);
           squares += fine * fine + old * old;
         }
       }
     }
     return difference / squares;
+  }
+
+  /** Bilinear between the centres of the coarse tokens, constant outside them. */
+  private static double enlarged(
+      float[] keys, ScaleSize from, ScaleSize to, int head, int row, int column, int channel) {
+    double y = Math.clamp((row + 0.5) * from.height() / to.height() - 0.5, 0, from.height() - 1);
+    double x = Math.clamp((column + 0.5) * from.width() / to.width() - 0.5, 0, from.width() - 1);
+    double sum = 0;
+    for (int r = 0; r < from.height(); r++) {
+      for (int c = 0; c < from.width(); c++) {
+        double weight = Math.max(0, 1 - Math.abs(y - r)) * Math.max(0, 1 - Math.abs(x - c));
+        sum += weight * keys[((head * from.height() + r) * from.width() + c) * DIM + channel];
+      }
+    }
+    return sum;
   }
 }
