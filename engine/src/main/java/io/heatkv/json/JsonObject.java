@@ -1,7 +1,9 @@
 package io.heatkv.json;
 
 import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonLocation;
 import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.StreamReadFeature;
@@ -132,7 +134,16 @@ public record JsonObject(Path source, String path, Map<String, Object> values) {
 
   private static UserException unreadable(Path source, IOException e) {
     String reason = String.valueOf(e.getMessage()).lines().findFirst().orElse("");
-    return new UserException(source + ": can't be read as JSON (" + reason + ")", e);
+    if (e instanceof JsonProcessingException syntax) {
+      // Without where an open list began, which Jackson tells at length.
+      reason = syntax.getOriginalMessage().replaceFirst(" ?\\(start marker at .*", "");
+      JsonLocation place = syntax.getLocation();
+      if (place != null) {
+        reason += ", line %d, column %d".formatted(place.getLineNr(), place.getColumnNr());
+      }
+    }
+    return new UserException(
+        source + ": can't be read as JSON (" + reason + "); restore the file or make it again", e);
   }
 
   private static Map<String, Object> object(JsonParser parser) throws IOException {

@@ -17,6 +17,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class HeadOrdersTest {
   @TempDir Path folder;
@@ -57,7 +58,7 @@ class HeadOrdersTest {
         "{} | : orders is missing; expected a list",
         "3 | : is not a JSON object or list",
         "[] [] | : has text after its JSON document",
-        "[[[0,0] | : can't be read as JSON",
+        "[[[0,0] | : can't be read as JSON (Unexpected end-of-input: expected close marker for Array, line 1, column ",
       })
   void refusalsNameThePosition(String text, String message) throws IOException {
     Path file = write(text);
@@ -65,6 +66,18 @@ class HeadOrdersTest {
         .isInstanceOf(UserException.class)
         .message()
         .startsWith(file + message)
+        .hasLineCount(1);
+  }
+
+  /** Jackson tells no place of these. */
+  @ParameterizedTest
+  @ValueSource(strings = {"[", "1"})
+  void refusesWhatIsTooDeepOrTooLong(String repeated) throws IOException {
+    Path file = write("[" + repeated.repeat(5000) + "]");
+    assertThatThrownBy(() -> HeadOrders.read(file, 1, 2, 1, 2))
+        .isInstanceOf(UserException.class)
+        .message()
+        .startsWith(file + ": can't be read as JSON (")
         .hasLineCount(1);
   }
 
