@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
  * generation.
  */
 public final class ObservedCache implements KvCache {
-  private static final long PROBED_BYTES = 1L << 29;
+  private static final long PROBED_BYTES = 1L << 28;
 
   private final FullCache cache;
   private final KvShape shape;
