@@ -133,15 +133,21 @@ public record JsonObject(Path source, String path, Map<String, Object> values) {
   }
 
   private static UserException unreadable(Path source, IOException e) {
-    String reason = String.valueOf(e.getMessage()).lines().findFirst().orElse("");
+    String message = e.getMessage();
+    String place = "";
     if (e instanceof JsonProcessingException syntax) {
-      // Without where an open list began, which Jackson tells at length.
-      reason = syntax.getOriginalMessage().replaceFirst(" ?\\(start marker at .*", "");
-      JsonLocation place = syntax.getLocation();
-      if (place != null) {
-        reason += ", line %d, column %d".formatted(place.getLineNr(), place.getColumnNr());
-      }
+      message = syntax.getOriginalMessage();
+      JsonLocation at = syntax.getLocation();
+      place = at == null ? "" : ", line %d, column %d".formatted(at.getLineNr(), at.getColumnNr());
     }
+    // Without where an open list began, which Jackson tells at length.
+    String reason =
+        String.valueOf(message)
+                .lines()
+                .findFirst()
+                .orElse("")
+                .replaceFirst(" ?\\(start marker at .*", "")
+            + place;
     return new UserException(
         source + ": can't be read as JSON (" + reason + "); restore the file or make it again", e);
   }
