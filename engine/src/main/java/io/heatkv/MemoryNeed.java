@@ -21,6 +21,9 @@ import java.util.Map;
  */
 public record MemoryNeed(long weights, long cache, long scratch) {
   private static final double GIB = 1L << 30;
+  // What CUDA's libraries take, and the allocator's gaps: docs/performance.md.
+  private static final long CUDA_LIBRARIES = 256L << 20;
+  private static final double CUDA_GAPS = 1.03;
 
   /**
    * Of a generation with the transformer alone.
@@ -97,18 +100,19 @@ public record MemoryNeed(long weights, long cache, long scratch) {
 
   /**
    * @param device for the message
-   * @param available bytes
+   * @param available bytes; a share of a GPU's stays for its libraries and the allocator's gaps
    * @param images that this is the memory of
    * @param fullCache bytes of the full cache of as many
    * @throws UserException if they are too few, with the largest batch or budget that would fit
    */
   public void requireAtMost(Device device, long available, int images, long fullCache) {
-    if (total() > available) {
+    long usable = device.isCuda() ? (long) ((available - CUDA_LIBRARIES) / CUDA_GAPS) : available;
+    if (total() > usable) {
       throw new UserException(
           String.format(
               Locale.ROOT,
               "not enough memory on %s for %d %s: about %.2f GiB are needed (weights %.2f, KV cache"
-                  + " %.2f, scratch %.2f), %.2f GiB are free; %s",
+                  + " %.2f, scratch %.2f), %.2f of %.2f GiB free can be used; %s",
               device,
               images,
               images == 1 ? "picture" : "pictures at once",
@@ -116,8 +120,9 @@ public record MemoryNeed(long weights, long cache, long scratch) {
               weights / GIB,
               cache / GIB,
               scratch / GIB,
+              usable / GIB,
               available / GIB,
-              advice(available, images, fullCache)));
+              advice(usable, images, fullCache)));
     }
   }
 

@@ -3,6 +3,7 @@ package io.heatkv.cache;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.DeviceOps;
+import io.heatkv.tensor.Ops.AttentionParts;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 
@@ -34,30 +35,56 @@ public final class FullCache implements KvCache {
 
   @Override
   public Tensor attend(int layer, int scale, Tensor q, Tensor k, Tensor v) {
+    DeviceOps ops = q.backend().ops(q.device());
+    Stored stored = store(ops, layer, scale, k, v);
+    return isLast(scale)
+        ? ops.attentionOverBoth(q, k, v, stored.keys, stored.values, 1)
+        : ops.attention(q, stored.keys, stored.values, 1);
+  }
+
+  /** As {@link #attend}, to the last bit, with the log-sum-exp of each query's scores [b, h, n]. */
+  public AttentionParts attendWithLse(int layer, int scale, Tensor q, Tensor k, Tensor v) {
+    DeviceOps ops = q.backend().ops(q.device());
+    Stored stored = store(ops, layer, scale, k, v);
+    return isLast(scale)
+        ? ops.attentionOverBothWithLse(q, k, v, stored.keys, stored.values, 1)
+        : ops.attentionWithLse(q, stored.keys, stored.values, 1);
+  }
+
+  private boolean isLast(int scale) {
+    return scale == shape.schedule().count() - 1;
+  }
+
+  /** What a scale sees of the arena: all scales up to it, or before it if it is the last. */
+  private record Stored(Tensor keys, Tensor values) {}
+
+  private Stored store(DeviceOps ops, int layer, int scale, Tensor k, Tensor v) {
     int start = shape.schedule().offset(scale);
-    int tokens = shape.schedule().tokens(scale);
     Tensor keys = keys(layer);
     Tensor values = values(layer);
-    DeviceOps ops = q.backend().ops(q.device());
-    if (scale == shape.schedule().count() - 1) {
-      Tensor earlierKeys = keys.narrow(2, 0, start);
-      Tensor earlierValues = values.narrow(2, 0, start);
+    if (isLast(scale)) {
+      Stored earlier = new Stored(keys.narrow(2, 0, start), values.narrow(2, 0, start));
       if (ops.joinsKeys()) {
-        meter.add(k, v, earlierKeys, earlierValues, k, v);
+        meter.add(k, v, earlier.keys, earlier.values, k, v);
       } else {
         meter.add(k, v);
       }
-      return ops.attentionOverBoth(q, k, v, earlierKeys, earlierValues, 1);
+      return earlier;
     }
     meter.add(k, v);
     ops.append(keys, values, start, k, v);
-    return ops.attention(
-        q, keys.narrow(2, 0, start + tokens), values.narrow(2, 0, start + tokens), 1);
+    int seen = start + shape.schedule().tokens(scale);
+    return new Stored(keys.narrow(2, 0, seen), values.narrow(2, 0, seen));
   }
 
   /** Stored keys of all layers [layers, batch, heads, cached tokens, head_dim]; a view. */
   public Tensor keys() {
     return arena.select(1, 0);
+  }
+
+  /** Stored values of all layers, same shape; a view. */
+  public Tensor values() {
+    return arena.select(1, 1);
   }
 
   /** Stored keys of a layer [batch, heads, cached tokens, head_dim]; a view. */

@@ -13,7 +13,6 @@ import io.heatkv.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.stream.IntStream;
 
 /**
  * Measures what peers of HeatKV are calibrated by, on the first row, in float32.
@@ -39,27 +38,19 @@ final class AttentionProbe implements AutoCloseable {
 
   private final KvShape shape;
   private final SampledQueries queries;
-  private final int together;
   // Of each scale, what enlarges the rows and the columns of the scale before.
   private final List<Tensor> rows = new ArrayList<>();
   private final List<Tensor> columns = new ArrayList<>();
-  private final Scope storage = Scope.detached();
-  // Keys of the last scale of the layers that are measured next.
-  private final List<Tensor> lastKeys = new ArrayList<>();
-  private Scope waiting = Scope.detached();
   // Of each layer: the numbers of each scale but the first, and the variance of each head.
   private final LayerNumbers numbers = new LayerNumbers();
   private final LayerNumbers variances = new LayerNumbers();
 
   /**
-   * @param mostBytes of keys in float32, whose layers are measured together: the host takes as long
-   *     for many as for one
+   * @param storage owns what is kept
    */
-  AttentionProbe(Backend backend, Device device, KvShape shape, long mostBytes) {
+  AttentionProbe(Backend backend, Device device, KvShape shape, Scope storage) {
     this.shape = shape;
-    queries = new SampledQueries(backend, device, shape, 1, QUERIES);
-    long layer = 4L * shape.heads() * shape.headDim() * shape.schedule().totalTokens();
-    together = Math.clamp(mostBytes / layer, 1, shape.layers());
+    queries = new SampledQueries(backend, device, shape, 1, QUERIES, storage);
     try (Scope _ = Scope.open()) {
       for (int scale = 1; scale < shape.schedule().count(); scale++) {
         ScaleSize from = shape.schedule().size(scale - 1);
@@ -70,38 +61,30 @@ final class AttentionProbe implements AutoCloseable {
     }
   }
 
-  /**
-   * Observes one layer at a scale.
-   *
-   * @param q queries [heads, tokens, head_dim]
-   * @param k keys, same shape
-   * @param stored keys of all layers and all scales but the last, once they are drawn [layers,
-   *     heads, cached tokens, head_dim]
-   */
-  void observe(int layer, int scale, Tensor q, Tensor k, Tensor stored) {
-    queries.add(layer, scale, q);
-    if (scale == shape.schedule().count() - 1) {
-      lastKeys.add(waiting.adopt(k.copy()));
-      if (lastKeys.size() == together || layer == shape.layers() - 1) {
-        try (Scope _ = Scope.open()) {
-          measure(layer + 1 - lastKeys.size(), stored);
-        }
-        lastKeys.clear();
-        waiting.close();
-        waiting = Scope.detached();
-      }
-    }
+  /** Bytes of the largest intermediate value of a layer. */
+  long layerBytes() {
+    return (long) shape.heads()
+        * shape.headDim()
+        * shape.schedule().totalTokens()
+        * DType.F32.bytes();
   }
 
-  private void measure(int first, Tensor stored) {
-    int layers = lastKeys.size();
-    Tensor own = Ops.stack(0, lastKeys.toArray(Tensor[]::new));
-    measure(
-        Ops.stack(
-                0,
-                IntStream.range(first, first + layers).mapToObj(queries::of).toArray(Tensor[]::new))
-            .to(DType.F32),
-        Ops.cat(2, stored.narrow(0, first, layers), own).to(DType.F32));
+  /** Keeps queries of a layer at a scale [heads, tokens, head_dim]. */
+  void sample(int layer, int scale, Tensor q) {
+    queries.add(layer, scale, q);
+  }
+
+  /**
+   * Measures the layers from {@code first} on, once all scales are drawn.
+   *
+   * @param k keys of the last scale [layers, heads, tokens, head_dim]
+   * @param keys of all other scales [layers, heads, cached tokens, head_dim]
+   */
+  void measure(int first, Tensor k, Tensor keys) {
+    try (Scope _ = Scope.open()) {
+      Tensor sampled = queries.of(first, k.size(0)).to(DType.F32);
+      measure(sampled, Ops.cat(2, keys, k).to(DType.F32));
+    }
   }
 
   /** Queries and keys of some layers [layers, heads, queries or tokens of all scales, head_dim]. */
@@ -203,8 +186,5 @@ final class AttentionProbe implements AutoCloseable {
   public void close() {
     numbers.close();
     variances.close();
-    waiting.close();
-    storage.close();
-    queries.close();
   }
 }

@@ -1,6 +1,5 @@
 package io.heatkv.calibrate;
 
-import io.heatkv.cache.FullCache;
 import io.heatkv.cache.KvShape;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.tensor.Backend;
@@ -17,81 +16,112 @@ import java.util.List;
  * Measures attention mass (S-CAS of the paper, capture_scas of the reference): {@code mass(s) =
  * mean over queries of sum over keys of scale s of softmax(q k^T)}, of the first row.
  *
- * <p>No probabilities are materialised: attention to values that are 1 in the channel of their
- * scale and 0 in all others gives the mass of each scale in its channel. One call measures as many
- * scales as a head has channels.
+ * <p>No probabilities are materialised: attention to the keys of earlier scales with values that
+ * are 1 in the channel of their scale and 0 in all others gives each scale's share of it in its
+ * channel; the log-sum-exps of earlier scores and of all scores turn shares into masses. One call
+ * measures as many scales as a head has channels.
  */
 final class MassProbe implements AutoCloseable {
   private final KvShape shape;
   private final int sinkScales;
-  private final Scope storage = Scope.detached();
-  // Each [1, heads, cached tokens, head_dim], for head_dim scales from the sink scales on.
+  // Each [1, heads, cached tokens after the sink scales, head_dim], for head_dim scales.
   private final List<Tensor> indicators = new ArrayList<>();
-  private final Tensor nothing;
+  private final long mostBytes;
+  // Of the layers that are summed up next: shares of each source [1, heads, tokens, sources], and
+  // log-sum-exps of earlier and of all scores [1, heads, tokens].
+  private final List<Tensor> shares = new ArrayList<>();
+  private final List<Tensor> earlier = new ArrayList<>();
+  private final List<Tensor> all = new ArrayList<>();
+  private Scope waiting = Scope.detached();
   // Masses of the scale at hand, [heads, sources] of each layer.
   private final LayerNumbers masses = new LayerNumbers();
 
-  MassProbe(Backend backend, Device device, KvShape shape, int sinkScales) {
+  /**
+   * @param mostBytes of attention outputs whose layers are summed up together: the host takes as
+   *     long for many as for one
+   * @param storage owns what is kept
+   */
+  MassProbe(
+      Backend backend,
+      Device device,
+      KvShape shape,
+      int sinkScales,
+      long mostBytes,
+      Scope storage) {
     this.shape = shape;
     this.sinkScales = sinkScales;
+    this.mostBytes = mostBytes;
     ScaleSchedule schedule = shape.schedule();
+    int sinks = schedule.offset(sinkScales);
     try (Scope _ = Scope.open()) {
       for (int first = sinkScales; first < schedule.count() - 1; first += shape.headDim()) {
-        Tensor indicator = zeros(backend, device, schedule.cachedTokens());
+        Tensor indicator =
+            storage.adopt(
+                Tensor.full(
+                    backend,
+                    0,
+                    shape.dtype(),
+                    device,
+                    1,
+                    shape.heads(),
+                    schedule.cachedTokens() - sinks,
+                    shape.headDim()));
         int end = Math.min(first + shape.headDim(), schedule.count() - 1);
         for (int source = first; source < end; source++) {
           backend.fill(
               indicator
-                  .narrow(2, schedule.offset(source), schedule.tokens(source))
+                  .narrow(2, schedule.offset(source) - sinks, schedule.tokens(source))
                   .narrow(3, source - first, 1),
               1);
         }
         indicators.add(indicator);
       }
-      nothing = zeros(backend, device, schedule.tokens(schedule.count() - 1));
     }
-  }
-
-  private Tensor zeros(Backend backend, Device device, int tokens) {
-    return storage.adopt(
-        Tensor.full(backend, 0, shape.dtype(), device, 1, shape.heads(), tokens, shape.headDim()));
   }
 
   /**
    * Observes one layer at a scale after the sink scales.
    *
    * @param q queries [rows, heads, tokens, head_dim]
-   * @param k keys of the scale, same shape
-   * @param cache with all earlier keys, and the scale's own unless it is the last
+   * @param lse log-sum-exp of all scores of each query [rows, heads, tokens]
+   * @param cached keys of all earlier scales [rows, heads, cached tokens, head_dim]
    */
-  void observe(int layer, int scale, Tensor q, Tensor k, FullCache cache) {
+  void observe(int layer, int scale, Tensor q, Tensor lse, Tensor cached) {
+    int sinks = shape.schedule().offset(sinkScales);
+    int entries = shape.schedule().offset(scale) - sinks;
     try (Scope _ = Scope.open()) {
       Tensor query = q.narrow(0, 0, 1);
-      Tensor keys = cache.keys(layer).narrow(0, 0, 1);
+      Tensor keys = cached.narrow(0, 0, 1).narrow(2, sinks, entries);
+      DeviceOps ops = q.backend().ops(q.device());
       List<Tensor> parts = new ArrayList<>();
       int left = scale - sinkScales;
-      for (Tensor indicator : indicators) {
-        Tensor attended = attend(scale, query, k.narrow(0, 0, 1), keys, indicator);
-        int measured = Math.min(left, shape.headDim());
-        parts.add(attended.narrow(3, 0, measured).to(DType.F32));
-        left -= measured;
-        if (left == 0) {
-          break;
+      for (Tensor indicator : indicators.subList(0, Math.ceilDiv(left, shape.headDim()))) {
+        Ops.AttentionParts part =
+            ops.attentionWithLse(query, keys, indicator.narrow(2, 0, entries), 1);
+        parts.add(part.output().narrow(3, 0, Math.min(left, shape.headDim())));
+        left -= shape.headDim();
+        if (parts.size() == 1) {
+          earlier.add(waiting.adopt(part.lse()));
         }
       }
-      masses.add(Ops.mean(Ops.cat(3, parts), false, 2).select(0, 0));
+      shares.add(waiting.adopt(parts.size() == 1 ? parts.getFirst() : Ops.cat(3, parts)));
+      all.add(waiting.adopt(lse.narrow(0, 0, 1)));
+      long bytes = query.count() * shape.dtype().bytes();
+      if (layer == shape.layers() - 1 || (shares.size() + 1) * bytes > mostBytes) {
+        sum();
+      }
     }
   }
 
-  private Tensor attend(int scale, Tensor q, Tensor k, Tensor keys, Tensor values) {
-    DeviceOps ops = q.backend().ops(q.device());
-    int start = shape.schedule().offset(scale);
-    if (scale == shape.schedule().count() - 1) {
-      return ops.attentionOverBoth(
-          q, k, nothing, keys.narrow(2, 0, start), values.narrow(2, 0, start), 1);
-    }
-    int seen = start + shape.schedule().tokens(scale);
-    return ops.attention(q, keys.narrow(2, 0, seen), values.narrow(2, 0, seen), 1);
+  private void sum() {
+    Tensor each = Ops.cat(0, shares).to(DType.F32);
+    Tensor weights = Ops.exp(Ops.cat(0, earlier).sub(Ops.cat(0, all))).unsqueeze(2);
+    masses.add(Ops.matmul(weights, each).select(2, 0).mul(1.0 / each.size(2)));
+    shares.clear();
+    earlier.clear();
+    all.clear();
+    waiting.close();
+    waiting = Scope.detached();
   }
 
   /** Masses at a scale [source][layer][head], once all layers are observed; null for sinks. */
@@ -112,6 +142,6 @@ final class MassProbe implements AutoCloseable {
   @Override
   public void close() {
     masses.close();
-    storage.close();
+    waiting.close();
   }
 }

@@ -7,6 +7,7 @@ import io.heatkv.cache.KvShape;
 import io.heatkv.schedule.PromptStatistics;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Device;
+import io.heatkv.tensor.Ops.AttentionParts;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import java.util.Optional;
@@ -19,15 +20,21 @@ import org.jspecify.annotations.Nullable;
  * generation.
  */
 public final class ObservedCache implements KvCache {
+  // Of a device with memory of its own; on the CPU, layers one by one stay in its caches.
   private static final long PROBED_BYTES = 1L << 28;
 
   private final FullCache cache;
   private final KvShape shape;
   private final int sinkScales;
   private final MassListener listener;
+  private final Scope storage = Scope.detached();
   private final MassProbe mass;
   private final RemovalProbe removal;
   private final @Nullable AttentionProbe peers;
+  // Keys and values of the last scale, of the layers that are measured next
+  // [2, layers, heads, tokens, head_dim].
+  private final Tensor own;
+  private int waiting;
 
   /**
    * A cache that measures what HeatKV and its peers are calibrated by.
@@ -51,35 +58,88 @@ public final class ObservedCache implements KvCache {
       int sinkScales,
       MassListener listener,
       boolean peers) {
+    this(backend, device, shape, sinkScales, listener, peers, device.isCuda() ? PROBED_BYTES : 0);
+  }
+
+  /**
+   * As above.
+   *
+   * @param mostBytes of intermediate values whose layers are measured together: the host takes as
+   *     long for many as for one
+   */
+  ObservedCache(
+      Backend backend,
+      Device device,
+      KvShape shape,
+      int sinkScales,
+      MassListener listener,
+      boolean peers,
+      long mostBytes) {
     this.cache = new FullCache(backend, device, shape);
     this.shape = shape;
     this.sinkScales = sinkScales;
     this.listener = listener;
-    this.mass = new MassProbe(backend, device, shape, sinkScales);
-    this.removal = new RemovalProbe(backend, device, shape, sinkScales);
-    this.peers = peers ? new AttentionProbe(backend, device, shape, PROBED_BYTES) : null;
+    try (Scope _ = Scope.open()) {
+      this.mass = new MassProbe(backend, device, shape, sinkScales, mostBytes, storage);
+      this.removal = new RemovalProbe(backend, device, shape, sinkScales, storage);
+      AttentionProbe probe = peers ? new AttentionProbe(backend, device, shape, storage) : null;
+      this.peers = probe;
+      long layer = Math.max(removal.layerBytes(), probe == null ? 1 : probe.layerBytes());
+      own =
+          storage.adopt(
+              Tensor.empty(
+                  backend,
+                  shape.dtype(),
+                  device,
+                  2,
+                  Math.clamp(mostBytes / layer, 1, shape.layers()),
+                  shape.heads(),
+                  shape.schedule().last().tokens(),
+                  shape.headDim()));
+    } catch (RuntimeException | Error e) {
+      storage.close();
+      cache.close();
+      throw e;
+    }
   }
 
   @Override
   public Tensor attend(int layer, int scale, Tensor q, Tensor k, Tensor v) {
-    Tensor attended = cache.attend(layer, scale, q, k, v);
+    AttentionParts attended = cache.attendWithLse(layer, scale, q, k, v);
     if (scale > sinkScales) {
-      mass.observe(layer, scale, q, k, cache);
+      mass.observe(layer, scale, q, attended.lse(), cache.keys(layer));
       if (layer == shape.layers() - 1) {
         listener.scaleObserved(scale, mass.take(scale));
       }
     }
     try (Scope _ = Scope.open()) {
       Tensor query = q.select(0, 0);
-      Tensor key = k.select(0, 0);
-      Tensor keys = cache.keys(layer).select(0, 0);
-      removal.observe(
-          layer, scale, query, key, v.select(0, 0), keys, cache.values(layer).select(0, 0));
+      removal.sample(layer, scale, query);
       if (peers != null) {
-        peers.observe(layer, scale, query, key, cache.keys().select(1, 0));
+        peers.sample(layer, scale, query);
+      }
+      if (scale == shape.schedule().count() - 1) {
+        own.select(0, 0).select(0, waiting).copyFrom(k.select(0, 0));
+        own.select(0, 1).select(0, waiting).copyFrom(v.select(0, 0));
+        waiting++;
+        if (waiting == own.size(1) || layer == shape.layers() - 1) {
+          measure(layer + 1 - waiting);
+          waiting = 0;
+        }
       }
     }
-    return attended;
+    return attended.output();
+  }
+
+  /** Measures the waiting layers, of which {@code first} is the first. */
+  private void measure(int first) {
+    Tensor keys = cache.keys().select(1, 0).narrow(0, first, waiting);
+    Tensor values = cache.values().select(1, 0).narrow(0, first, waiting);
+    Tensor k = own.select(0, 0).narrow(0, 0, waiting);
+    removal.measure(first, k, own.select(0, 1).narrow(0, 0, waiting), keys, values);
+    if (peers != null) {
+      peers.measure(first, k, keys);
+    }
   }
 
   /** Statistics of all scales, once the last one is drawn; empty where they aren't measured. */
@@ -104,6 +164,7 @@ public final class ObservedCache implements KvCache {
     if (peers != null) {
       peers.close();
     }
+    storage.close();
     cache.close();
   }
 }

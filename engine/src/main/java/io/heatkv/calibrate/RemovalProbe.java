@@ -33,7 +33,6 @@ final class RemovalProbe implements AutoCloseable {
   private final int sinkScales;
   private final int sources;
   private final SampledQueries queries;
-  private final Scope storage = Scope.detached();
   // Of each query, its share of its scale's tokens over all queries' tokens [queries, 1].
   private final Tensor shares;
   // Ones where scale j is no larger than the staying ones or smaller than source i [j, i].
@@ -43,12 +42,15 @@ final class RemovalProbe implements AutoCloseable {
   // Of each layer, squares [2, sources, heads]: without a source and all larger ones; without it.
   private final LayerNumbers squares = new LayerNumbers();
 
-  RemovalProbe(Backend backend, Device device, KvShape shape, int sinkScales) {
+  /**
+   * @param storage owns what is kept
+   */
+  RemovalProbe(Backend backend, Device device, KvShape shape, int sinkScales, Scope storage) {
     this.shape = shape;
     this.sinkScales = sinkScales;
     ScaleSchedule schedule = shape.schedule();
     sources = schedule.count() - 1 - sinkScales;
-    queries = new SampledQueries(backend, device, shape, sinkScales + 1, QUERIES);
+    queries = new SampledQueries(backend, device, shape, sinkScales + 1, QUERIES, storage);
     try (Scope _ = Scope.open()) {
       shares = storage.adopt(shares(backend).to(device));
       float[] kept = new float[(STAYING + sources) * sources];
@@ -80,34 +82,69 @@ final class RemovalProbe implements AutoCloseable {
     return Tensor.of(backend, each, each.length, 1);
   }
 
+  /** Bytes of the largest intermediate value of a layer. */
+  long layerBytes() {
+    int last = shape.schedule().count() - 1;
+    long each = (long) shape.heads() * (queries.start(last) + queries.count(last));
+    return each * (STAYING + sources) * shape.headDim() * DType.F32.bytes();
+  }
+
+  /** Keeps queries of a layer at a scale [heads, tokens, head_dim]. */
+  void sample(int layer, int scale, Tensor q) {
+    queries.add(layer, scale, q);
+  }
+
   /**
-   * Observes one layer at a scale.
+   * Measures the layers from {@code first} on, once all scales are drawn.
    *
-   * @param q queries [heads, tokens, head_dim]
-   * @param k keys, same shape
+   * @param k keys of the last scale [layers, heads, tokens, head_dim]
    * @param v values, same shape
-   * @param keys of all scales but the last, once they are drawn [heads, cached tokens, head_dim]
+   * @param keys of all other scales [layers, heads, cached tokens, head_dim]
    * @param values same shape
    */
-  void observe(int layer, int scale, Tensor q, Tensor k, Tensor v, Tensor keys, Tensor values) {
-    queries.add(layer, scale, q);
-    if (scale == shape.schedule().count() - 1) {
-      try (Scope _ = Scope.open()) {
-        squares.add(measure(new Parts(queries.of(layer)), k, v, keys, values));
+  void measure(int first, Tensor k, Tensor v, Tensor keys, Tensor values) {
+    try (Scope _ = Scope.open()) {
+      Parts parts = new Parts(queries.of(first, k.size(0)));
+      ScaleSchedule schedule = shape.schedule();
+      int last = schedule.count() - 1;
+      parts.add(0, queries.start(last), queries.count(last), k, v);
+      if (sinkScales > 0) {
+        int sinks = schedule.offset(sinkScales);
+        parts.add(1, 0, 0, keys.narrow(2, 0, sinks), values.narrow(2, 0, sinks));
       }
+      for (int s = sinkScales; s < last; s++) {
+        int start = schedule.offset(s);
+        int tokens = schedule.tokens(s);
+        parts.add(
+            STAYING + s - sinkScales,
+            queries.start(s),
+            queries.count(s),
+            keys.narrow(2, start, tokens),
+            values.narrow(2, start, tokens));
+      }
+      squares.add(squares(parts));
     }
   }
 
-  /** Attention to each scale alone: outputs [heads, queries, scales, head_dim], log-sum-exps. */
+  /**
+   * Attention to each scale alone: outputs [layers, heads, queries, scales, head_dim] and
+   * log-sum-exps.
+   */
   private final class Parts {
     private final Tensor query;
     private final Tensor outputs;
     private final Tensor sums;
 
+    /**
+     * @param query [layers, heads, queries, head_dim]
+     */
     Parts(Tensor query) {
       this.query = query;
-      outputs = filled(0, query.size(0), query.size(1), STAYING + sources, query.size(2));
-      sums = filled(Double.NEGATIVE_INFINITY, query.size(0), query.size(1), STAYING + sources);
+      long layers = query.size(0);
+      long count = query.size(2);
+      int scales = STAYING + sources;
+      outputs = filled(0, layers, shape.heads(), count, scales, shape.headDim());
+      sums = filled(Double.NEGATIVE_INFINITY, layers, shape.heads(), count, scales);
     }
 
     private Tensor filled(double value, long... sizes) {
@@ -116,14 +153,10 @@ final class RemovalProbe implements AutoCloseable {
 
     /** Attention of the queries from {@code start} on; the first {@code own} are of the scale. */
     void add(int place, int start, int own, Tensor keys, Tensor values) {
-      long count = query.size(1) - start;
+      long count = query.size(2) - start;
       try (Scope _ = Scope.open()) {
         Ops.AttentionParts part =
-            Ops.attentionWithLse(
-                query.narrow(1, start, count).unsqueeze(0),
-                keys.unsqueeze(0),
-                values.unsqueeze(0),
-                1);
+            Ops.attentionWithLse(query.narrow(2, start, count), keys, values, 1);
         put(part, 0, own, start, 0);
         put(part, own, count - own, start, place);
       }
@@ -132,50 +165,29 @@ final class RemovalProbe implements AutoCloseable {
     private void put(Ops.AttentionParts part, long from, long count, int start, int place) {
       if (count > 0) {
         outputs
-            .narrow(1, start + from, count)
-            .select(2, place)
-            .copyFrom(part.output().select(0, 0).narrow(1, from, count));
-        sums.narrow(1, start + from, count)
-            .select(2, place)
-            .copyFrom(part.lse().select(0, 0).narrow(1, from, count));
+            .narrow(2, start + from, count)
+            .select(3, place)
+            .copyFrom(part.output().narrow(2, from, count));
+        sums.narrow(2, start + from, count)
+            .select(3, place)
+            .copyFrom(part.lse().narrow(2, from, count));
       }
     }
   }
 
-  private Tensor measure(Parts parts, Tensor k, Tensor v, Tensor keys, Tensor values) {
-    ScaleSchedule schedule = shape.schedule();
-    int last = schedule.count() - 1;
-    parts.add(0, queries.start(last), queries.count(last), k, v);
-    if (sinkScales > 0) {
-      int sinks = schedule.offset(sinkScales);
-      parts.add(1, 0, 0, keys.narrow(1, 0, sinks), values.narrow(1, 0, sinks));
-    }
-    for (int s = sinkScales; s < last; s++) {
-      int start = schedule.offset(s);
-      int tokens = schedule.tokens(s);
-      parts.add(
-          STAYING + s - sinkScales,
-          queries.start(s),
-          queries.count(s),
-          keys.narrow(1, start, tokens),
-          values.narrow(1, start, tokens));
-    }
-    return squares(parts);
-  }
-
-  /** Squares of the changes, sums over queries by their shares [2, sources, heads]. */
+  /** Squares of the changes, sums over queries by their shares [layers, 2, sources, heads]. */
   private Tensor squares(Parts parts) {
     Tensor weights = Ops.softmax(parts.sums);
-    Tensor whole = Ops.matmul(weights.unsqueeze(2), parts.outputs);
-    Tensor weight = weights.narrow(2, STAYING, sources);
-    Tensor moves = parts.outputs.narrow(2, STAYING, sources).sub(whole).mul(weight.unsqueeze(3));
+    Tensor whole = Ops.matmul(weights.unsqueeze(3), parts.outputs);
+    Tensor weight = weights.narrow(3, STAYING, sources);
+    Tensor moves = parts.outputs.narrow(3, STAYING, sources).sub(whole).mul(weight.unsqueeze(4));
     Tensor rest = weight.mul(-1).add(1 + LEAST_REST);
-    Tensor alone = Ops.norm(moves, 3).div(rest);
+    Tensor alone = Ops.norm(moves, 4).div(rest);
     Tensor present = Ops.matmul(weights, smaller).add(Float.MIN_NORMAL);
-    Tensor nearer = Ops.norm(Ops.matmul(missing, moves), 3).div(present);
-    Tensor changes = Ops.stack(0, nearer, alone);
-    Tensor sums = Ops.matmul(changes.mul(changes).transpose(2, 3), shares);
-    return sums.select(3, 0).transpose(1, 2).mul(1.0 / shape.headDim());
+    Tensor nearer = Ops.norm(Ops.matmul(missing, moves), 4).div(present);
+    Tensor changes = Ops.stack(1, nearer, alone);
+    Tensor sums = Ops.matmul(changes.mul(changes).transpose(3, 4), shares);
+    return sums.select(4, 0).transpose(2, 3).mul(1.0 / shape.headDim());
   }
 
   /** Costs [source][layer][head], once the last scale is drawn. */
@@ -197,7 +209,5 @@ final class RemovalProbe implements AutoCloseable {
   @Override
   public void close() {
     squares.close();
-    storage.close();
-    queries.close();
   }
 }

@@ -16,21 +16,24 @@ import java.util.List;
  * <p>The tokens lie one in each of equally long runs, at the fractions of multiples of the golden
  * ratio: equal distances would meet the same columns of the map in every row.
  */
-final class SampledQueries implements AutoCloseable {
+final class SampledQueries {
   private static final double GOLDEN_RATIO = (Math.sqrt(5) - 1) / 2;
 
   private final int firstScale;
   private final int[] ends;
   private final List<Tensor> tokens = new ArrayList<>();
   private final List<List<Tensor>> kept = new ArrayList<>();
-  private final Scope scope = Scope.detached();
+  private final Scope storage;
 
   /**
    * @param firstScale scales before are not sampled
    * @param most tokens of a scale
+   * @param storage owns what is kept
    */
-  SampledQueries(Backend backend, Device device, KvShape shape, int firstScale, int most) {
+  SampledQueries(
+      Backend backend, Device device, KvShape shape, int firstScale, int most, Scope storage) {
     this.firstScale = firstScale;
+    this.storage = storage;
     ends = new int[shape.schedule().count()];
     int end = 0;
     try (Scope _ = Scope.open()) {
@@ -38,7 +41,7 @@ final class SampledQueries implements AutoCloseable {
         long[] chosen = spread(shape.schedule().tokens(scale), most);
         end += chosen.length;
         ends[scale] = end;
-        tokens.add(scope.adopt(Tensor.of(backend, chosen, chosen.length).to(device)));
+        tokens.add(storage.adopt(Tensor.of(backend, chosen, chosen.length).to(device)));
       }
     }
     for (int layer = 0; layer < shape.layers(); layer++) {
@@ -60,7 +63,11 @@ final class SampledQueries implements AutoCloseable {
   /** Keeps queries of a layer [heads, tokens, head_dim]; scales come one after another. */
   void add(int layer, int scale, Tensor q) {
     if (scale >= firstScale) {
-      kept.get(layer).add(scope.adopt(Ops.indexSelect(q, 1, tokens.get(scale - firstScale))));
+      Tensor chosen = tokens.get(scale - firstScale);
+      // All tokens of a small scale need no copy.
+      boolean isAll = chosen.count() == q.size(1);
+      Tensor queries = isAll ? q.narrow(1, 0, q.size(1)) : Ops.indexSelect(q, 1, chosen);
+      kept.get(layer).add(storage.adopt(queries));
     }
   }
 
@@ -74,13 +81,12 @@ final class SampledQueries implements AutoCloseable {
     return ends[scale] - start(scale);
   }
 
-  /** Queries of all scales [heads, queries, head_dim]. */
-  Tensor of(int layer) {
-    return Ops.cat(1, kept.get(layer));
-  }
-
-  @Override
-  public void close() {
-    scope.close();
+  /** Queries of all scales of layers from {@code first} on [layers, heads, queries, head_dim]. */
+  Tensor of(int first, long layers) {
+    return Ops.stack(
+        0,
+        kept.subList(first, Math.toIntExact(first + layers)).stream()
+            .map(scales -> Ops.cat(1, scales))
+            .toArray(Tensor[]::new));
   }
 }

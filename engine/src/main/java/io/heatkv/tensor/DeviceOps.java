@@ -86,6 +86,10 @@ public interface DeviceOps {
   Tensor attentionOverBoth(
       Tensor q, Tensor k, Tensor v, Tensor earlierKeys, Tensor earlierValues, double scale);
 
+  /** As {@link #attentionOverBoth}, with the log-sum-exp of each query's scaled scores. */
+  Ops.AttentionParts attentionOverBothWithLse(
+      Tensor q, Tensor k, Tensor v, Tensor earlierKeys, Tensor earlierValues, double scale);
+
   /** Whether {@link #attentionOverBoth} copies earlier and current keys into one tensor first. */
   boolean joinsKeys();
 

@@ -115,6 +115,18 @@ public final class PlainOps implements DeviceOps {
   }
 
   @Override
+  public Ops.AttentionParts attentionOverBothWithLse(
+      Tensor q, Tensor k, Tensor v, Tensor earlierKeys, Tensor earlierValues, double scale) {
+    try (Scope scope = Scope.open()) {
+      Ops.AttentionParts parts =
+          attentionWithLse(q, Ops.cat(2, earlierKeys, k), Ops.cat(2, earlierValues, v), scale);
+      scope.keep(parts.output());
+      scope.keep(parts.lse());
+      return parts;
+    }
+  }
+
+  @Override
   public boolean joinsKeys() {
     return true;
   }

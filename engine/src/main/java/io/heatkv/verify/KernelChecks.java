@@ -219,6 +219,11 @@ public final class KernelChecks {
     compare(where + ", log-sum-exp", parts.lse(), own.logSumExp(), dtype);
     compare(
         where + ", both", ops.attentionOverBoth(q, k, v, keys, values, scale), all.output(), dtype);
+    compare(
+        where + ", both, log-sum-exp",
+        ops.attentionOverBothWithLse(q, k, v, keys, values, scale).lse(),
+        all.logSumExp(),
+        dtype);
     try (Scope owner = Scope.detached()) {
       HeadRanges ranges =
           HeadRanges.of(

@@ -7,6 +7,7 @@ import io.heatkv.TestDevice;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvCache;
 import io.heatkv.cache.KvShape;
+import io.heatkv.error.UserException;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.tensor.Backend;
@@ -14,8 +15,9 @@ import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import java.util.Random;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** Attention mass beside a naive float64 softmax. */
 class ObservedCacheTest {
@@ -26,8 +28,8 @@ class ObservedCacheTest {
   private static final int DIM = 4;
 
   @ParameterizedTest
-  @ValueSource(ints = {0, 1, 2})
-  void measuresTheConditionalRow(int sinkScales) {
+  @CsvSource({"0,0", "1,0", "2,0", "0,1048576", "1,1048576", "2,1048576"})
+  void measuresTheConditionalRow(int sinkScales, long mostBytes) {
     long live = BACKEND.liveTensors();
     Random random = new Random(sinkScales);
     KvShape shape = new KvShape(LAYERS, 2, HEADS, DIM, DType.F32, SCALES);
@@ -40,7 +42,9 @@ class ObservedCacheTest {
                 TestDevice.device(),
                 shape,
                 sinkScales,
-                (target, mass) -> masses[target] = mass);
+                (target, mass) -> masses[target] = mass,
+                true,
+                mostBytes);
         KvCache plain = CachePolicy.FULL.open(BACKEND, TestDevice.device(), shape)) {
       for (int t = 0; t < SCALES.count(); t++) {
         for (int l = 0; l < LAYERS; l++) {
@@ -73,6 +77,26 @@ class ObservedCacheTest {
         }
       }
     }
+    assertThat(BACKEND.liveTensors()).isEqualTo(live);
+  }
+
+  /** Memory may run out at any tensor that the cache keeps; what was there before is freed. */
+  @Test
+  void aCacheThatCannotBeMadeKeepsNothing() {
+    long live = BACKEND.liveTensors();
+    KvShape shape = new KvShape(LAYERS, 2, HEADS, DIM, DType.F32, SCALES);
+    int tensors = 0;
+    for (boolean made = false; !made; tensors++) {
+      Backend exhausted = new ExhaustedBackend(BACKEND, tensors).backend();
+      try (ObservedCache cache =
+          new ObservedCache(exhausted, TestDevice.device(), shape, 1, (_, _) -> {})) {
+        made = true;
+      } catch (UserException e) {
+        assertThat(BACKEND.liveTensors()).as("after %s tensors", tensors).isEqualTo(live);
+      }
+    }
+    // The arena, an indicator and the last scale's keys and values at least.
+    assertThat(tensors).isGreaterThan(3);
     assertThat(BACKEND.liveTensors()).isEqualTo(live);
   }
 

@@ -14,7 +14,7 @@ import io.heatkv.tensor.Tensor;
 import java.util.Random;
 import java.util.function.IntPredicate;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** Removal costs of an observed run beside naive float64 attention with scales left out. */
 class RemovalProbeTest {
@@ -30,14 +30,15 @@ class RemovalProbeTest {
   private final float[][][] v = new float[SCALES.count()][LAYERS][];
 
   @ParameterizedTest
-  @ValueSource(ints = {0, 1, 2})
-  void measuresTheConditionalRow(int sinkScales) {
+  @CsvSource({"0,0", "1,0", "2,0", "0,1048576", "1,1048576", "2,1048576"})
+  void measuresTheConditionalRow(int sinkScales, long mostBytes) {
     long live = BACKEND.liveTensors();
     Random random = new Random(sinkScales);
     KvShape shape = new KvShape(LAYERS, 2, HEADS, DIM, DType.F32, SCALES);
     double[][][] measured;
     try (ObservedCache cache =
-        new ObservedCache(BACKEND, TestDevice.device(), shape, sinkScales, (_, _) -> {})) {
+        new ObservedCache(
+            BACKEND, TestDevice.device(), shape, sinkScales, (_, _) -> {}, false, mostBytes)) {
       for (int t = 0; t < SCALES.count(); t++) {
         for (int l = 0; l < LAYERS; l++) {
           q[t][l] = values(random, t);

@@ -19,6 +19,7 @@ final class ExactAttention {
   private final Tensor both;
   private final Tensor ragged;
   private final Tensor logSumExp;
+  private final Tensor logSumExpOfBoth;
 
   /**
    * @param q [rows, heads, tokens, head_dim]; results are the enclosing scope's
@@ -30,6 +31,7 @@ final class ExactAttention {
     both = Tensor.empty(q.backend(), DType.F64, q.device(), q.shape());
     ragged = Tensor.empty(q.backend(), DType.F64, q.device(), q.shape());
     logSumExp = Tensor.empty(q.backend(), DType.F64, q.device(), q.size(0), q.size(1), q.size(2));
+    logSumExpOfBoth = Tensor.empty(q.backend(), DType.F64, q.device(), logSumExp.shape());
   }
 
   /**
@@ -58,6 +60,11 @@ final class ExactAttention {
               .select(0, head)
               .copyFrom(Ops.logSumExp(scores, 1).reshape(q.size(2)));
           Tensor keys = head(earlierKeys, row, head);
+          logSumExpOfBoth
+              .select(0, row)
+              .select(0, head)
+              .copyFrom(
+                  Ops.logSumExp(Ops.cat(1, scores, scores(query, keys)), 1).reshape(q.size(2)));
           attend(both, row, head, query, scores, values, keys, head(earlierValues, row, head));
           Tensor past = wide(retained.select(1, row).narrow(1, start, length));
           attend(ragged, row, head, query, scores, values, past.select(0, 0), past.select(0, 1));
@@ -106,5 +113,10 @@ final class ExactAttention {
   /** Of own keys alone. */
   Tensor logSumExp() {
     return logSumExp;
+  }
+
+  /** Of earlier and own keys. */
+  Tensor logSumExpOfBoth() {
+    return logSumExpOfBoth;
   }
 }

@@ -116,6 +116,8 @@ final class KernelRangeSteps {
         ops.attentionOverBoth(q, k, v, keys, values, scale),
         exact.both(),
         2);
+    Tensor sums = ops.attentionOverBothWithLse(q, k, v, keys, values, scale).lse();
+    compare("log-sum-exp over both", Ops.exp(wide(sums)), Ops.exp(exact.logSumExpOfBoth()), 2);
     try (Scope owner = Scope.detached()) {
       int[] lengths = shape.lengths().stream().mapToInt(Integer::intValue).toArray();
       HeadRanges ranges =

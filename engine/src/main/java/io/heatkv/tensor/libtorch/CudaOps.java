@@ -3,6 +3,7 @@ package io.heatkv.tensor.libtorch;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.HeadRanges;
+import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Ops.AttentionParts;
 import io.heatkv.tensor.PlainOps;
 import io.heatkv.tensor.Scope;
@@ -250,13 +251,13 @@ final class CudaOps implements DeviceOps {
       return plain.joinHeads(attended);
     }
     Tensor out = tokensFirst(attended);
-    launchJoin(own, attended, null, null, null, null, out);
+    launchJoin(own, attended, null, null, null, null, out, null);
     return out.reshape(attended.size(0), attended.size(2), attended.size(1) * attended.size(3));
   }
 
   @Override
   public Tensor attention(Tensor q, Tensor k, Tensor v, double scale) {
-    Tensor small = small(q, null, SmallAttention.Keys.of(k, v), scale);
+    Tensor small = small(q, null, SmallAttention.Keys.of(k, v), scale, null);
     if (small != null) {
       return small;
     }
@@ -265,15 +266,31 @@ final class CudaOps implements DeviceOps {
     }
   }
 
+  @Override
+  public AttentionParts attentionWithLse(Tensor q, Tensor k, Tensor v, double scale) {
+    Tensor lse = sums(q);
+    Tensor small = small(q, null, SmallAttention.Keys.of(k, v), scale, lse);
+    return small != null ? new AttentionParts(small, lse) : attention.dense(q, k, v, scale);
+  }
+
+  /** Room for the log-sum-exp of each query's scores [b, h, n]. */
+  private Tensor sums(Tensor q) {
+    return Tensor.empty(torch, DType.F32, q.device(), q.size(0), q.size(1), q.size(2));
+  }
+
   /** Attention by the own kernel, or null where another is better. */
   private @Nullable Tensor small(
-      Tensor q, SmallAttention.@Nullable Keys earlier, SmallAttention.Keys current, double scale) {
+      Tensor q,
+      SmallAttention.@Nullable Keys earlier,
+      SmallAttention.Keys current,
+      double scale,
+      @Nullable Tensor lse) {
     long keys = current.count() + (earlier == null ? 0 : earlier.count());
     if (smallAttention == null || !SmallAttention.suits(q, keys)) {
       return null;
     }
     try {
-      return smallAttention.attend(q, earlier, current, scale);
+      return smallAttention.attend(q, earlier, current, scale, lse);
     } catch (CudaCompiler.Unavailable e) {
       fallBack(e);
       return null;
@@ -281,19 +298,33 @@ final class CudaOps implements DeviceOps {
   }
 
   @Override
-  public AttentionParts attentionWithLse(Tensor q, Tensor k, Tensor v, double scale) {
-    return attention.dense(q, k, v, scale);
+  public Tensor attentionOverBoth(
+      Tensor q, Tensor k, Tensor v, Tensor earlierKeys, Tensor earlierValues, double scale) {
+    return overBoth(q, k, v, earlierKeys, earlierValues, scale, null);
   }
 
   @Override
-  public Tensor attentionOverBoth(
+  public AttentionParts attentionOverBothWithLse(
       Tensor q, Tensor k, Tensor v, Tensor earlierKeys, Tensor earlierValues, double scale) {
+    Tensor lse = sums(q);
+    return new AttentionParts(overBoth(q, k, v, earlierKeys, earlierValues, scale, lse), lse);
+  }
+
+  private Tensor overBoth(
+      Tensor q,
+      Tensor k,
+      Tensor v,
+      Tensor earlierKeys,
+      Tensor earlierValues,
+      double scale,
+      @Nullable Tensor lse) {
     Tensor small =
         small(
             q,
             SmallAttention.Keys.of(earlierKeys, earlierValues),
             SmallAttention.Keys.of(k, v),
-            scale);
+            scale,
+            lse);
     if (small != null) {
       return small;
     }
@@ -302,7 +333,8 @@ final class CudaOps implements DeviceOps {
           merge(
               attention.dense(q, k, v, scale),
               attention.dense(q, earlierKeys, earlierValues, scale),
-              null));
+              null,
+              lse));
     }
   }
 
@@ -322,7 +354,8 @@ final class CudaOps implements DeviceOps {
             q,
             SmallAttention.Keys.ofRow(retained, null, ranges),
             SmallAttention.Keys.of(k, v),
-            scale);
+            scale,
+            null);
     if (small != null) {
       return small;
     }
@@ -331,7 +364,8 @@ final class CudaOps implements DeviceOps {
           merge(
               attention.dense(q, k, v, scale),
               attention.ragged(q, retained, ranges, scale),
-              ranges.keyEnds()));
+              ranges.keyEnds(),
+              null));
     }
   }
 
@@ -343,7 +377,8 @@ final class CudaOps implements DeviceOps {
             q,
             SmallAttention.Keys.ofRow(arena, slots, ranges),
             SmallAttention.Keys.of(k, v),
-            scale);
+            scale,
+            null);
     return small != null
         ? small
         : DeviceOps.super.attentionOverSlots(q, k, v, arena, slots, ranges, scale);
@@ -353,16 +388,21 @@ final class CudaOps implements DeviceOps {
    * Joins attention over disjoint keys.
    *
    * @param ends of the second part's keys; heads without any take the first part; null for none
+   * @param lse that of both is written to; null for none, and where {@code ends} are given
    */
-  private Tensor merge(AttentionParts a, AttentionParts b, @Nullable Tensor ends) {
+  private Tensor merge(
+      AttentionParts a, AttentionParts b, @Nullable Tensor ends, @Nullable Tensor lse) {
     Tensor first = a.output().contiguous();
     Tensor second = b.output().contiguous();
     CudaKernels own = kernels(first.dtype());
     if (own == null || first.size(3) % 8 != 0) {
+      if (lse != null) {
+        lse.copyFrom(Ops.logSumExp(Ops.stack(0, a.lse(), b.lse()), 0));
+      }
       return plain.merge(first, a.lse(), second, b.lse(), ends);
     }
     Tensor out = tokensFirst(first);
-    launchJoin(own, first, a.lse().contiguous(), second, b.lse().contiguous(), ends, out);
+    launchJoin(own, first, a.lse().contiguous(), second, b.lse().contiguous(), ends, out, lse);
     return out.transpose(1, 2);
   }
 
@@ -384,7 +424,8 @@ final class CudaOps implements DeviceOps {
       @Nullable Tensor b,
       @Nullable Tensor lseB,
       @Nullable Tensor ends,
-      Tensor out) {
+      Tensor out,
+      @Nullable Tensor lse) {
     long units = a.count() / 8;
     own.launch(
         own.joinHeads(),
@@ -397,6 +438,7 @@ final class CudaOps implements DeviceOps {
         lseB,
         ends,
         out,
+        lse,
         units,
         (int) a.size(2),
         (int) a.size(1),

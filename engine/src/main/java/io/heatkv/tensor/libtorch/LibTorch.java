@@ -261,8 +261,13 @@ public final class LibTorch implements Backend {
                   device.index(),
                   out);
       if (code != 0) {
-        throw new TensorException(
-            "no memory for " + dtype + Arrays.toString(shape) + " on " + device + reason());
+        throw new UserException(
+            device
+                + " has no memory for "
+                + dtype
+                + Arrays.toString(shape)
+                + reason()
+                + "; draw fewer pictures at once, smaller ones, or with a smaller KV budget");
       }
       live.incrementAndGet();
       return out.get(JAVA_LONG, 0);

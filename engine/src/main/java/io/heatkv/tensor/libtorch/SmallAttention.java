@@ -71,9 +71,12 @@ final class SmallAttention {
    *
    * @param q [b, h, n, d]
    * @param earlier or null for none
+   * @param lse the log-sum-exp of each query's scaled scores [b, h, n], float32, is written to;
+   *     null for none
    * @return [b, h, n, d], tokens before heads in memory; null if the keys lie irregularly
    */
-  @Nullable Tensor attend(Tensor q, @Nullable Keys earlier, Keys current, double scale)
+  @Nullable Tensor attend(
+      Tensor q, @Nullable Keys earlier, Keys current, double scale, @Nullable Tensor lse)
       throws CudaCompiler.Unavailable {
     if (!current.isRegular() || (earlier != null && !earlier.isRegular())) {
       return null;
@@ -91,6 +94,7 @@ final class SmallAttention {
         q.stride(1),
         q.stride(2),
         out,
+        lse,
         (int) q.size(2),
         (int) q.size(1),
         (float) scale,

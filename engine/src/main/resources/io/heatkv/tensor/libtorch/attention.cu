@@ -51,11 +51,13 @@ static __device__ void copy16(T* to, const T* from, bool valid) {
 // Two sets of keys and values: rows and heads lie rowStride and headStride elements apart. With
 // ends, a head's first set is the entries from ends[head] to ends[head + 1] of its row; with slots,
 // entry i is at slots[i].
-// out [rows, queries, heads, DIM]; q with the given strides. Grid: tiles of queries x rows * heads.
+// out [rows, queries, heads, DIM], lse [rows, heads, queries] or null; q with the given strides.
+// Grid: tiles of queries x rows * heads.
 extern "C" __global__ void __launch_bounds__(128) attend(
-    const T* q, i64 qRow, i64 qHead, i64 qToken, T* out, int queries, int heads, float scale,
-    const T* k1, const T* v1, i64 rowStride1, i64 headStride1, i64 count1, const i64* slots,
-    const int* ends, const T* k2, const T* v2, i64 rowStride2, i64 headStride2, i64 count2) {
+    const T* q, i64 qRow, i64 qHead, i64 qToken, T* out, float* lse, int queries, int heads,
+    float scale, const T* k1, const T* v1, i64 rowStride1, i64 headStride1, i64 count1,
+    const i64* slots, const int* ends, const T* k2, const T* v2, i64 rowStride2, i64 headStride2,
+    i64 count2) {
   __shared__ alignas(16) T keys[KEYS * PITCH];
   __shared__ alignas(16) T values[KEYS * PITCH];
   int lane = threadIdx.x % 32;
@@ -169,6 +171,8 @@ extern "C" __global__ void __launch_bounds__(128) attend(
     int token = first + group + r * 8;
     if (token < queries) {
       T* to = out + (((i64)row * queries + token) * heads + head) * DIM + pair;
+      if (lse && pair == 0)
+        lse[(i64)blockIdx.y * queries + token] = (largest[r] + log2f(total[r])) * 0.69314718f;
       float inverse = 1 / total[r];
 #pragma unroll
       for (int j = 0; j < DIM / 8; j++)

@@ -154,10 +154,11 @@ extern "C" __global__ void split_heads(
 
 // Attention outputs [rows, heads, tokens, dim] to [rows, tokens, heads, dim]. Where b isn't null,
 // a and b cover disjoint keys and are weighted by the log-sum-exp [rows, heads, tokens] of their
-// scores; b counts nothing for a (row, head) whose range in ends [rows * heads + 1] is empty.
+// scores; b counts nothing for a (row, head) whose range in ends [rows * heads + 1] is empty. The
+// log-sum-exp of both is written to lse, unless that is null.
 extern "C" __global__ void join_heads(
     const T* a, const float* lseA, const T* b, const float* lseB, const int* ends, T* out,
-    i64 units, int tokens, int heads, int dim) {
+    float* lse, i64 units, int tokens, int heads, int dim) {
   i64 unit = (i64)blockIdx.x * blockDim.x + threadIdx.x;
   if (unit >= units) return;
   int lanes = dim / 8;
@@ -171,6 +172,9 @@ extern "C" __global__ void join_heads(
   if (b && !(ends && ends[sequence] == ends[sequence + 1])) {
     Unit other = *(const Unit*)(b + unit * 8);
     float weight = 1 / (1 + __expf(lseB[query] - lseA[query]));
+    if (lse && lane == 0)
+      lse[query] = fmaxf(lseA[query], lseB[query]) +
+          log1pf(__expf(-fabsf(lseA[query] - lseB[query])));
 #pragma unroll
     for (int j = 0; j < 8; j++) {
       float y = widen(other.at[j]);
