@@ -7,10 +7,10 @@ import io.heatkv.TextToImage;
 import io.heatkv.bench.PipelineBenchmark;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.error.UserException;
+import io.heatkv.eval.run.Cell;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.sample.ImageSeeds;
 import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.schedule.Budget;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.util.ArrayList;
@@ -37,8 +37,9 @@ import picocli.CommandLine.Option;
       "",
       "The floor is the time that transformer and decoder would take at the rate of a",
       "large matrix product, attention to everything included. synth:infinity-2b, like",
-      "the other published sizes and synth:emoji, has random weights and random head",
-      "orders, and times its transformer."
+      "the other published sizes and synth:emoji, has random weights, and times its",
+      "transformer; HeatKV has random head orders there, unless a --profile of these",
+      "sizes is named."
     })
 final class BenchCommand implements Callable<Integer> {
   private static final String PROMPT = "a red apple with a green leaf";
@@ -67,14 +68,14 @@ final class BenchCommand implements Callable<Integer> {
       names = "--budgets",
       split = ",",
       paramLabel = "BUDGET",
-      description = "KV budgets to time; 1.0 is the full cache. Default: ${DEFAULT-VALUE}.")
+      description = "KV budgets to time; 1.0 is the full cache. Default: 1.0.")
   private List<String> budgets = List.of("1.0");
 
   @Option(
       names = "--batch",
       split = ",",
       paramLabel = "N",
-      description = "Pictures drawn at once. Default: ${DEFAULT-VALUE}.")
+      description = "Pictures drawn at once. Default: 1.")
   private List<Integer> batches = List.of(1);
 
   @Option(
@@ -110,11 +111,11 @@ final class BenchCommand implements Callable<Integer> {
         throw new UserException("batch " + batch + " is out of range; expected 1 to 1024");
       }
     }
-    List<Budget> limits = budgets.stream().map(Budget::parse).toList();
+    List<Integer> counts = batches.stream().distinct().toList();
     if (model.isSynthetic()) {
       console.print(
-          new SyntheticBench(model, scales, repeats, calibration, decoder)
-              .run(limits, batches, json));
+          new SyntheticBench(model, scales, policies, repeats, calibration, decoder)
+              .run(budgets, counts, json));
       return 0;
     }
     if (calibration || decoder) {
@@ -123,7 +124,7 @@ final class BenchCommand implements Callable<Integer> {
     }
     ModelChoice choice = model.choose();
     ScaleSchedule schedule = scales.schedule(choice.description().schedule());
-    List<Timed> timed = timed(choice, schedule, limits);
+    List<Timed> timed = timed(choice, schedule, counts);
     timed.forEach(one -> MemoryCheck.host(choice, one.request));
     LibTorch library = choice.library();
     timed.forEach(one -> MemoryCheck.device(choice, library, one.request));
@@ -157,18 +158,14 @@ final class BenchCommand implements Callable<Integer> {
   }
 
   /** What is timed, as it was asked for. */
-  private record Timed(String policy, String budget, GenerationRequest request) {}
+  private record Timed(Cell cell, GenerationRequest request) {}
 
-  private List<Timed> timed(ModelChoice choice, ScaleSchedule schedule, List<Budget> limits) {
+  private List<Timed> timed(ModelChoice choice, ScaleSchedule schedule, List<Integer> counts) {
+    List<Cell> cells = policies.cells(budgets, choice, schedule);
     List<Timed> timed = new ArrayList<>();
-    for (int batch : batches) {
-      for (String name : policies.names()) {
-        for (int i = 0; i < limits.size(); i++) {
-          CachePolicy policy = policies.policy(name, choice, schedule, limits.get(i));
-          timed.add(
-              new Timed(
-                  name, budgets.get(i), request(choice.description(), schedule, batch, policy)));
-        }
+    for (int batch : counts) {
+      for (Cell cell : cells) {
+        timed.add(new Timed(cell, request(choice.description(), schedule, batch, cell.cache())));
       }
     }
     return timed;
@@ -194,8 +191,8 @@ final class BenchCommand implements Callable<Integer> {
       Timed one, PipelineBenchmark.Result result, double fp32, double bf16) {
     GenerationResult.Timings median = result.median();
     Map<String, Object> run = new LinkedHashMap<>();
-    run.put("policy", one.policy);
-    run.put("budget", one.budget);
+    run.put("policy", one.cell.policy());
+    run.put("budget", one.cell.budget());
     run.put("batch", one.request.images());
     run.put("text_ms", median.text());
     run.put("scales_ms", median.scales());

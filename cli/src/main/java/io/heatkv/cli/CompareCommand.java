@@ -7,10 +7,10 @@ import io.heatkv.TextToImage;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.error.UserException;
 import io.heatkv.eval.Drawing;
+import io.heatkv.eval.run.Cell;
 import io.heatkv.image.PngImage;
 import io.heatkv.image.PngText;
 import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.schedule.Budget;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -19,6 +19,7 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.function.Supplier;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -89,24 +90,16 @@ final class CompareCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    int compared = budgets.size() * policies.names().size();
-    if (budgets.isEmpty() || compared > MOST_PICTURES) {
-      throw new UserException(
-          budgets.size()
-              + " budgets of "
-              + policies.names().size()
-              + " policies are out of range; expected 1 to "
-              + MOST_PICTURES
-              + " together");
-    }
     if (seed != null && seed < 0) {
       throw new UserException("seed " + seed + " is out of range; expected 0 or more");
     }
     ModelChoice choice = model.choose();
     ScaleSchedule schedule = scales.schedule(choice.description().schedule());
-    long sheetBytes = requireComparable(choice, schedule);
-    new OutputFiles(output, 1).requireWritable(sheetBytes);
-    List<GenerationRequest> requests = requests(choice, schedule);
+    PictureSize size = PictureSize.of(choice, schedule);
+    size.requireComparable();
+    List<Cell> cells = cells(choice, schedule);
+    new OutputFiles(output, 1).requireWritable(sheetBytes(size, cells.size() + 1));
+    List<GenerationRequest> requests = requests(choice, schedule, cells);
     MemoryCheck.host(choice, requests.getFirst());
     try (Interruption interruption = new Interruption()) {
       LibTorch library = choice.library();
@@ -115,7 +108,7 @@ final class CompareCommand implements Callable<Integer> {
         List<ComparisonReport.Row> rows = new ArrayList<>();
         for (int i = 0; i < requests.size(); i++) {
           GenerationRequest request = requests.get(i);
-          String label = i == 0 ? "full cache" : label(i - 1);
+          String label = i == 0 ? "full cache" : label(cells, cells.get(i - 1));
           Drawing drawing = Drawing.of(engine, request, follower(label, schedule, interruption));
           drawing.result().warnings().stream()
               .filter(_ -> rows.isEmpty())
@@ -134,34 +127,36 @@ final class CompareCommand implements Callable<Integer> {
     return 0;
   }
 
-  /**
-   * Bytes that the sheet may take.
-   *
-   * @throws UserException if the pictures are too small to be compared
-   */
-  private long requireComparable(ModelChoice choice, ScaleSchedule schedule) {
-    PictureSize size = PictureSize.of(choice, schedule);
-    size.requireComparable();
+  /** What is compared with the full cache, which is drawn anyway. */
+  private List<Cell> cells(ModelChoice choice, ScaleSchedule schedule) {
+    List<Cell> cells =
+        policies.cells(budgets, choice, schedule).stream()
+            .filter(cell -> !cell.policy().equals(CachePolicy.FULL.name()))
+            .toList();
+    if (cells.isEmpty()) {
+      throw new UserException(
+          "there is nothing to compare with the full cache; name another policy than full");
+    }
+    if (cells.size() > MOST_PICTURES) {
+      throw new UserException(
+          "%d policies under budgets are out of range; expected 1 to %d"
+              .formatted(cells.size(), MOST_PICTURES));
+    }
+    return cells;
+  }
+
+  /** Bytes that the sheet may take. */
+  private static long sheetBytes(PictureSize size, int pictures) {
     // Captions take less than half as much again.
-    return 3L
-        * (size.height() + 16)
-        * (size.width() + 16)
-        * (budgets.size() * policies.names().size() + 1)
-        * 3
-        / 2;
+    return 3L * (size.height() + 16) * (size.width() + 16) * pictures * 3 / 2;
   }
 
   /** The full cache first. */
-  private List<GenerationRequest> requests(ModelChoice choice, ScaleSchedule schedule) {
+  private List<GenerationRequest> requests(
+      ModelChoice choice, ScaleSchedule schedule, List<Cell> cells) {
     SamplingOptions options = sampling.with(choice.description(), schedule);
     long drawn = seed != null ? seed : ThreadLocalRandom.current().nextLong(1L << 32);
-    List<CachePolicy> compared = new ArrayList<>(List.of(CachePolicy.FULL));
-    for (String name : policies.names()) {
-      for (String budget : budgets) {
-        compared.add(policies.policy(name, choice, schedule, Budget.parse(budget)));
-      }
-    }
-    return compared.stream()
+    return Stream.concat(Stream.of(CachePolicy.FULL), cells.stream().map(Cell::cache))
         .map(policy ->
             new GenerationRequest(
                 List.of(prompt), Optional.empty(), 1, drawn, schedule, options, policy))
@@ -169,11 +164,10 @@ final class CompareCommand implements Callable<Integer> {
   }
 
   /** Names a picture by its budget, and by its policy where there are several. */
-  private String label(int index) {
-    String budget = budgets.get(index % budgets.size()).strip();
-    return policies.names().size() == 1
-        ? "budget " + budget
-        : policies.names().get(index / budgets.size()) + " " + budget;
+  private static String label(List<Cell> cells, Cell cell) {
+    return cells.stream().map(Cell::policy).distinct().count() == 1
+        ? "budget " + cell.budget()
+        : cell.label();
   }
 
   private GenerationListener follower(

@@ -1,6 +1,7 @@
 package io.heatkv.cli;
 
 import io.heatkv.error.UserException;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -8,8 +9,11 @@ import java.util.concurrent.CancellationException;
 import java.util.function.Function;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ParseResult;
+import picocli.CommandLine.RunLast;
 import picocli.CommandLine.ScopeType;
 import picocli.CommandLine.UnmatchedArgumentException;
 
@@ -111,8 +115,22 @@ final class HeatKv implements Runnable {
         .setErr(console.err())
         .setUseSimplifiedAtFiles(false)
         .setExpandAtFiles(false)
+        .setExecutionStrategy(HeatKv::execute)
         .setParameterExceptionHandler((e, _) -> root.misused(e))
         .setExecutionExceptionHandler((e, _, _) -> root.failed(e));
+  }
+
+  /** Refuses lists without an item, such as {@code --budgets ,}, which parse as empty. */
+  private static int execute(ParseResult parsed) {
+    for (CommandLine line : parsed.asCommandLineList()) {
+      for (OptionSpec option : line.getParseResult().matchedOptions()) {
+        if (option.getValue() instanceof Collection<?> items && items.isEmpty()) {
+          throw new ParameterException(
+              line, option.longestName() + " names no " + option.paramLabel());
+        }
+      }
+    }
+    return new RunLast().execute(parsed);
   }
 
   private int misused(ParameterException e) {

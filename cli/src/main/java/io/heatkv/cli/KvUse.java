@@ -28,17 +28,18 @@ record KvUse(double budget, long arena, long peak, long full, Optional<KvMemory>
   static KvUse planned(GenerationRequest request, KvShape shape) {
     int pictures = request.images();
     long arena = request.policy().bytes(shape);
-    double budget = 1;
     long peak = arena;
     if (request.policy() instanceof HeatKvPolicy heat) {
-      budget = heat.schedule().budget();
       peak = heat.schedule().peakTokens() * shape.bytesPerHeadToken();
     } else if (request.policy() instanceof EvictionPolicy evicting) {
-      budget = evicting.budget();
       peak = evicting.peakBytes(shape);
     }
     return new KvUse(
-        budget, arena / pictures, peak / pictures, shape.fullBytes() / pictures, Optional.empty());
+        request.policy().budget(),
+        arena / pictures,
+        peak / pictures,
+        shape.fullBytes() / pictures,
+        Optional.empty());
   }
 
   /** The same once the pictures are drawn. */

@@ -2,14 +2,24 @@ package io.heatkv.cli;
 
 import io.heatkv.cache.CachePolicies;
 import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.KvShape;
 import io.heatkv.cache.PolicyInputs;
 import io.heatkv.error.UserException;
+import io.heatkv.eval.run.Cell;
+import io.heatkv.eval.run.Cells;
 import io.heatkv.load.ModelProfile;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
+import io.heatkv.schedule.CalibrationProfile;
+import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.BiFunction;
+import java.util.function.Supplier;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
@@ -38,14 +48,14 @@ final class PolicyOptions {
   @Mixin private final ProfileOption profile = new ProfileOption();
 
   /**
-   * The names given, else the default; heatkv with the allocation that was asked for.
+   * The names given, each once, else the default; heatkv with the allocation that was asked for.
    *
    * @throws UserException if an allocation is named but no policy that has one
    */
   List<String> names() {
     List<String> given = names.isEmpty() ? List.of(DEFAULT) : names;
     if (allocation.rule().isEmpty()) {
-      return given;
+      return given.stream().distinct().toList();
     }
     if (!given.contains(DEFAULT)) {
       throw new UserException(
@@ -79,6 +89,51 @@ final class PolicyOptions {
     return CachePolicy.FULL;
   }
 
+  /** The allocation, if one is named. */
+  Optional<Allocation> allocation() {
+    return allocation.rule();
+  }
+
+  /** The profile's file, if one is named. */
+  Optional<Path> profile() {
+    return profile.path();
+  }
+
+  /**
+   * All policies under all budgets, each once, as {@link #policy} makes them.
+   *
+   * @param schedule grids of the scales that are to be drawn
+   */
+  List<Cell> cells(List<String> budgets, ModelChoice choice, ScaleSchedule schedule) {
+    return cells(
+        budgets,
+        choice.description().kvShape(choice.dtype(), schedule),
+        (name, budget) -> policy(name, choice, schedule, budget));
+  }
+
+  /**
+   * All policies under all budgets, policy by policy, each once; the full cache has no budget but
+   * its own.
+   *
+   * @param shape of one picture with guidance
+   * @param maker of a policy by its name and budget
+   * @throws UserException if one of them is none
+   */
+  List<Cell> cells(
+      List<String> budgets, KvShape shape, BiFunction<String, Budget, CachePolicy> maker) {
+    Map<Double, String> distinct = Cells.distinct(budgets, shape);
+    List<Cell> cells = new ArrayList<>();
+    for (String name : names()) {
+      if (name.equals(CachePolicy.FULL.name())) {
+        cells.add(new Cell(name, "1.0", 1, CachePolicy.FULL));
+      } else {
+        distinct.forEach((ratio, text) ->
+            cells.add(new Cell(name, text, ratio, maker.apply(name, Budget.parse(text)))));
+      }
+    }
+    return cells;
+  }
+
   /**
    * A policy under a budget; bytes refer to one picture with guidance.
    *
@@ -87,12 +142,21 @@ final class PolicyOptions {
    *     fits, or the budget is infeasible
    */
   CachePolicy policy(String name, ModelChoice choice, ScaleSchedule schedule, Budget budget) {
-    return CachePolicies.create(
+    return policy(
         name,
-        new PolicyInputs(
-            budget,
-            choice.description().kvShape(choice.dtype(), schedule),
-            profile.path(),
-            () -> ModelProfile.find(choice.description(), schedule, profile.path())));
+        choice.description().kvShape(choice.dtype(), schedule),
+        budget,
+        () -> ModelProfile.find(choice.description(), schedule, profile.path()));
+  }
+
+  /**
+   * As above.
+   *
+   * @param shape of one picture with guidance
+   * @param calibration see {@link PolicyInputs}
+   */
+  CachePolicy policy(
+      String name, KvShape shape, Budget budget, Supplier<CalibrationProfile> calibration) {
+    return CachePolicies.create(name, new PolicyInputs(budget, shape, profile.path(), calibration));
   }
 }

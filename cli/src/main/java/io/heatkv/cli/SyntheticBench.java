@@ -8,7 +8,10 @@ import io.heatkv.bench.Workload;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.HeatKvPolicy;
 import io.heatkv.cache.KvShape;
+import io.heatkv.error.UserException;
+import io.heatkv.eval.run.Cell;
 import io.heatkv.load.ModelDescription;
+import io.heatkv.load.ModelProfile;
 import io.heatkv.load.ModelSource;
 import io.heatkv.model.PublishedModel;
 import io.heatkv.model.TransformerConfig;
@@ -16,19 +19,24 @@ import io.heatkv.resource.AvailableMemory;
 import io.heatkv.scale.Resolution;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleTemplate;
+import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
+import io.heatkv.schedule.CalibrationProfile;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.DeviceTrace;
 import io.heatkv.tensor.libtorch.LibTorch;
+import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.IntStream;
 
 /**
@@ -36,12 +44,18 @@ import java.util.stream.IntStream;
  *
  * @param model names the size and the device
  * @param scales that are drawn; the size's own unless an option says otherwise
+ * @param policies that are timed
  * @param repeats timed generations of each
  * @param calibration whether to time one too
  * @param decoder whether to time the image tokenizer's too
  */
 record SyntheticBench(
-    ModelOptions model, ScaleOptions scales, int repeats, boolean calibration, boolean decoder) {
+    ModelOptions model,
+    ScaleOptions scales,
+    PolicyOptions policies,
+    int repeats,
+    boolean calibration,
+    boolean decoder) {
   private static final int TEXT_TOKENS = 64;
   private static final int SINK_SCALES = 3;
   private static final long SEED = 1;
@@ -60,16 +74,19 @@ record SyntheticBench(
   }
 
   /** The report. */
-  String run(List<Budget> budgets, List<Integer> batches, boolean json) {
+  String run(List<String> budgets, List<Integer> batches, boolean json) {
     Sizes sizes = Sizes.of(model.syntheticName());
     TransformerConfig config = sizes.transformer();
     ScaleSchedule schedule = scales.schedule(sizes.schedule());
     DType dtype = model.dtype(config);
+    KvShape shape =
+        new KvShape(config.depth(), 2, config.heads(), config.headDim(), dtype, schedule);
+    List<Cell> cells =
+        policies.cells(budgets, shape, (name, budget) -> policy(name, shape, budget));
     List<Workload> workloads = new ArrayList<>();
     for (int batch : batches) {
-      for (Budget budget : budgets) {
-        CachePolicy policy = policy(config, schedule, dtype, budget);
-        workloads.add(new Workload(config, schedule, batch, TEXT_TOKENS, policy, repeats));
+      for (Cell cell : cells) {
+        workloads.add(new Workload(config, schedule, batch, TEXT_TOKENS, cell.cache(), repeats));
       }
     }
     LibTorch library = model.open();
@@ -127,15 +144,38 @@ record SyntheticBench(
     return List.of(measurements);
   }
 
-  private static CachePolicy policy(
-      TransformerConfig config, ScaleSchedule schedule, DType dtype, Budget budget) {
-    KvShape shape =
-        new KvShape(config.depth(), 2, config.heads(), config.headDim(), dtype, schedule);
-    ScheduleShape pruned = ScheduleShape.of(config.depth(), config.heads(), schedule, SINK_SCALES);
+  /** As for any model, but HeatKV does without a calibration. */
+  private CachePolicy policy(String name, KvShape shape, Budget budget) {
+    boolean heat =
+        Arrays.stream(Allocation.values()).map(Allocation::policy).anyMatch(name::equals);
+    return heat && policies.profile().isEmpty()
+        ? randomlyOrdered(name, shape, budget)
+        : policies.policy(name, shape, budget, () -> calibration(name, shape));
+  }
+
+  private CachePolicy randomlyOrdered(String name, KvShape shape, Budget budget) {
+    if (policies.allocation().equals(Optional.of(Allocation.GREEDY))) {
+      throw new UserException(
+          "--allocation greedy needs a calibration, and random weights have none; name one of"
+              + " these sizes with --profile, or leave --allocation out");
+    }
+    ScheduleShape pruned =
+        ScheduleShape.of(shape.layers(), shape.heads(), shape.schedule(), SINK_SCALES);
     double ratio = budget.ratio(shape.fullBytes());
-    return ratio == 1
-        ? CachePolicy.FULL
-        : new HeatKvPolicy(PruningSchedule.of(pruned, RandomOrders.of(pruned, SEED), ratio));
+    return new HeatKvPolicy(name, PruningSchedule.of(pruned, RandomOrders.of(pruned, SEED), ratio));
+  }
+
+  private CalibrationProfile calibration(String policy, KvShape shape) {
+    Path file =
+        policies
+            .profile()
+            .orElseThrow(() ->
+                new UserException(
+                    "policy "
+                        + policy
+                        + " needs a calibration, and random weights have none; name a file with"
+                        + " --profile, or choose another policy"));
+    return ModelProfile.read(file, model.syntheticName(), shape);
   }
 
   private static Map<String, Object> json(Measurement measured) {
@@ -144,8 +184,7 @@ record SyntheticBench(
     json.put("weights", "random");
     json.put("device", measured.device());
     json.put("policy", workload.policy().name());
-    json.put(
-        "budget", workload.policy() instanceof HeatKvPolicy heat ? heat.schedule().budget() : 1.0);
+    json.put("budget", workload.policy().budget());
     json.put("batch", workload.images());
     json.put("scales", workload.schedule());
     json.put("scales_ms", measured.scaleMillis());

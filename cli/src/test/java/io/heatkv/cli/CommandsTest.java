@@ -33,6 +33,8 @@ class CommandsTest {
     assertThat(run.out()).startsWith("Usage: heatkv " + command).contains("Examples:");
     assertThat(run.out().substring(run.out().indexOf("Examples:"))).contains("heatkv " + command);
     assertThat(run.out().lines()).allMatch(line -> line.length() <= 80);
+    // A list as a user would type it.
+    assertThat(run.out()).doesNotContain("Default: [");
     assertThat(Run.of().out()).contains("  " + command);
   }
 

@@ -166,6 +166,8 @@ class EvaluateCommandTest {
           --policies full              | nothing to compare
           --policies snapkv --budgets 0.05,0.04,5% | below the floor of policy snapkv
           --budgets abc                | 'abc' can't be read
+          --budgets ,                  | --budgets names no BUDGET
+          --policies ,                 | --policies names no NAME
           --budgets 1.5                | more than the full cache
           --seeds 0                    | seeds 0 is out of range
           --seed -1                    | seed -1

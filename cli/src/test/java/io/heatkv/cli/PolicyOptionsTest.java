@@ -125,6 +125,9 @@ class PolicyOptionsTest {
         "--policy snapvk --kv-budget 0.5|KV policy 'snapvk' is unknown; did you mean snapkv?",
         "--policy snapkv|--policy snapkv needs a KV budget; add --kv-budget such as 0.1",
         "--policy full --kv-budget 0.5|policy full keeps everything",
+        "--policy= --kv-budget 0.5|KV policy '' is unknown; known: full, heatkv",
+        "--policy , --kv-budget 0.5|--policy names no NAME; see heatkv generate --help",
+        "--cfg ,|--cfg names no X",
         "--policy h2o,snapkv --kv-budget 0.5|pictures are drawn by one policy, not by h2o, snapkv",
         "--policy snapkv --kv-budget 0.1|below the floor of policy snapkv, 0.280702",
       })
@@ -132,6 +135,56 @@ class PolicyOptionsTest {
     Run run = generate(options.split(" "));
     assertThat(run.status()).isEqualTo(2);
     assertThat(run.err()).contains(message).hasLineCount(1);
+  }
+
+  /** The full cache is drawn anyway, equal budgets are one. */
+  @Test
+  void comparesWhatDiffers() {
+    String[] options = {
+      "compare", "a red apple", "--seed", "1", "-q", "--json", "-o", folder + "/a.png", "--policy"
+    };
+    Run run = small(join(join(join(options, "full,random,random"), "--budgets"), "0.5,50%,0.50"));
+    assertThat(run.err()).isEmpty();
+    assertThat(run.json().list("budgets")).hasSize(1);
+    assertThat(run.item("budgets", 0).text("cache")).isEqualTo("random");
+    small(join(options, "full")).assertRefused("nothing to compare with the full cache");
+  }
+
+  /** All scales but the last: 57 tokens, 12 layers, 2 rows, keys and values, 320 channels. */
+  @Test
+  void timesEachPolicyOnceUnderEachBudget() {
+    Run run =
+        small(
+            "bench",
+            "--policy",
+            "full,snapkv,full,snapkv",
+            "--budgets",
+            "0.5,1,50%,0.50",
+            "--batch",
+            "1,1",
+            "--repeats",
+            "1",
+            "--json");
+    assertThat(run.err()).isEmpty();
+    assertThat(run.json().list("runs")).hasSize(3);
+    List<String> names = List.of("full", "snapkv", "snapkv");
+    List<String> budgets = List.of("1.0", "0.5", "1");
+    double[] ratios = {1, 0.5, 1};
+    for (int i = 0; i < 3; i++) {
+      JsonObject one = run.item("runs", i);
+      assertThat(one.text("policy")).isEqualTo(names.get(i));
+      assertThat(one.text("budget")).isEqualTo(budgets.get(i));
+      assertThat(one.number("kv_bytes")).isEqualTo(ratios[i] * 57 * 12 * 2 * 2 * 320 * 4);
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"--budgets,BUDGET", "--batch,N", "--policy,NAME"})
+  void benchRefusesEmptyLists(String option, String item) {
+    for (String model : List.of("emoji", "synth:emoji")) {
+      small("bench", "--model", model, option, ",")
+          .assertRefused(option + " names no " + item + "; see heatkv bench --help");
+    }
   }
 
   @Test

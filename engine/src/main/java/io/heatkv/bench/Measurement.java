@@ -87,7 +87,10 @@ public record Measurement(
   /** A table for people. */
   public String text() {
     List<String> lines = new ArrayList<>();
-    lines.add(device + ", policy " + workload.policy().name() + ", images: " + workload.images());
+    lines.add(
+        "%s, policy %s, budget %s, images: %d"
+            .formatted(
+                device, workload.policy().name(), workload.policy().budget(), workload.images()));
     lines.add("%-8s %10s %10s".formatted("scale", "ms", "TFLOP/s"));
     for (int t = 0; t < scaleMillis.size(); t++) {
       lines.add(row(workload.schedule().size(t).toString(), scaleMillis.get(t), workload.flops(t)));

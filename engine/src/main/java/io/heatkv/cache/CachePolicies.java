@@ -70,9 +70,12 @@ public final class CachePolicies {
     }
     String shown = name.length() > 40 ? name.substring(0, 40) + "…" : name;
     throw new UserException(
-        "KV policy '%s' is unknown; did you mean %s? Known: %s"
+        "KV policy '%s' is unknown; %s: %s"
             .formatted(
-                shown.replaceAll("\\p{Cntrl}", "?"), nearest(shown), String.join(", ", names())));
+                shown.replaceAll("\\p{Cntrl}", "?"),
+                // Nothing is near to no letters.
+                shown.isBlank() ? "known" : "did you mean " + nearest(shown) + "? Known",
+                String.join(", ", names())));
   }
 
   private static String nearest(String name) {

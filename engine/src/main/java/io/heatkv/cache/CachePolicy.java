@@ -15,6 +15,11 @@ public interface CachePolicy {
    */
   KvCache open(Backend backend, Device device, KvShape shape);
 
+  /** Ratio of the full cache that is allowed. */
+  default double budget() {
+    return 1;
+  }
+
   /** Bytes that {@link #open} will allocate for keys and values. */
   long bytes(KvShape shape);
 

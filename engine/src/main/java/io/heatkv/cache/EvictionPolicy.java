@@ -28,7 +28,7 @@ public final class EvictionPolicy implements CachePolicy {
     return name;
   }
 
-  /** Ratio of the full cache that is allowed. */
+  @Override
   public double budget() {
     return budget;
   }

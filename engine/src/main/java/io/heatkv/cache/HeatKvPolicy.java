@@ -31,7 +31,13 @@ public final class HeatKvPolicy implements CachePolicy {
     this(Allocation.DEFAULT.policy(), schedule);
   }
 
-  private HeatKvPolicy(String name, PruningSchedule schedule) {
+  /**
+   * Plans the storage of a schedule.
+   *
+   * @param name on the command line and in reports
+   * @param schedule of the model and the scales that are to be drawn
+   */
+  public HeatKvPolicy(String name, PruningSchedule schedule) {
     this.name = name;
     this.schedule = schedule;
     plan = CachePlan.of(schedule);
@@ -63,6 +69,11 @@ public final class HeatKvPolicy implements CachePolicy {
   @Override
   public String name() {
     return name;
+  }
+
+  @Override
+  public double budget() {
+    return schedule.budget();
   }
 
   @Override

@@ -1,5 +1,6 @@
 package io.heatkv.load;
 
+import io.heatkv.cache.KvShape;
 import io.heatkv.error.UserException;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.CalibrationProfile;
@@ -21,12 +22,22 @@ public final class ModelProfile {
   public static CalibrationProfile find(
       ModelDescription model, ScaleSchedule schedule, Optional<Path> file) {
     CalibrationProfile profile = find(model, file);
-    String scales = profile.setup().schedule().toString();
-    if (!scales.equals(schedule.toString())) {
-      throw new UserException(
-          "%s is of scales %s, but scales %s are asked for; calibrate with these scales"
-              .formatted(name(model, file), scales, schedule));
-    }
+    requireScales(name(model, file), profile.setup(), schedule);
+    return profile;
+  }
+
+  /**
+   * Reads a profile and checks that it is of a model's sizes and of some scales, whatever the
+   * weights.
+   *
+   * @param model name for people
+   * @param shape of the model and the scales that are to be drawn
+   * @throws UserException if it can't be read, is unfinished, or of other sizes or scales
+   */
+  public static CalibrationProfile read(Path file, String model, KvShape shape) {
+    CalibrationProfile profile = read(file);
+    requireHeads(file, profile.setup(), model, shape.layers(), shape.heads());
+    requireScales("profile " + file, profile.setup(), shape.schedule());
     return profile;
   }
 
@@ -59,21 +70,34 @@ public final class ModelProfile {
                   shortened(fingerprint),
                   "name a profile of this model"));
     }
-    int layers = model.transformer().depth();
-    int heads = model.transformer().heads();
+    requireHeads(
+        found, setup, model.name(), model.transformer().depth(), model.transformer().heads());
+    return profile;
+  }
+
+  private static void requireHeads(
+      Path file, CalibrationSetup setup, String model, int layers, int heads) {
     if (setup.layers() != layers || setup.heads() != heads) {
       throw new UserException(
           "%s: is a profile of %d layers of %d heads, but model %s has %d of %d; %s"
               .formatted(
-                  found,
+                  file,
                   setup.layers(),
                   setup.heads(),
-                  model.name(),
+                  model,
                   layers,
                   heads,
                   "name a profile of this model"));
     }
-    return profile;
+  }
+
+  private static void requireScales(String name, CalibrationSetup setup, ScaleSchedule schedule) {
+    String scales = setup.schedule().toString();
+    if (!scales.equals(schedule.toString())) {
+      throw new UserException(
+          "%s is of scales %s, but scales %s are asked for; calibrate with these scales"
+              .formatted(name, scales, schedule));
+    }
   }
 
   /**

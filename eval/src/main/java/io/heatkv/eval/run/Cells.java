@@ -62,11 +62,7 @@ public record Cells(List<Cell> cells, List<String> absent) {
       throw new UserException(
           "there is nothing to compare with the full cache; name at least one policy and budget");
     }
-    // One of each size: 10% is 0.1 is 0.10.
-    Map<Double, String> texts = new LinkedHashMap<>();
-    for (String budget : budgets) {
-      texts.putIfAbsent(Budget.parse(budget).ratio(shape.fullBytes()), budget.strip());
-    }
+    Map<Double, String> texts = distinct(budgets, shape);
     Supplier<CalibrationProfile> once = new Once(profile);
     List<Cell> cells = new ArrayList<>();
     List<String> absent = new ArrayList<>();
@@ -89,6 +85,19 @@ public record Cells(List<Cell> cells, List<String> absent) {
       throw first;
     }
     return new Cells(cells, absent);
+  }
+
+  /**
+   * One of each size, by its ratio of the full cache: 10% is 0.1 is 0.10. In the order given.
+   *
+   * @throws UserException if one is no budget
+   */
+  public static Map<Double, String> distinct(List<String> budgets, KvShape shape) {
+    Map<Double, String> texts = new LinkedHashMap<>();
+    for (String budget : budgets) {
+      texts.putIfAbsent(Budget.parse(budget).ratio(shape.fullBytes()), budget.strip());
+    }
+    return texts;
   }
 
   /** Reads a profile when it is asked for, and keeps it. */
