@@ -106,7 +106,7 @@ final class EvaluationOptions {
     Map<LearnedMetric, Path> files = new EnumMap<>(LearnedMetric.class);
     for (String text : metrics) {
       int sign = text.indexOf('=');
-      if (sign < 0) {
+      if (sign < 0 || sign == text.length() - 1) {
         throw new UserException("metric '" + text + "' has no file; expected NAME=FILE");
       }
       LearnedMetric metric = LearnedMetric.of(text.substring(0, sign));
@@ -131,6 +131,15 @@ final class EvaluationOptions {
    *     compared
    */
   Evaluation evaluation(ModelChoice choice, Preset preset, Optional<Path> file) {
+    List<String> texts = prompts(choice, preset, file);
+    int each = seeds == null ? preset.seeds() : inRange("seeds", seeds, 1);
+    int pictures = inRange("pictures of each cell", (long) texts.size() * each, 1);
+    if (seed < 0 || seed > Long.MAX_VALUE - pictures) {
+      throw new UserException(
+          "seed "
+              + seed
+              + " is out of range; expected 0 or more, and the last picture's below 2^63");
+    }
     ScaleSchedule schedule = schedule(choice, preset);
     KvShape shape = choice.description().kvShape(choice.dtype(), schedule);
     Cells cells =
@@ -140,12 +149,6 @@ final class EvaluationOptions {
             shape,
             profile.path(),
             () -> ModelProfile.find(choice.description(), schedule, profile.path()));
-    if (seed < 0) {
-      throw new UserException("seed " + seed + " is out of range; expected 0 or more");
-    }
-    List<String> texts = prompts(choice, preset, file);
-    int each = seeds == null ? preset.seeds() : inRange("seeds", seeds, 1);
-    inRange("pictures of each cell", (long) texts.size() * each, 1);
     return new Evaluation(
         texts,
         each,

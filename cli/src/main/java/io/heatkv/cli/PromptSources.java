@@ -3,6 +3,7 @@ package io.heatkv.cli;
 import io.heatkv.error.UserException;
 import io.heatkv.eval.config.EvaluationConfig;
 import io.heatkv.eval.config.Preset;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -82,6 +83,10 @@ final class PromptSources {
       String name = sign > 0 ? text.substring(0, sign) : "";
       if (names.contains(name)) {
         named.put(name, Path.of(text.substring(sign + 1)));
+      } else if (!name.isEmpty() && !Files.exists(Path.of(text))) {
+        throw new UserException(
+            "config %s has no set '%s'; expected one of %s"
+                .formatted(config, name, String.join(", ", names)));
       } else if (named.put(names.getFirst(), Path.of(text)) != null) {
         throw new UserException(
             "prompts "

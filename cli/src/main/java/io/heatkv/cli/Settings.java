@@ -65,7 +65,7 @@ final class Settings {
     values.put("device", choice.device().isCuda() ? "cuda" : "cpu");
     values.put("dtype", choice.dtype().toString());
     values.put("libtorch", libtorch);
-    values.put("heatkv", Version.text());
+    values.put(EvaluationSettings.VERSION, Version.text());
     return new EvaluationSettings(values);
   }
 

@@ -171,12 +171,14 @@ class EvaluateCommandTest {
           --budgets 1.5                | more than the full cache
           --seeds 0                    | seeds 0 is out of range
           --seed -1                    | seed -1
+          --seed 9223372036854775807   | seed 9223372036854775807 is out of range
           --first 0                    | first 0 is out of range
           --batch 0                    | batch 0 is out of range
           --images -1                  | images -1 is out of range
           --shard 3/2                  | shard '3/2'
           --shard 1/2 --overwrite      | contradicts --shard
           --metric lpips               | has no file
+          --metric lpips=              | has no file
           --metric lipps=a.onnx        | metric 'lipps' is unknown
           --metric lpips=none.onnx     | no such file
           --prompts none.txt           | none.txt can't be read
@@ -243,6 +245,15 @@ class EvaluateCommandTest {
     assertThat(Files.readString(report.resolve("one/summary.csv"))).hasLineCount(2);
     Run.of("evaluate", "--config", config.toString(), "-o", report.toString())
         .assertRefused("--prompts SET=FILE for one, two");
+    Run.of(
+            "evaluate",
+            "--config",
+            config.toString(),
+            "--prompts",
+            "three=" + prompts,
+            "-o",
+            report.toString())
+        .assertRefused("a.yaml has no set 'three'; expected one of one, two");
   }
 
   private static void copy(Path from, Path to) throws IOException {

@@ -62,9 +62,9 @@ public record JsonObject(Path source, String path, Map<String, Object> values) {
       if (Files.size(file) > MAX_BYTES) {
         throw new UserException(file + ": is larger than 64 MiB; expected a small JSON file");
       }
-      return document(file, JSON.createParser(Files.readAllBytes(file)));
+      return document(file, "JSON", JSON.createParser(Files.readAllBytes(file)));
     } catch (IOException e) {
-      throw unreadable(file, e);
+      throw unreadable(file, "JSON", e);
     }
   }
 
@@ -88,11 +88,11 @@ public record JsonObject(Path source, String path, Map<String, Object> values) {
    */
   public static JsonObject parse(Path source, String text) {
     try {
-      if (document(source, JSON.createParser(text)) instanceof JsonObject object) {
+      if (document(source, "JSON", JSON.createParser(text)) instanceof JsonObject object) {
         return object;
       }
     } catch (IOException e) {
-      throw unreadable(source, e);
+      throw unreadable(source, "JSON", e);
     }
     throw new UserException(source + ": is not a JSON object");
   }
@@ -101,38 +101,39 @@ public record JsonObject(Path source, String path, Map<String, Object> values) {
    * Reads one object from any format that Jackson parses, such as YAML.
    *
    * @param source where it comes from, for messages
+   * @param format its name, likewise
    * @param parser is closed
    * @throws UserException if it is not of that format or not an object
    */
-  public static JsonObject parse(Path source, JsonParser parser) {
+  public static JsonObject parse(Path source, String format, JsonParser parser) {
     try {
-      if (document(source, parser) instanceof JsonObject object) {
+      if (document(source, format, parser) instanceof JsonObject object) {
         return object;
       }
     } catch (IOException e) {
-      throw unreadable(source, e);
+      throw unreadable(source, format, e);
     }
     throw new UserException(source + ": holds a list; expected keys with values");
   }
 
-  private static Object document(Path source, JsonParser opened) throws IOException {
+  private static Object document(Path source, String format, JsonParser opened) throws IOException {
     try (JsonParser parser = opened) {
       JsonToken first = parser.nextToken();
       if (first != JsonToken.START_OBJECT && first != JsonToken.START_ARRAY) {
-        throw new UserException(source + ": is not a JSON object or list");
+        throw new UserException(source + ": is not a " + format + " object or list");
       }
       Object document =
           first == JsonToken.START_OBJECT
               ? new JsonObject(source, "", object(parser))
               : list(parser);
       if (parser.nextToken() != null) {
-        throw new UserException(source + ": has text after its JSON document");
+        throw new UserException(source + ": has text after its " + format + " document");
       }
       return document;
     }
   }
 
-  private static UserException unreadable(Path source, IOException e) {
+  private static UserException unreadable(Path source, String format, IOException e) {
     String message = e.getMessage();
     String place = "";
     if (e instanceof JsonProcessingException syntax) {
@@ -149,7 +150,13 @@ public record JsonObject(Path source, String path, Map<String, Object> values) {
                 .replaceFirst(" ?\\(start marker at .*", "")
             + place;
     return new UserException(
-        source + ": can't be read as JSON (" + reason + "); restore the file or make it again", e);
+        source
+            + ": can't be read as "
+            + format
+            + " ("
+            + reason
+            + "); restore the file or make it again",
+        e);
   }
 
   private static Map<String, Object> object(JsonParser parser) throws IOException {
@@ -285,7 +292,8 @@ public record JsonObject(Path source, String path, Map<String, Object> values) {
   }
 
   private static String shortened(Object value) {
-    String text = String.valueOf(value);
+    boolean whole = value instanceof Double number && number == Math.rint(number);
+    String text = whole ? String.valueOf(((Double) value).longValue()) : String.valueOf(value);
     return text.length() > 40 ? text.substring(0, 40) + "…" : text;
   }
 }

@@ -54,7 +54,7 @@ class HeadOrdersTest {
         "[[[0,0],[1,1]], [[0,0]]] | : source scale 1, entry 1 has layer 1; expected 0 to 0",
         "[[[0,0],[0,0]], [[0,0]]] | : source scale 1, entry 1 repeats [0, 0] of entry 0;",
         "[[[0,0],[1,0]], [[1,0],[1,0]]] | : source scale 2, entry 1 repeats [1, 0] of entry 0;",
-        "{\"orders\": 3} | : orders is 3.0; expected a list",
+        "{\"orders\": 3} | : orders is 3; expected a list",
         "{} | : orders is missing; expected a list",
         "3 | : is not a JSON object or list",
         "[] [] | : has text after its JSON document",

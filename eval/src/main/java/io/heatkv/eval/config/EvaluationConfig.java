@@ -3,6 +3,7 @@ package io.heatkv.eval.config;
 import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
 import io.heatkv.error.UserException;
 import io.heatkv.json.JsonObject;
+import io.heatkv.schedule.Budget;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -67,7 +68,7 @@ public record EvaluationConfig(String title, List<Preset> sets) {
       if (Files.size(file) > MOST_BYTES) {
         throw new UserException("config " + file + " is larger than 1 MiB; expected a small file");
       }
-      return JsonObject.parse(file, new YAMLFactory().createParser(Files.readString(file)));
+      return JsonObject.parse(file, "YAML", new YAMLFactory().createParser(Files.readString(file)));
     } catch (IOException e) {
       throw new UserException(
           "config " + file + " can't be read (" + e.getMessage() + "); expected a YAML file", e);
@@ -114,11 +115,13 @@ public record EvaluationConfig(String title, List<Preset> sets) {
             "%s: %sbudget is missing; expected a text or a number"
                 .formatted(row.source(), row.path()));
       }
-      rows.add(
-          new Published.Row(
-              row.text("policy"),
-              text(row, Objects.requireNonNull(row.values().get("budget"))),
-              values));
+      String budget = text(row, Objects.requireNonNull(row.values().get("budget")));
+      try {
+        Budget.parse(budget);
+      } catch (UserException e) {
+        throw new UserException(row.source() + ": " + row.path() + e.getMessage(), e);
+      }
+      rows.add(new Published.Row(row.text("policy"), budget, values));
     }
     return new Published(json.text("source"), json.optionalText("note").orElse(""), rows);
   }

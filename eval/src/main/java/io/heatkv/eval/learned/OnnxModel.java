@@ -127,7 +127,7 @@ final class OnnxModel implements AutoCloseable {
    * @param shape of the images
    * @param texts elements of each text input, which are [1, tokens]
    * @return all elements of the output
-   * @throws UserException if the network fails
+   * @throws UserException if the network fails, or gives what is no finite number
    */
   float[] run(Map<String, float[]> images, long[] shape, Map<String, long[]> texts) {
     Map<String, OnnxTensor> tensors = new HashMap<>();
@@ -148,6 +148,12 @@ final class OnnxModel implements AutoCloseable {
         FloatBuffer values = ((OnnxTensor) result.get(0)).getFloatBuffer();
         float[] elements = new float[values.remaining()];
         values.get(elements);
+        for (float element : elements) {
+          if (!Float.isFinite(element)) {
+            throw new UserException(
+                file + ": gives " + element + " for a picture; expected a finite number" + HELP);
+          }
+        }
         return elements;
       }
     } catch (OrtException e) {

@@ -20,6 +20,8 @@ import java.util.Map;
  */
 public final class TextModel extends MetricModel {
   private static final String IDS = "input_ids";
+  // One of the prompt, and the end.
+  private static final int LEAST_TOKENS = 2;
   private static final String MASK = "attention_mask";
 
   private final PromptTokenizer tokenizer;
@@ -30,6 +32,11 @@ public final class TextModel extends MetricModel {
     try {
       tokens = model.input(IDS).orElseThrow()[1];
       int longest = tokens == Port.ANY ? metric.maxTokens() : Math.toIntExact(tokens);
+      if (longest < LEAST_TOKENS) {
+        throw new UserException(
+            "%s: %s holds %d tokens; expected %d or more, or a free length"
+                .formatted(file, IDS, longest, LEAST_TOKENS));
+      }
       tokenizer = PromptTokenizer.open(tokenizerOf(file), longest);
     } catch (RuntimeException e) {
       model.close();

@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
@@ -31,6 +32,9 @@ public record EvaluationFolder(Path root) {
   private static final String SETTINGS = "settings.json";
   private static final String BATCHES = "batches";
   private static final String IMAGES = "images";
+  // Names of batches, pictures and files that are being written.
+  private static final Pattern OWN =
+      Pattern.compile("batch-\\d+\\.json|\\d+-seed\\d+-.+\\.png|\\.heatkv-.*");
   private static final List<String> RESULTS =
       List.of(PAGE, "results.csv", "summary.csv", "summary.json", "summary.md");
 
@@ -72,7 +76,9 @@ public record EvaluationFolder(Path root) {
       return;
     }
     Path file = root.resolve(SETTINGS);
-    if (!Files.exists(file)) {
+    // Another program may keep its settings under this name: what lies there isn't ours to remove.
+    if (!Files.exists(file)
+        || !EvaluationSettings.read(file).values().containsKey(EvaluationSettings.VERSION)) {
       throw new UserException(
           "output " + root + " holds other files and no evaluation; name a new or empty folder");
     }
@@ -111,7 +117,7 @@ public record EvaluationFolder(Path root) {
       for (String folder : List.of(BATCHES, IMAGES)) {
         if (Files.isDirectory(root.resolve(folder))) {
           try (Stream<Path> files = Files.list(root.resolve(folder))) {
-            for (Path file : files.toList()) {
+            for (Path file : files.filter(EvaluationFolder::isOwn).toList()) {
               Files.delete(file);
             }
           }
@@ -124,6 +130,10 @@ public record EvaluationFolder(Path root) {
     } catch (IOException e) {
       throw unwritable(e);
     }
+  }
+
+  private static boolean isOwn(Path file) {
+    return OWN.matcher(String.valueOf(file.getFileName())).matches();
   }
 
   private UserException unwritable(IOException e) {

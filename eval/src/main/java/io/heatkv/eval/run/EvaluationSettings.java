@@ -19,6 +19,9 @@ import java.util.Set;
  * @param values in the order in which they are shown
  */
 public record EvaluationSettings(Map<String, String> values) {
+  /** The key of this program's version, by which its settings are known. */
+  public static final String VERSION = "heatkv";
+
   public EvaluationSettings {
     values = Collections.unmodifiableMap(new LinkedHashMap<>(values));
   }

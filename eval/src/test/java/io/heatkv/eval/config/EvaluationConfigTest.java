@@ -9,6 +9,7 @@ import io.heatkv.schedule.Budget;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -45,6 +46,23 @@ class EvaluationConfigTest {
           assertThat(row.values()).containsOnlyKeys("psnr", "lpips", "fid");
         });
     assertThat(config.sets().get(1).seeds()).isEqualTo(4);
+    assertThat(config.sets())
+        .allSatisfy(set -> assertThat(set.budgets()).containsExactly("20%", "10%", "5%", "4%"));
+  }
+
+  /** Selected rows of the paper's table 1, on the authors' project page. */
+  @Test
+  void holdsHeatKvsOwnFigures() {
+    Preset coco = EvaluationConfig.read(Path.of("paper-infinity-2b.yaml")).sets().getFirst();
+    Published table = coco.published().getLast();
+    assertThat(table.source()).contains("2605.14877");
+    assertThat(table.rows())
+        .containsExactly(
+            new Published.Row("scalekv", "20%", Map.of("psnr", 24.93, "lpips", 0.079, "fid", 1.94)),
+            new Published.Row(
+                "heatkv-paper", "10%", Map.of("psnr", 25.40, "lpips", 0.073, "fid", 1.67)),
+            new Published.Row(
+                "heatkv-paper", "4%", Map.of("psnr", 22.14, "lpips", 0.127, "fid", 2.70)));
   }
 
   @Test
@@ -82,7 +100,8 @@ class EvaluationConfigTest {
           sets: [{name: a, title: b, seeds: 0}]      | sets[1].seeds is 0
           sets: [{name: a, title: b, published: [{source: s, rows: [{policy: h, psnr: 1}]}]}] | budget is missing
           sets: [{name: a, title: b, published: [{source: s, rows: [{policy: h, budget: 1, psnr: x}]}]}] | psnr is x
-          sets: {                                    | can't be read
+          sets: [{name: a, title: b, published: [{source: s, rows: [{policy: h, budget: abc, psnr: 1}]}]}] | sets[1].published[1].rows[1].budget 'abc' can't be read
+          sets: {                                    | can't be read as YAML
           """)
   void isSaidInOneLine(String line, String expected) throws IOException {
     Path file = write("title: T\npolicies: [heatkv]\nbudgets: [0.1]\n" + line + "\n");

@@ -246,6 +246,34 @@ class MetricModelTest {
     }
   }
 
+  /** Zero over zero where the pictures are equal, which a report couldn't hold. */
+  @Test
+  void scoresThatAreNoNumbers() throws IOException {
+    OnnxBytes ratio =
+        new OnnxBytes()
+            .input("image", OnnxBytes.FLOAT, -1, 3, -1, -1)
+            .input("reference", OnnxBytes.FLOAT, -1, 3, -1, -1)
+            .node("Sub", List.of("image", "reference"), "d")
+            .node("Div", List.of("d", "d"), "q")
+            .mean("q", "score", 1L, 2L, 3L)
+            .output("score", OnnxBytes.FLOAT, -1);
+    PngImage picture = random(9);
+    try (PairModel pair = (PairModel) open(LearnedMetric.LPIPS, file("ratio.onnx", ratio))) {
+      assertThatThrownBy(() -> pair.score(picture, picture))
+          .isInstanceOf(UserException.class)
+          .hasMessageContaining("ratio.onnx: gives NaN for a picture; expected a finite number");
+    }
+  }
+
+  @Test
+  void aTextOfNoTokensIsRefused() throws IOException {
+    Files.write(folder.resolve("tokenizer.json"), PromptTokenizer.letters());
+    assertRefused(
+        LearnedMetric.CLIP_SCORE,
+        file("none.onnx", text(0, false)),
+        "none.onnx: input_ids holds 0 tokens; expected 2 or more");
+  }
+
   @Test
   void filesThatAreNoModels() throws IOException {
     assertRefused(

@@ -21,7 +21,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 class EvaluationFolderTest {
   private static final EvaluationSettings SETTINGS =
-      new EvaluationSettings(Map.of("seeds", "2", "budgets", "0.1,0.2"));
+      new EvaluationSettings(Map.of("heatkv", "1", "seeds", "2", "budgets", "0.1,0.2"));
 
   @TempDir Path parent;
 
@@ -103,7 +103,7 @@ class EvaluationFolderTest {
   void refusesOtherSettingsAndNamesTheFirstDifference() {
     folder().open(SETTINGS, 3, Existing.REFUSE);
     EvaluationSettings others =
-        new EvaluationSettings(Map.of("seeds", "2", "budgets", "0.3", "tau", "1"));
+        new EvaluationSettings(Map.of("heatkv", "1", "seeds", "2", "budgets", "0.3", "tau", "1"));
     assertThatThrownBy(() -> folder().open(others, 3, Existing.RESUME))
         .isInstanceOf(UserException.class)
         .hasMessageContaining("budgets 0.1,0.2, not 0.3")
@@ -115,11 +115,15 @@ class EvaluationFolderTest {
     folder().open(SETTINGS, 3, Existing.REFUSE);
     result().write(folder().batch(0));
     Files.writeString(folder().file("notes.txt"), "mine");
+    Files.writeString(folder().file("images/me.png"), "mine");
+    Path picture = Files.writeString(folder().image(0, 1, "heatkv", "10%"), "old");
     Files.writeString(folder().file("summary.csv"), "old");
-    EvaluationSettings others = new EvaluationSettings(Map.of("seeds", "3"));
+    EvaluationSettings others = new EvaluationSettings(Map.of("heatkv", "1", "seeds", "3"));
     folder().open(others, 3, Existing.OVERWRITE);
     assertThat(folder().done(3)).isEmpty();
     assertThat(folder().file("notes.txt")).hasContent("mine");
+    assertThat(folder().file("images/me.png")).hasContent("mine");
+    assertThat(picture).doesNotExist();
     assertThat(folder().file("summary.csv")).doesNotExist();
     folder().open(others, 3, Existing.RESUME);
   }
@@ -133,6 +137,15 @@ class EvaluationFolderTest {
           .isInstanceOf(UserException.class)
           .hasMessageContaining("holds other files and no evaluation");
     }
+    // Another program's settings don't make it an evaluation.
+    Files.writeString(folder().file("settings.json"), "{\"theme\": \"dark\"}");
+    Files.writeString(folder().file("index.html"), "mine");
+    for (Existing existing : Existing.values()) {
+      assertThatThrownBy(() -> folder().open(SETTINGS, 3, existing))
+          .isInstanceOf(UserException.class)
+          .hasMessageContaining("holds other files and no evaluation");
+    }
+    assertThat(folder().file("index.html")).hasContent("mine");
     EvaluationFolder file = new EvaluationFolder(folder().file("thesis.txt"));
     assertThatThrownBy(() -> file.open(SETTINGS, 3, Existing.REFUSE))
         .isInstanceOf(UserException.class)
