@@ -193,7 +193,7 @@ class CalibrateCommandTest {
     Files.writeString(file, "{\"prompt\": \" \"}");
     refused(calibrate("a.json", "--prompts", file.toString()), "line 1 has a blank prompt");
     Files.writeString(file, "{\"prompt\": 3}");
-    refused(calibrate("a.json", "--prompts", file.toString()), "line 1: prompt is 3.0");
+    refused(calibrate("a.json", "--prompts", file.toString()), "line 1: prompt is 3");
     Files.writeString(file, "a cat");
     refused(calibrate("a.json", "--prompts", file.toString()), "line 1: can't be read as JSON");
     Files.writeString(file, "\n");

@@ -224,7 +224,7 @@ class CalibrationProfileTest {
         "\"layers\" : 3|\"layers\" : 2|sums have a wrong shape",
         "\"layers\" : 3|\"layers\" : 500000|sums have a wrong shape",
         "\"heads\" : 2|\"heads\" : 16777216|layers of 16777216 heads",
-        "\"heads\" : 2|\"heads\" : -2|heads is -2.0",
+        "\"heads\" : 2|\"heads\" : -2|heads is -2",
         "1x1,2x2|1x1,2|is not ROWSxCOLUMNS",
         "1x1,2x2|abc,2x2|scale_schedule can't be read",
         "1x1,2x2|9x9,2x2|is smaller than the one before",

@@ -397,7 +397,7 @@ final class CudaOps implements DeviceOps {
     CudaKernels own = kernels(first.dtype());
     if (own == null || first.size(3) % 8 != 0) {
       if (lse != null) {
-        lse.copyFrom(Ops.logSumExp(Ops.stack(0, a.lse(), b.lse()), 0));
+        lse.copyFrom(Ops.logSumExp(Ops.stack(0, a.lse(), b.lse()), 0).select(0, 0));
       }
       return plain.merge(first, a.lse(), second, b.lse(), ends);
     }
