@@ -93,6 +93,11 @@ public record MemoryNeed(long weights, long cache, long scratch) {
     return stream + Math.max(attending, feeding) + text + adaptive + rotary;
   }
 
+  /** The same and {@code bytes} more of what lives at the fullest moment. */
+  public MemoryNeed plusScratch(long bytes) {
+    return new MemoryNeed(weights, cache, scratch + bytes);
+  }
+
   /** All of it. */
   public long total() {
     return weights + cache + scratch;

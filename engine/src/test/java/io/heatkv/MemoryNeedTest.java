@@ -5,8 +5,11 @@ import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.KvShape;
+import io.heatkv.calibrate.ObservedCache;
 import io.heatkv.error.UserException;
 import io.heatkv.model.PublishedModel;
+import io.heatkv.model.TransformerConfig;
 import io.heatkv.scale.Resolution;
 import io.heatkv.scale.ScaleTemplate;
 import io.heatkv.tensor.DType;
@@ -49,6 +52,24 @@ class MemoryNeedTest {
     MemoryNeed measured = new MemoryNeed(gib(4.21), gib(160.63), gib(424.02));
     assertThatThrownBy(() -> measured.requireAtMost(Device.cuda(0), gib(78.66), 1024, gib(3212.6)))
         .hasMessageEndingWith("a batch of at most 125 fits");
+  }
+
+  /** Calibrating took 1686 MiB more of an H100 than drawing, of Infinity-2B's size. */
+  @Test
+  void aCalibrationNeedsMore() {
+    TransformerConfig config = PublishedModel.INFINITY_2B.transformer();
+    KvShape shape =
+        new KvShape(
+            config.depth(),
+            2,
+            config.heads(),
+            config.headDim(),
+            DType.BF16,
+            ScaleTemplate.nearest(1).schedule(Resolution.P1));
+    long scratch = ObservedCache.scratchBytes(shape);
+    assertThat(scratch >> 20).isBetween(1686L, 1686L * 110 / 100);
+    assertThat(infinity2b(1).plusScratch(scratch).total())
+        .isEqualTo(infinity2b(1).total() + scratch);
   }
 
   private static long gib(double count) {

@@ -152,7 +152,7 @@ final class CalibrateCommand implements Callable<Integer> {
             texts.subList(0, 1), Optional.empty(), 1, seed, schedule, options, CachePolicy.FULL);
     MemoryCheck.host(choice, request);
     LibTorch library = choice.library();
-    MemoryCheck.device(choice, library, request);
+    MemoryCheck.calibration(choice, library, request);
     try (Interruption interruption = new Interruption();
         TextToImage engine = choice.load(library)) {
       PromptProgress progress = new PromptProgress(console, output, quiet, interruption);

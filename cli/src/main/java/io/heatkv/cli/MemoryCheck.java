@@ -3,6 +3,7 @@ package io.heatkv.cli;
 import io.heatkv.GenerationRequest;
 import io.heatkv.MemoryEstimate;
 import io.heatkv.cache.KvShape;
+import io.heatkv.calibrate.ObservedCache;
 import io.heatkv.resource.AvailableMemory;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.libtorch.LibTorch;
@@ -29,10 +30,22 @@ final class MemoryCheck {
    * @throws io.heatkv.error.UserException if it is too little
    */
   static void device(ModelChoice choice, LibTorch library, GenerationRequest request) {
+    device(choice, library, request, 0);
+  }
+
+  /** As above, for a calibration. */
+  static void calibration(ModelChoice choice, LibTorch library, GenerationRequest request) {
+    KvShape shape = choice.description().kvShape(choice.dtype(), request.schedule());
+    device(choice, library, request, ObservedCache.scratchBytes(shape));
+  }
+
+  private static void device(
+      ModelChoice choice, LibTorch library, GenerationRequest request, long besides) {
     Device device = choice.device();
     if (device.isCuda()) {
       KvShape picture = choice.description().kvShape(choice.dtype(), request.schedule());
       MemoryEstimate.onDevice(choice.description(), device, choice.dtype(), request)
+          .plusScratch(besides)
           .requireAtMost(
               device,
               library.memory(device).free(),

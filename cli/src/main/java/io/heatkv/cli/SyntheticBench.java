@@ -8,6 +8,7 @@ import io.heatkv.bench.Workload;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.HeatKvPolicy;
 import io.heatkv.cache.KvShape;
+import io.heatkv.calibrate.ObservedCache;
 import io.heatkv.error.UserException;
 import io.heatkv.eval.run.Cell;
 import io.heatkv.load.ModelDescription;
@@ -91,14 +92,19 @@ record SyntheticBench(
     }
     LibTorch library = model.open();
     Device device = model.device();
-    requireMemory(workloads, library, device, dtype);
+    long available = device.isCuda() ? library.memory(device).free() : AvailableMemory.bytes();
+    Workload one = new Workload(config, schedule, 1, TEXT_TOKENS, CachePolicy.FULL, repeats);
+    workloads.forEach(workload -> requireMemory(workload, 0, available, device, dtype));
+    if (calibration && device.isCuda()) {
+      long probes = ObservedCache.scratchBytes(one.kvShape(dtype));
+      requireMemory(one, probes, available, device, dtype);
+    }
     Map<String, Double> extras = new LinkedHashMap<>();
     List<Measurement> measurements;
     try (Benchmark benchmark = new Benchmark(config, library, device, dtype)) {
       measurements = measure(benchmark, workloads, device, dtype);
       Workload first = workloads.getFirst();
       if (calibration) {
-        Workload one = new Workload(config, schedule, 1, TEXT_TOKENS, CachePolicy.FULL, repeats);
         double plain = benchmark.run(one).millis();
         double observed = benchmark.calibrate(one, SINK_SCALES, false).millis();
         extras.put("generation_ms", plain);
@@ -124,13 +130,11 @@ record SyntheticBench(
 
   /** Refuses what can't fit before anything is allocated. */
   private static void requireMemory(
-      List<Workload> workloads, LibTorch library, Device device, DType dtype) {
-    long available = device.isCuda() ? library.memory(device).free() : AvailableMemory.bytes();
-    for (Workload workload : workloads) {
-      workload
-          .memory(dtype, device)
-          .requireAtMost(device, available, workload.images(), workload.kvShape(dtype).fullBytes());
-    }
+      Workload workload, long besides, long available, Device device, DType dtype) {
+    workload
+        .memory(dtype, device)
+        .plusScratch(besides)
+        .requireAtMost(device, available, workload.images(), workload.kvShape(dtype).fullBytes());
   }
 
   /** The smallest first: the peak of one is then its own. In the order of the workloads. */

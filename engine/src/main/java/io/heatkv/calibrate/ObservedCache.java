@@ -6,6 +6,7 @@ import io.heatkv.cache.KvMemory;
 import io.heatkv.cache.KvShape;
 import io.heatkv.schedule.PromptStatistics;
 import io.heatkv.tensor.Backend;
+import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.Ops.AttentionParts;
 import io.heatkv.tensor.Scope;
@@ -101,6 +102,16 @@ public final class ObservedCache implements KvCache {
       cache.close();
       throw e;
     }
+  }
+
+  /**
+   * Bytes of a GPU that measuring takes besides the cache, at most: by measurement seven times the
+   * values of the layers that are measured together.
+   */
+  public static long scratchBytes(KvShape shape) {
+    long layer =
+        (long) shape.heads() * shape.headDim() * shape.schedule().totalTokens() * DType.F32.bytes();
+    return 7 * Math.clamp(PROBED_BYTES, layer, shape.layers() * layer);
   }
 
   @Override
