@@ -166,7 +166,10 @@ record SyntheticBench(
     ScheduleShape pruned =
         ScheduleShape.of(shape.layers(), shape.heads(), shape.schedule(), SINK_SCALES);
     double ratio = budget.ratio(shape.fullBytes());
-    return new HeatKvPolicy(name, PruningSchedule.of(pruned, RandomOrders.of(pruned, SEED), ratio));
+    // The baseline of the others is the full cache itself, not a schedule that drops nothing.
+    return ratio == 1
+        ? CachePolicy.FULL
+        : new HeatKvPolicy(name, PruningSchedule.of(pruned, RandomOrders.of(pruned, SEED), ratio));
   }
 
   private CalibrationProfile calibration(String policy, KvShape shape) {
