@@ -61,8 +61,8 @@ final class AttentionProbe implements AutoCloseable {
     }
   }
 
-  /** Bytes of the largest intermediate value of a layer. */
-  long layerBytes() {
+  /** Bytes of the largest intermediate value of a layer: its keys in float32. */
+  static long layerBytes(KvShape shape) {
     return (long) shape.heads()
         * shape.headDim()
         * shape.schedule().totalTokens()

@@ -6,7 +6,6 @@ import io.heatkv.cache.KvMemory;
 import io.heatkv.cache.KvShape;
 import io.heatkv.schedule.PromptStatistics;
 import io.heatkv.tensor.Backend;
-import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.Ops.AttentionParts;
 import io.heatkv.tensor.Scope;
@@ -83,9 +82,8 @@ public final class ObservedCache implements KvCache {
     try (Scope _ = Scope.open()) {
       this.mass = new MassProbe(backend, device, shape, sinkScales, mostBytes, storage);
       this.removal = new RemovalProbe(backend, device, shape, sinkScales, storage);
-      AttentionProbe probe = peers ? new AttentionProbe(backend, device, shape, storage) : null;
-      this.peers = probe;
-      long layer = Math.max(removal.layerBytes(), probe == null ? 1 : probe.layerBytes());
+      this.peers = peers ? new AttentionProbe(backend, device, shape, storage) : null;
+      long layer = Math.max(removal.layerBytes(), AttentionProbe.layerBytes(shape));
       own =
           storage.adopt(
               Tensor.empty(
@@ -109,8 +107,7 @@ public final class ObservedCache implements KvCache {
    * values of the layers that are measured together.
    */
   public static long scratchBytes(KvShape shape) {
-    long layer =
-        (long) shape.heads() * shape.headDim() * shape.schedule().totalTokens() * DType.F32.bytes();
+    long layer = AttentionProbe.layerBytes(shape);
     return 7 * Math.clamp(PROBED_BYTES, layer, shape.layers() * layer);
   }
 

@@ -38,7 +38,11 @@ public interface Backend {
   /** {@code a[i] <- b[i]} with conversion of type and device. */
   void copy(Tensor target, Tensor source);
 
-  /** A new tensor with undefined content, row-major. */
+  /**
+   * A new tensor with undefined content, row-major.
+   *
+   * @throws io.heatkv.error.UserException if there is no memory for it
+   */
   long empty(DType dtype, Device device, long... shape);
 
   /** A tensor over memory that the caller keeps alive; nothing is copied. CPU only. */

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.TestDevice;
+import io.heatkv.error.UserException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -76,6 +77,17 @@ class TensorTest {
       int[] negative = {Integer.MIN_VALUE, -1, Integer.MAX_VALUE};
       assertThat(Tensor.of(backend, negative, 3).toDoubles())
           .containsExactly(-0x1p31, -1, 0x1p31 - 1);
+    }
+  }
+
+  /** More than any address space holds. */
+  @Test
+  void tooLittleMemoryIsSaidInOneLine() {
+    try (Scope _ = Scope.open()) {
+      assertThatThrownBy(() -> Tensor.empty(backend, DType.F32, device, 1L << 46))
+          .isInstanceOf(UserException.class)
+          .hasMessageStartingWith(device + " has no memory for fp32[70368744177664]")
+          .hasMessageNotContaining("\n");
     }
   }
 
