@@ -1,8 +1,8 @@
 package io.heatkv.verify;
 
-import io.heatkv.profile.OrdersFile;
 import io.heatkv.error.UserException;
 import io.heatkv.json.JsonObject;
+import io.heatkv.profile.OrdersFile;
 import io.heatkv.schedule.HeadOrders;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;

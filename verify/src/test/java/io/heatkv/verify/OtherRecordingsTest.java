@@ -3,7 +3,6 @@ package io.heatkv.verify;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.heatkv.testkit.TestDevice;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Checkpoints;
 import io.heatkv.checkpoint.SafetensorsWriter;
@@ -11,6 +10,7 @@ import io.heatkv.checkpoint.StorageType;
 import io.heatkv.checkpoint.TensorEntry;
 import io.heatkv.error.UserException;
 import io.heatkv.tensor.Backend;
+import io.heatkv.testkit.TestDevice;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

@@ -1,4 +1,4 @@
-package io.heatkv.sample;
+package io.heatkv.infinity;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;

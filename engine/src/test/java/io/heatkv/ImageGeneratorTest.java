@@ -30,13 +30,13 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The embedded model over a few small scales: batches, negative prompts, ends of all kinds. */
-class TextToImageTest {
+class ImageGeneratorTest {
   private static final ScaleSchedule SCALES = ScaleSchedules.parse("1x1,2x2,4x4,6x6,8x8");
   private static final String SHORT = "a cat";
   private static final String LONG = "a smiling red heart with sunglasses on a cloud, noto style";
 
   private static Backend backend;
-  private static TextToImage model;
+  private static ImageGenerator model;
   private static long before;
   private long live;
 
@@ -44,7 +44,7 @@ class TextToImageTest {
   static void load() {
     backend = TestDevice.backend();
     before = backend.liveTensors();
-    model = new TextToImage(TestDevice.model(), backend, TestDevice.device(), DType.F32);
+    model = new ImageGenerator(TestDevice.model(), backend, TestDevice.device(), DType.F32);
   }
 
   @AfterAll
@@ -245,8 +245,8 @@ class TextToImageTest {
 
   @Test
   void halfPrecisionBlocksStayNearFloat32() {
-    try (TextToImage brain =
-        new TextToImage(model.description(), backend, TestDevice.device(), DType.BF16)) {
+    try (ImageGenerator brain =
+        new ImageGenerator(model.description(), backend, TestDevice.device(), DType.BF16)) {
       PngImage exact = draw(request(sampling(true)));
       PngImage rounded =
           brain

@@ -1,4 +1,4 @@
-package io.heatkv.sample;
+package io.heatkv.infinity;
 
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Ops;
@@ -17,42 +17,39 @@ public final class BitSampler {
   /**
    * Guidance on logits and temperature: {@code (cfg conditional + (1 - cfg) unconditional) / tau}.
    *
-   * @param logits [rows, tokens, 2 bits]; with guidance the second half of the rows is
-   *     unconditional
-   * @param batch conditional rows
-   * @return [batch, tokens, 2 bits]
+   * @param logits [pictures, R, ...]: of each picture the conditional row, then with guidance the
+   *     unconditional one
+   * @return [pictures, ...]
    */
-  public static Tensor guided(Tensor logits, long batch, double cfg, double tau) {
+  public static Tensor guided(Tensor logits, double cfg, double tau) {
     Tensor warm = tau == 1 ? logits : logits.mul(1 / tau);
-    Tensor conditional = warm.narrow(0, 0, batch);
-    if (cfg == 1 || logits.size(0) == batch) {
+    Tensor conditional = warm.select(1, 0);
+    if (cfg == 1 || logits.size(1) == 1) {
       return conditional;
     }
-    return conditional.mul(cfg).addScaled(warm.narrow(0, batch, batch), 1 - cfg);
+    return conditional.mul(cfg).addScaled(warm.select(1, 1), 1 - cfg);
   }
 
   /**
    * The more likely bit; a tie gives 0.
    *
-   * @param logits [batch, tokens, 2 bits]
-   * @return [batch, tokens, bits], bool
+   * @param logits [pictures, tokens, bits, 2]
+   * @return [pictures, tokens, bits], bool
    */
   public static Tensor argmax(Tensor logits) {
-    Tensor pairs = pairs(logits);
-    return Ops.greater(pairs.select(3, 1), pairs.select(3, 0));
+    return Ops.greater(logits.select(3, 1), logits.select(3, 0));
   }
 
   /**
    * Bit 1 where the uniform is below its filtered probability.
    *
-   * @param logits [batch, tokens, 2 bits]
-   * @param uniforms [batch, tokens, bits] in [0, 1), float32
+   * @param logits [pictures, tokens, bits, 2]
+   * @param uniforms [pictures, tokens, bits] in [0, 1), float32
    * @param topP in (0, 1]; 1 filters nothing
-   * @return [batch, tokens, bits], bool
+   * @return [pictures, tokens, bits], bool
    */
   public static Tensor sample(Tensor logits, Tensor uniforms, double topP) {
-    Tensor pairs = pairs(logits);
-    Tensor one = Ops.sigmoid(pairs.select(3, 1).sub(pairs.select(3, 0)));
+    Tensor one = Ops.sigmoid(logits.select(3, 1).sub(logits.select(3, 0)));
     if (topP < 1) {
       Tensor less = Ops.minimum(one, one.mul(-1).add(1));
       // Of equal choices the reference keeps 1, the last in its sort.
@@ -61,10 +58,6 @@ public final class BitSampler {
       one = Ops.where(Ops.lessOrEqual(less, constant(one, 1 - topP)), likelier, one);
     }
     return Ops.less(uniforms, one);
-  }
-
-  private static Tensor pairs(Tensor logits) {
-    return logits.reshape(logits.size(0), logits.size(1), logits.size(2) / 2, 2);
   }
 
   private static Tensor constant(Tensor like, double value) {

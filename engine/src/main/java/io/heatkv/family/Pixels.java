@@ -1,4 +1,4 @@
-package io.heatkv.infinity.vae;
+package io.heatkv.family;
 
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Scope;

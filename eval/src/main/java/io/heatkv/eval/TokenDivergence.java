@@ -5,24 +5,24 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Kullback-Leibler divergence of one picture's bits under another cache from those under the full
- * cache, in nats for a bit; see {@link TeacherForcing}.
+ * Kullback-Leibler divergence of one picture's tokens under another cache from those under the full
+ * cache, in nats for a bit or another symbol; see {@link TeacherForcing}.
  *
- * @param scales mean over the bits of each scale
- * @param overall mean over all bits of all scales
+ * @param scales mean over the symbols of each scale
+ * @param overall mean over all symbols of all scales
  */
-public record BitDivergence(List<Double> scales, double overall) {
-  public BitDivergence {
+public record TokenDivergence(List<Double> scales, double overall) {
+  public TokenDivergence {
     scales = List.copyOf(scales);
   }
 
-  /** Weighs each scale by its tokens, since all tokens have as many bits. */
-  static BitDivergence of(List<Double> scales, ScaleSchedule schedule) {
+  /** Weighs each scale by its tokens, since all tokens have as many symbols. */
+  static TokenDivergence of(List<Double> scales, ScaleSchedule schedule) {
     double sum = 0;
     for (int t = 0; t < scales.size(); t++) {
       sum += scales.get(t) * schedule.tokens(t);
     }
-    return new BitDivergence(scales, sum / schedule.totalTokens());
+    return new TokenDivergence(scales, sum / schedule.totalTokens());
   }
 
   /**
@@ -30,7 +30,7 @@ public record BitDivergence(List<Double> scales, double overall) {
    *
    * @throws IllegalArgumentException if there are none or they have other numbers of scales
    */
-  public static BitDivergence mean(List<BitDivergence> pictures) {
+  public static TokenDivergence mean(List<TokenDivergence> pictures) {
     if (pictures.stream().mapToInt(p -> p.scales.size()).distinct().count() != 1) {
       throw new IllegalArgumentException("pictures of one schedule expected");
     }
@@ -39,7 +39,7 @@ public record BitDivergence(List<Double> scales, double overall) {
       int scale = t;
       means.add(pictures.stream().mapToDouble(p -> p.scales.get(scale)).average().orElseThrow());
     }
-    return new BitDivergence(
-        means, pictures.stream().mapToDouble(BitDivergence::overall).average().orElseThrow());
+    return new TokenDivergence(
+        means, pictures.stream().mapToDouble(TokenDivergence::overall).average().orElseThrow());
   }
 }

@@ -1,16 +1,17 @@
-package io.heatkv;
+package io.heatkv.sample;
 
 import io.heatkv.error.UserException;
 import java.util.List;
 import java.util.Set;
 
 /**
- * How bits are drawn from logits.
+ * How tokens are drawn from logits.
  *
  * @param cfg guidance strength of each scale; the last value serves all further scales; 1 is none
  * @param tau temperature of each scale, likewise
- * @param topP a bit less likely than {@code 1 - topP} is never drawn; 1 filters nothing
- * @param argmax takes the more likely bit instead of drawing
+ * @param topP of two choices, one less likely than {@code 1 - topP} is never drawn; 1 filters
+ *     nothing
+ * @param argmax takes the likeliest choice instead of drawing
  * @param guidanceOnLogits whether guidance is applied to the logits (cfg_insertion_layer 0)
  * @param guidedLayers counted from the end, -1 the last: blocks whose outputs are guided
  *     (cfg_insertion_layer below 0)
@@ -60,21 +61,28 @@ public record SamplingOptions(
     return new SamplingOptions(List.of(cfg), List.of(tau), topP, false, true, Set.of());
   }
 
-  /** The same options, but taking the more likely bit. */
+  /** The same options, but taking the likeliest choice. */
   public SamplingOptions withArgmax() {
     return new SamplingOptions(cfg, tau, topP, true, guidanceOnLogits, guidedLayers);
   }
 
-  double cfg(int scale) {
+  public double cfg(int scale) {
     return cfg.get(Math.min(scale, cfg.size() - 1));
   }
 
-  double tau(int scale) {
+  public double tau(int scale) {
     return tau.get(Math.min(scale, tau.size() - 1));
   }
 
+  /** Whether pictures with these options can be drawn in one pass with pictures of others. */
+  public boolean hasFormOf(SamplingOptions other) {
+    return isGuided() == other.isGuided()
+        && guidanceOnLogits == other.guidanceOnLogits
+        && guidedLayers.equals(other.guidedLayers);
+  }
+
   /** Whether any scale needs unconditional rows. */
-  boolean isGuided() {
+  public boolean isGuided() {
     return cfg.stream().anyMatch(value -> value != 1);
   }
 }

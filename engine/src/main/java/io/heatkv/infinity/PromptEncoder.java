@@ -1,8 +1,7 @@
-package io.heatkv;
+package io.heatkv.infinity;
 
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.error.UserException;
-import io.heatkv.load.Network;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -14,18 +13,22 @@ import java.nio.file.Path;
 import java.util.List;
 
 /** From prompts to text features: tokenizer and T5 encoder of one model. */
-final class PromptEncoder implements AutoCloseable {
-  private final Checkpoint checkpoint;
+final class PromptEncoder implements TextFeatures {
   private final T5Encoder encoder;
   private final PromptTokenizer tokenizer;
 
   /**
    * @param folder with config.json and tokenizer.json or spiece.model
-   * @param weights file, index or folder of the encoder's weights
+   * @param weights of the encoder; must stay open meanwhile
    * @param channels of the features that the transformer reads
    */
   PromptEncoder(
-      Path folder, Path weights, int channels, int maxTokens, Backend backend, Device device) {
+      Path folder,
+      Checkpoint weights,
+      int channels,
+      int maxTokens,
+      Backend backend,
+      Device device) {
     T5Config config = T5Config.read(folder.resolve("config.json"));
     if (config.width() != channels) {
       throw new UserException(
@@ -38,25 +41,15 @@ final class PromptEncoder implements AutoCloseable {
     }
     tokenizer = PromptTokenizer.in(folder, maxTokens);
     try {
-      checkpoint = Network.TEXT_ENCODER.open(weights);
-      try {
-        encoder = new T5Encoder(config, checkpoint, backend, device, DType.F32);
-      } catch (RuntimeException e) {
-        checkpoint.close();
-        throw e;
-      }
-    } catch (RuntimeException e) {
+      encoder = new T5Encoder(config, weights, backend, device, DType.F32);
+    } catch (RuntimeException | Error e) {
       tokenizer.close();
       throw e;
     }
   }
 
-  /**
-   * Features [tokens, channels] of a prompt, in the innermost open scope.
-   *
-   * @param warnings gets a line if the prompt was cut
-   */
-  Tensor encode(String prompt, List<String> warnings) {
+  @Override
+  public Tensor of(String prompt, List<String> warnings) {
     PromptTokenizer.Tokens tokens = tokenizer.encode(prompt);
     if (tokens.truncated()) {
       warnings.add(
@@ -70,6 +63,5 @@ final class PromptEncoder implements AutoCloseable {
   public void close() {
     tokenizer.close();
     encoder.close();
-    checkpoint.close();
   }
 }
