@@ -192,7 +192,7 @@ public final class TextToImage implements AutoCloseable {
       List<String> warnings) {
     try (Scope scope = Scope.open();
         Condition condition = transformer.condition(rows(request, warnings));
-        KvCache cache = request.policy().open(backend, device, kvShape(request))) {
+        KvCache cache = request.policy().plan(kvShape(request)).open(backend, device)) {
       backend.synchronize(device);
       double textMillis = millisSince(start);
       progress.begin();
@@ -208,6 +208,7 @@ public final class TextToImage implements AutoCloseable {
     return new KvShape(
         transformer.config().depth(),
         request.images() * (request.sampling().isGuided() ? 2 : 1),
+        request.sampling().isGuided() ? 2 : 1,
         transformer.config().heads(),
         transformer.config().headDim(),
         transformer.dtype(),

@@ -45,6 +45,8 @@ class ArchitectureTest {
           Map.entry("tensor.libtorch", Set.of("error", "resource", "tensor")),
           Map.entry("weights", Set.of("error", "checkpoint", "tensor")),
           Map.entry("cache", Set.of("error", "tensor", "scale", "schedule")),
+          Map.entry("policy", Set.of("error", "cache", "scale", "schedule")),
+          Map.entry("calibrate", Set.of("cache", "tensor", "scale", "schedule")),
           Map.entry("sample", Set.of("error", "tensor", "scale")),
           Map.entry("vae", Set.of("error", "tensor", "scale", "checkpoint", "weights")),
           Map.entry("text", Set.of("error", "json", "tensor", "checkpoint", "weights")),

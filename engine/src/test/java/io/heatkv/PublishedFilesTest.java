@@ -150,7 +150,7 @@ class PublishedFilesTest {
         Condition condition =
             engine.transformer().condition(engine.rows(request, new ArrayList<>()));
         KvCache cache =
-            request.policy().open(backend, TestDevice.device(), engine.kvShape(request))) {
+            request.policy().plan(engine.kvShape(request)).open(backend, TestDevice.device())) {
       Tensor codes =
           new ScaleLoop(engine.transformer(), engine.quantizer())
               .run(

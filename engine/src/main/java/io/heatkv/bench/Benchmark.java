@@ -4,9 +4,9 @@ import io.heatkv.SamplingOptions;
 import io.heatkv.ScaleLoop;
 import io.heatkv.ScaleObserver;
 import io.heatkv.cache.CachePolicy;
-import io.heatkv.cache.HeatKvPolicy;
 import io.heatkv.cache.KvCache;
 import io.heatkv.cache.KvMemory;
+import io.heatkv.cache.KvPlan;
 import io.heatkv.cache.KvShape;
 import io.heatkv.calibrate.ObservedCache;
 import io.heatkv.model.Condition;
@@ -14,6 +14,7 @@ import io.heatkv.model.InfinityTransformer;
 import io.heatkv.model.RotaryNormalization;
 import io.heatkv.model.TransformerConfig;
 import io.heatkv.model.TransformerKeys;
+import io.heatkv.policy.HeatKvPolicy;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.scale.ScaleSize;
@@ -225,13 +226,13 @@ public final class Benchmark implements AutoCloseable {
           }
 
           @Override
-          public KvCache open(Backend where, Device on, KvShape shape) {
-            return new ObservedCache(where, on, shape, sinkScales, (_, _) -> {}, peers);
-          }
-
-          @Override
-          public long bytes(KvShape shape) {
-            return shape.fullBytes();
+          public KvPlan plan(KvShape shape) {
+            long bytes = shape.fullBytes();
+            return new KvPlan(
+                bytes,
+                bytes,
+                (where, on) ->
+                    new ObservedCache(where, on, shape, sinkScales, (_, _) -> {}, peers));
           }
         };
     List<List<Double>> millis = new ArrayList<>();
@@ -256,7 +257,7 @@ public final class Benchmark implements AutoCloseable {
     }
     try (Scope _ = Scope.open();
         Condition condition = drawn.condition(text(drawn, workload));
-        KvCache cache = policy.open(backend, device, workload.kvShape(dtype))) {
+        KvCache cache = policy.plan(workload.kvShape(dtype)).open(backend, device)) {
       backend.synchronize(device);
       if (observer instanceof Clock clock) {
         clock.begin();

@@ -169,8 +169,9 @@ final class GoldenModel implements GoldenGroup {
       try (Scope scope = Scope.open();
           Condition condition = model.transformer().condition(rows(sampling));
           KvCache cache =
-              CachePolicy.FULL.open(
-                  golden.backend(), golden.device(), model.kvShape(request(sampling)))) {
+              CachePolicy.FULL
+                  .plan(model.kvShape(request(sampling)))
+                  .open(golden.backend(), golden.device())) {
         return scope.keep(
             new ScaleLoop(model.transformer(), model.quantizer())
                 .run(

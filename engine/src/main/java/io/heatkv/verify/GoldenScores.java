@@ -143,7 +143,13 @@ final class GoldenScores implements GoldenGroup {
       double[][][][] masses = new double[schedule.count()][][][];
       KvShape shape =
           new KvShape(
-              config.depth(), 2, config.heads(), config.headDim(), transformer.dtype(), schedule);
+              config.depth(),
+              2,
+              2,
+              config.heads(),
+              config.headDim(),
+              transformer.dtype(),
+              schedule);
       SamplingOptions sampling = new SamplingOptions(cfg, List.of(1.0), 1, true, true, Set.of());
       try (Scope _ = Scope.open()) {
         Tensor text = infinity.text(prompt);

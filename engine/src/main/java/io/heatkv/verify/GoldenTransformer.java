@@ -70,6 +70,7 @@ final class GoldenTransformer {
         new KvShape(
             transformer.config().depth(),
             2,
+            2,
             transformer.config().heads(),
             transformer.config().headDim(),
             transformer.dtype(),
@@ -77,7 +78,7 @@ final class GoldenTransformer {
     Tensor none = transformer.unconditional(text.size(0));
     try (Scope _ = Scope.open();
         Condition condition = transformer.condition(List.of(text, none));
-        KvCache cache = policy.open(transformer.backend(), transformer.device(), shape)) {
+        KvCache cache = policy.plan(shape).open(transformer.backend(), transformer.device())) {
       Tensor normed = transformer.normedText(Ops.cat(0, text, none));
       recorder.condition.add(normed, "cond.text_norm");
       recorder.condition.add(transformer.projectedText(normed), "cond.text_proj_for_ca");

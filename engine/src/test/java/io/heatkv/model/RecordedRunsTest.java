@@ -63,7 +63,7 @@ class RecordedRunsTest {
             new FullCache(
                 backend,
                 TestDevice.device(),
-                new KvShape(RecordedRun.DEPTH, condition.rows(), 2, 16, DType.F32, schedule))) {
+                new KvShape(RecordedRun.DEPTH, condition.rows(), 1, 2, 16, DType.F32, schedule))) {
       int batch = run.texts().size();
       Tensor codes =
           new ScaleLoop(transformer, new MultiScaleBsq(RecordedRun.CODE_CHANNELS, run.patchify()))

@@ -85,8 +85,9 @@ public final class TeacherForcing implements AutoCloseable {
   }
 
   private KvCache open(CachePolicy policy) {
-    return policy.open(
-        model.transformer().backend(), model.transformer().device(), model.kvShape(request));
+    return policy
+        .plan(model.kvShape(request))
+        .open(model.transformer().backend(), model.transformer().device());
   }
 
   /** Keeps copies: what an observer is shown may be a view, and is freed after the scale. */

@@ -57,7 +57,9 @@ final class BatchDrawer implements AutoCloseable {
       InfinityTransformer transformer = model.transformer();
       try (Scope inner = Scope.open();
           KvCache cache =
-              policy.open(transformer.backend(), transformer.device(), model.kvShape(request))) {
+              policy
+                  .plan(model.kvShape(request))
+                  .open(transformer.backend(), transformer.device())) {
         watch.begin();
         Tensor drawn =
             new ScaleLoop(transformer, model.quantizer())

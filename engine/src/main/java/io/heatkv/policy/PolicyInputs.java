@@ -1,5 +1,6 @@
-package io.heatkv.cache;
+package io.heatkv.policy;
 
+import io.heatkv.cache.KvShape;
 import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.CalibrationProfile;
 import java.nio.file.Path;
