@@ -4,17 +4,16 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.cache.CachePolicy;
-import io.heatkv.cache.KvCache;
+import io.heatkv.cache.KvPlan;
 import io.heatkv.cache.KvShape;
 import io.heatkv.error.UserException;
 import io.heatkv.image.PngImage;
 import io.heatkv.sample.ImageSeeds;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
-import io.heatkv.tensor.Device;
-import io.heatkv.tensor.TensorException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -214,33 +213,27 @@ class ImageGeneratorTest {
           }
 
           @Override
-          public KvCache open(Backend tensors, Device device, KvShape shape) {
+          public KvPlan plan(KvShape shape) {
             if (atOnce) {
               throw new UserException("no plan for this schedule");
             }
             // Storage of three layers: the fourth finds none.
-            return FULL.open(
-                tensors,
-                device,
+            return FULL.plan(
                 new KvShape(
                     3,
                     shape.batch(),
+                    shape.pictureRows(),
                     shape.heads(),
                     shape.headDim(),
                     shape.dtype(),
                     shape.schedule()));
-          }
-
-          @Override
-          public long bytes(KvShape shape) {
-            return FULL.bytes(shape);
           }
         };
     GenerationRequest request =
         new GenerationRequest(
             List.of(SHORT), Optional.empty(), 1, 1, SCALES, sampling(true), failing);
     assertThatThrownBy(() -> model.generate(request, GenerationListener.NONE))
-        .isInstanceOf(atOnce ? UserException.class : TensorException.class);
+        .isInstanceOf(atOnce ? UserException.class : IndexOutOfBoundsException.class);
   }
 
   @Test

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import io.heatkv.TestDevice;
+import io.heatkv.sample.ImageSeeds;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
