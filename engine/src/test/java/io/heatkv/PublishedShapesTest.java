@@ -108,7 +108,7 @@ class PublishedShapesTest {
     return MemoryEstimate.of(
         model,
         dtype,
-        new GenerationRequest(
+        GenerationRequest.of(
             List.of("a cat"),
             Optional.empty(),
             1,
