@@ -114,7 +114,7 @@ TIMED = {
 TIMED_ON_CUDA = {
     "bench 2B": ["bench", "--model", "synth:infinity-2b", "--budgets", "1.0,0.1", "--batch", "1,4", "--json"],
 }
-TELLS_DEVICE = {"generate", "calibrate", "compare", "evaluate", "verify", "bench"}
+TAKES_DEVICE = {"generate", "calibrate", "compare", "evaluate", "verify", "bench"}
 TAKES_MODEL = {"generate", "calibrate", "compare", "evaluate", "bench", "schedule", "heatmap"}
 
 # Keys that name versions and times, or files by their bytes, whose form may change.
@@ -135,9 +135,9 @@ class Build:
     def run(self, arguments, folder):
         """Runs the command in a folder; gives its status, output, errors and seconds."""
         line = [self.options.model if a == "MODEL" else a for a in arguments]
-        if line[0] in TELLS_DEVICE:
+        if line[0] in TAKES_DEVICE and "--merge" not in line:
             line += ["--device", self.options.device]
-        if line[0] in TAKES_MODEL and "--model" not in line:
+        if line[0] in TAKES_MODEL and not {"--model", "--merge"} & set(line):
             line += ["--model", self.options.model]
         begun = time.perf_counter()
         done = subprocess.run([str(self.command), *line], cwd=folder, capture_output=True, stdin=subprocess.DEVNULL)
