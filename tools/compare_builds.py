@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares two builds of heatkv by turns on one machine: what they draw and measure, and how long it takes.
 
-    tools/compare_builds.py OLD NEW [--device cuda] [--model FOLDER] [--turns 5] [--only REGEX]
+    tools/compare_builds.py OLD NEW [--device cuda] [--model FOLDER] [--turns 5] [--jobs 1] [--only REGEX]
 
 OLD and NEW are checkouts, or folders made by tools/make-runtime.sh. Only their command is used, so they may be
 any two versions that know its options. Each case runs in an empty folder of its own; pictures are compared pixel
@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 SMALL = ["--scales", "1x1,2x2,3x4,4x6,6x9,8x12"]
@@ -118,7 +119,7 @@ TAKES_DEVICE = {"generate", "calibrate", "compare", "evaluate", "verify", "bench
 TAKES_MODEL = {"generate", "calibrate", "compare", "evaluate", "bench", "schedule", "heatmap"}
 
 # Keys that name versions and times, or files by their bytes, whose form may change.
-PASSING = re.compile(r"version|java|heatkv|.*_ms|timings_ms|.*seconds|warnings|profile_sha256|.*per_second")
+PASSING = re.compile(r"version|java|heatkv|.*_ms.*|.*seconds|warnings|profile_sha256|.*per_second")
 VERSION_IN_TEXT = re.compile(r", Version: [^,\n]*")
 
 
@@ -284,7 +285,7 @@ def case_differences(old, new):
 
 
 def compare_case(name, commands, builds, folder):
-    """Prints a case's line; whether it is equal."""
+    """Whether a case is equal, and its lines of the table. Its files stay if it isn't."""
     folders = [folder / side for side in ("old", "new")]
     failures = [build.run_case(commands, at) for build, at in zip(builds, folders)]
     problems = [f"{side}: {failure}" for side, failure in zip(("old", "new"), failures) if failure]
@@ -292,13 +293,12 @@ def compare_case(name, commands, builds, folder):
     if not problems:
         problems = list(case_differences(*folders))
         pictures = sum(name.endswith(".png") for name in compared_files(folders[0]))
-    print(f"{name:45} {pictures:>3} {'DIFFERS' if problems else 'equal'}")
-    for problem in problems[:5]:
-        print(f"    {problem}")
+    if not problems:
+        shutil.rmtree(folder)
+    lines = [f"{name:45} {pictures:>3} {'DIFFERS' if problems else 'equal'}", *(f"    {p}" for p in problems[:5])]
     if len(problems) > 5:
-        print(f"    and {len(problems) - 5} more")
-    sys.stdout.flush()
-    return not problems
+        lines.append(f"    and {len(problems) - 5} more")
+    return not problems, "\n".join(lines)
 
 
 def measured(build, arguments, folder):
@@ -344,6 +344,7 @@ def main():
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--model", default="emoji", help="folder of the embedded model, where a runtime lacks it")
     parser.add_argument("--turns", type=int, default=5, help="turns of each time; 0: compare no times")
+    parser.add_argument("--jobs", type=int, default=1, help="cases at once; times are always taken alone")
     parser.add_argument("--only", default="", metavar="REGEX", help="only the cases and times whose names match")
     options = parser.parse_args()
     if os.path.exists(options.model):
@@ -364,11 +365,15 @@ def main():
     differing = 0
     if cases:
         print(f"{'case':45} {'png':>3} result")
-    for i, (name, commands) in enumerate(cases.items()):
-        if compare_case(name, commands, builds, folder / str(i)):
-            shutil.rmtree(folder / str(i))
-        else:
-            differing += 1
+    with ThreadPoolExecutor(options.jobs) as pool:
+        compared = [
+            pool.submit(compare_case, name, commands, builds, folder / str(i))
+            for i, (name, commands) in enumerate(cases.items())
+        ]
+        for case in compared:
+            equal, lines = case.result()
+            differing += not equal
+            print(lines, flush=True)
     works = compare_times(timed, builds, options.turns, folder / "times") if timed else True
     print(f"\n{len(cases) - differing} of {len(cases)} cases are equal")
     if differing:
