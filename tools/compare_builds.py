@@ -71,7 +71,7 @@ CASES = {
         [*DRAW, *PROFILED, *under("0.2", "hack")],
         [*DRAW, *PROFILED, *under("0.2", "ams-kv"), "--count", "2", "--batch", "2"],
         [*DRAW, *PROFILED, *under("0.1"), "--dtype", "fp16"],
-        ["heatmap", *PROFILED, "--budget", "0.3", "-o", "heat.svg"],
+        ["heatmap", "--profile", "all.heatkv.json", "--budget", "0.3", "-o", "heat.svg"],
         ["schedule", *PROFILED, "--budget", "0.3", "--canonical"],
     ],
     "calibrated for heatkv alone, bf16": [
