@@ -74,8 +74,8 @@ CASES = {
         ["heatmap", "--profile", "all.heatkv.json", "--budget", "0.3", "-o", "heat.svg"],
         ["schedule", *PROFILED, "--budget", "0.3", "--canonical"],
     ],
-    "calibrated for heatkv alone, bf16": [
-        [*CALIBRATE, *SMALL, "a cat", "--heatkv-only", "--dtype", "bf16", "-o", "own.heatkv.json"]],
+    "calibrated for heatkv alone, fp32": [
+        [*CALIBRATE, *SMALL, "a cat", "--heatkv-only", "--dtype", "fp32", "-o", "own.heatkv.json"]],
     "save scales": [[*DRAW, *SMALL, "--save-scales"]],
     "guidance and tau by scale": [
         [*DRAW, *SMALL, "--cfg", "1,2,3,4,3,1", "--tau", "1,0.9,0.8,0.7,0.5,0.3"]],
