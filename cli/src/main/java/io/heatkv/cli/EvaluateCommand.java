@@ -1,7 +1,7 @@
 package io.heatkv.cli;
 
 import io.heatkv.GenerationRequest;
-import io.heatkv.TextToImage;
+import io.heatkv.ImageGenerator;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.HeatKvPolicy;
 import io.heatkv.error.UserException;
@@ -16,7 +16,7 @@ import io.heatkv.eval.run.EvaluationSettings;
 import io.heatkv.eval.run.Evaluator;
 import io.heatkv.eval.run.MetricSuite;
 import io.heatkv.load.ModelProfile;
-import io.heatkv.schedule.CalibrationProfile;
+import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.io.IOException;
@@ -153,7 +153,7 @@ final class EvaluateCommand implements Callable<Integer> {
         settings.put(task, own);
       }
       if (!tasks.stream().allMatch(Task::isDone)) {
-        try (TextToImage engine = choice.load(library)) {
+        try (ImageGenerator engine = choice.load(library)) {
           for (Task task : tasks) {
             draw(engine, task, metrics, share, interruption);
           }
@@ -194,7 +194,11 @@ final class EvaluateCommand implements Callable<Integer> {
   }
 
   private void draw(
-      TextToImage engine, Task task, MetricSuite metrics, Shard share, Interruption interruption) {
+      ImageGenerator engine,
+      Task task,
+      MetricSuite metrics,
+      Shard share,
+      Interruption interruption) {
     if (!quiet) {
       task.evaluation().absent().forEach(line -> console.message("left out: " + line));
     }
@@ -221,7 +225,7 @@ final class EvaluateCommand implements Callable<Integer> {
   /** The fullest moment: a batch with the full cache. */
   private static GenerationRequest fullest(Evaluation evaluation) {
     int pictures = Math.min(evaluation.batch(), evaluation.pictures());
-    return new GenerationRequest(
+    return GenerationRequest.of(
         Collections.nCopies(pictures, "a"),
         Optional.empty(),
         1,
