@@ -16,6 +16,7 @@ import io.heatkv.resource.CacheFolder;
 import io.heatkv.schedule.Budget;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
+import io.heatkv.tensor.libtorch.HostTuning;
 import io.heatkv.tensor.libtorch.LibTorch;
 import io.heatkv.tensor.libtorch.LibTorchLocation;
 import java.util.List;
@@ -56,6 +57,7 @@ public class GenerationBenchmark {
   private final Calibrator alone;
 
   public GenerationBenchmark() {
+    HostTuning.apply();
     LibTorch library = LibTorch.open(LibTorchLocation.find(null, CacheFolder.locate()), 0);
     model = new TextToImage(description, library, Device.CPU, DType.F32);
     sampling = SamplingOptions.of(description.cfg(), description.tau(), description.topP());
