@@ -47,7 +47,7 @@ class ArchitectureTest {
           Map.entry("cache", Set.of("error", "tensor", "scale", "schedule")),
           Map.entry("sample", Set.of("error", "tensor", "scale")),
           Map.entry("vae", Set.of("error", "tensor", "scale", "checkpoint", "weights")),
-          Map.entry("text", Set.of("error", "json", "tensor", "checkpoint", "weights")),
+          Map.entry("text", Set.of("error", "json", "resource", "tensor", "checkpoint", "weights")),
           Map.entry(
               "model",
               Set.of("error", "json", "tensor", "scale", "cache", "checkpoint", "weights")));

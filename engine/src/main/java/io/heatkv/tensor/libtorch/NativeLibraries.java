@@ -4,6 +4,7 @@ import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 
 import io.heatkv.error.UserException;
+import io.heatkv.resource.JniLibrary;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -52,7 +53,7 @@ final class NativeLibraries {
       if (platform.isWindows()) {
         all = open(path).or(all);
       } else {
-        openGlobally(path, platform);
+        openGlobally(path, platform, location.variable());
         all = open(path).or(all);
       }
     }
@@ -103,7 +104,7 @@ final class NativeLibraries {
     }
   }
 
-  private static void openGlobally(Path path, NativePlatform platform) {
+  private static void openGlobally(Path path, NativePlatform platform, String variable) {
     int flags = RTLD_NOW | (platform.isMac() ? RTLD_GLOBAL_MAC : RTLD_GLOBAL_LINUX);
     MethodHandle dlopen = libc("dlopen", FunctionDescriptor.of(ADDRESS, ADDRESS, JAVA_INT));
     MethodHandle dlerror = libc("dlerror", FunctionDescriptor.of(ADDRESS));
@@ -115,13 +116,12 @@ final class NativeLibraries {
       if (library.address() == 0) {
         MemorySegment reason = (MemorySegment) dlerror.invokeExact();
         throw new UserException(
-            "native library "
-                + path
-                + " can't be opened: "
-                + (reason.address() == 0
+            JniLibrary.refusal(
+                path,
+                reason.address() == 0
                     ? "no reason given"
-                    : reason.reinterpret(Long.MAX_VALUE).getString(0))
-                + "; is it built for this system?");
+                    : reason.reinterpret(Long.MAX_VALUE).getString(0),
+                variable));
       }
     } catch (UserException e) {
       throw e;
