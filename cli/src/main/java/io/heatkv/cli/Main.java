@@ -1,11 +1,16 @@
 package io.heatkv.cli;
 
+import java.io.File;
 import java.io.OutputStream;
 import java.io.PrintWriter;
 import java.net.URI;
 import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.charset.Charset;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
 
 /** The {@code heatkv} command. */
@@ -52,14 +57,20 @@ public final class Main {
    * name, unless it is escaped.
    */
   private static boolean runsElsewhere(String[] arguments) throws Exception {
-    URL home = Main.class.getProtectionDomain().getCodeSource().getLocation();
-    if (!home.getPath().contains("!/")) {
+    List<URL> escaped = new ArrayList<>();
+    boolean found = false;
+    for (String element : System.getProperty("java.class.path").split(File.pathSeparator)) {
+      Path path = Path.of(element);
+      URI real = (Files.exists(path) ? path.toRealPath() : path).toUri();
+      found |= real.toString().contains("!/");
+      escaped.add(URI.create(real.toString().replace("!/", "%21/")).toURL());
+    }
+    if (!found || !ClassLoader.getSystemClassLoader().equals(Main.class.getClassLoader())) {
       return false;
     }
-    URL escaped = URI.create(home.toString().replace("!/", "%21/")).toURL();
     // Open for as long as the process lives.
     ClassLoader loader =
-        new URLClassLoader(new URL[] {escaped}, ClassLoader.getPlatformClassLoader());
+        new URLClassLoader(escaped.toArray(URL[]::new), ClassLoader.getPlatformClassLoader());
     Thread.currentThread().setContextClassLoader(loader);
     loader
         .loadClass(Main.class.getName())
