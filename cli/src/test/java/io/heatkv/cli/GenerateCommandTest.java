@@ -6,6 +6,7 @@ import io.heatkv.image.Png;
 import io.heatkv.image.PngText;
 import io.heatkv.json.JsonObject;
 import java.awt.image.BufferedImage;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -17,6 +18,8 @@ import java.util.stream.Stream;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class GenerateCommandTest {
   private static final String PROMPT = "a red apple, noto style emoji";
@@ -158,6 +161,23 @@ class GenerateCommandTest {
         .isEqualTo(pixels(draw("c.png", "--seed", "2", "--argmax")));
   }
 
+  /** What stands at the end of a range is in it. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "--seed 0",
+        "--seed 9223372036854775807",
+        "--top-p 1",
+        "--cfg 1,2,3",
+        "--cfg-layer -12",
+        "--cfg-layer 0",
+        "--batch 1024"
+      })
+  void boundsAreAccepted(String options) throws IOException {
+    byte[] file = draw("a.png", options.split(" "));
+    assertThat(ImageIO.read(new ByteArrayInputStream(file)).getWidth()).isEqualTo(32);
+  }
+
   @Test
   void aPromptBeyondTheTextLengthIsCutWithAWarning() throws IOException {
     Path file = folder.resolve("a.png");
@@ -223,7 +243,7 @@ class GenerateCommandTest {
   }
 
   private static int[] pixels(byte[] png) throws IOException {
-    BufferedImage image = ImageIO.read(new java.io.ByteArrayInputStream(png));
+    BufferedImage image = ImageIO.read(new ByteArrayInputStream(png));
     return image.getRGB(0, 0, image.getWidth(), image.getHeight(), null, 0, image.getWidth());
   }
 

@@ -34,8 +34,11 @@ class WrongInputTest {
           --count 0              | count 0
           --count two            | 'two' is not an int
           --count 2000000000     | count 2000000000
+          --count 100001         | count 100001
           --seed -1              | seed -1
           --seed 1e3             | '1e3' is not a long
+          --batch 0              | batch 0
+          --batch 1025           | batch 1025
           --tau 0                | tau 0
           --tau -1               | tau -1
           --tau NaN              | tau NaN

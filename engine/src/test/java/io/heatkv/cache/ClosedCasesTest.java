@@ -1,6 +1,7 @@
 package io.heatkv.cache;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 import io.heatkv.TestDevice;
 import io.heatkv.scale.ScaleSchedule;
@@ -17,6 +18,8 @@ import java.util.Map;
 import java.util.Set;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /**
  * Which tokens stay, worked out by hand. Every query is the same, and the score of a key is its
@@ -165,6 +168,67 @@ class ClosedCasesTest {
     // Of 136 tokens: refiners 12/13 of the mean, the drafter 16/13.
     assertThat(sizes(held(rule, 0.6, shape, 3, Map.of()))).containsExactly(31, 31, 42, 31);
     assertThat(sizes(held(rule, 0.6, shape, 2, Map.of()))).containsExactly(21, 21, 21, 21);
+  }
+
+  /**
+   * Tokens of the one drafter of four layers, in units of the mean / 650: of refiners' 600 at the
+   * first scale that can't keep all, 70 less at each later one, and 162.5 at least, it has the
+   * rest.
+   */
+  @ParameterizedTest
+  @CsvSource({
+    // Scales begin at 1, 5, 14, 30, 55, 91, 140, 204, 285, 385; what is drawn next begins at 385.
+    "9, 385, 650",
+    "9, 384, 800",
+    "9, 285, 800",
+    "9, 284, 1010",
+    "9, 204, 1010",
+    "9, 91, 1430",
+    "9, 90, 1640",
+    "9, 55, 1640",
+    "9, 54, 1850",
+    "9, 14, 2060",
+    "9, 5, 2112.5",
+    "2, 14, 650",
+    "2, 13, 800"
+  })
+  void scaleKvDecaysFromTheFirstScaleThatLosesTokens(int scale, double mean, double share) {
+    ScaleSchedule scales = ScaleSchedules.parse("1x1,2x2,3x3,4x4,5x5,6x6,7x7,8x8,9x9,10x10,11x11");
+    double[][] selectivity = new double[11][4];
+    for (double[] target : selectivity) {
+      Arrays.fill(target, 0.5);
+    }
+    // A sixteenth of 40 pairs, rounded, are 3.
+    for (int target : new int[] {1, 5, scale + 1}) {
+      selectivity[target][2] = 0.1;
+    }
+    KvShape shape = PolicyCases.shape(4, 1, 1, scales);
+    ScaleKv rule =
+        ScaleKv.of(statistics(shape, selectivity, new double[4][1], new double[4]), 4, scales);
+    double drafter = Math.min(mean * share / 650, scales.offset(scale + 1));
+    assertThat(rule.tokens(scale, 2, 0, mean)).isCloseTo(drafter, within(1e-9));
+    for (int refiner : new int[] {0, 1, 3}) {
+      assertThat(rule.tokens(scale, refiner, 0, mean))
+          .isCloseTo((4 * mean - drafter) / 3, within(1e-9));
+    }
+  }
+
+  /** A quarter of the heads is favoured; of 30 tokens they can't have more than all. */
+  @ParameterizedTest
+  @CsvSource({
+    // (10 - 0.25 * 16) / 0.75, then the rest of 30 each
+    "10, 16, 0.25, 16, 8",
+    "10, 30, 0.25, 30, 3.3333333333333335",
+    "10, 40, 0.25, 30, 3.3333333333333335",
+    "10, 16, 0, 10, 10",
+    "10, 16, 1, 10, 10",
+    "30, 16, 0.25, 30, 30",
+    "31, 16, 0.25, 31, 31"
+  })
+  void whatFavouredHeadsLeaveGoesToTheOthers(
+      double mean, double wanted, double favoured, double theirs, double others) {
+    assertThat(UnequalShares.of(true, mean, wanted, favoured, 30)).isEqualTo(theirs);
+    assertThat(UnequalShares.of(false, mean, wanted, favoured, 30)).isEqualTo(others);
   }
 
   @Test

@@ -18,6 +18,8 @@ import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -25,6 +27,8 @@ import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class ModelFinderTest {
   private static final Path FILES = TestDevice.resource("/golden-published");
@@ -122,6 +126,58 @@ class ModelFinderTest {
             () -> ModelFinder.beside(folder.resolve("infinity_vae_d16.pth"), new HubCache(caches)))
         .isInstanceOf(UserException.class)
         .hasMessageContaining("holds no Infinity transformer");
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "infinity_2b_reg.pth, infinity_vae_d16_reg.pth",
+    "infinity_2b.pth, infinity_vae_d16.pth",
+    "infinity_2b.pth, vae.pth"
+  })
+  void theTokenizerIsRegularisedWhereTheTransformerIs(String transformer, String tokenizer)
+      throws IOException {
+    copy("tiny_2b.pth", transformer);
+    copy("tiny_2b.vae.pth", tokenizer);
+    copy(
+        "tiny_2b.vae.pth",
+        tokenizer.contains("reg") ? tokenizer.replace("_reg", "") : tokenizer + "_reg");
+    copyFolder("flan-t5", "text");
+    assertThat(find().description().vaeFile()).isEqualTo(folder.resolve(tokenizer));
+  }
+
+  @Test
+  void tokenizersThatNothingTellsApart() throws IOException {
+    copy("tiny_2b.pth", "infinity_2b.pth");
+    copyFolder("flan-t5", "text");
+    copy("tiny_2b.vae.pth", "infinity_vae_d16_reg.pth");
+    // The only one serves, whatever its name.
+    assertThat(find().description().vaeFile())
+        .isEqualTo(folder.resolve("infinity_vae_d16_reg.pth"));
+    copy("tiny_2b.vae.pth", "other_reg.pth");
+    assertRefused("more than one image tokenizer", "infinity_vae_d16_reg.pth", "other_reg.pth");
+  }
+
+  /** Newest by date, whichever name or order of writing; a ref that names one decides. */
+  @Test
+  void takesTheNewestSnapshotWhereNoRefNamesOne() throws IOException {
+    copy("tiny_2b.pth", "a.pth");
+    copy("tiny_2b.vae.pth", "b.pth");
+    for (String commit : List.of("aaaa", "bbbb", "cccc")) {
+      hub("models--google--flan-t5-xl", commit, "elsewhere", 128);
+    }
+    Path repository = caches.resolve("models--google--flan-t5-xl");
+    Path snapshots = repository.resolve("snapshots");
+    for (String newest : List.of("bbbb", "aaaa", "cccc")) {
+      for (String commit : List.of("aaaa", "bbbb", "cccc")) {
+        Files.setLastModifiedTime(
+            snapshots.resolve(commit), FileTime.fromMillis(commit.equals(newest) ? 2000 : 1000));
+      }
+      assertThat(find().description().textEncoder()).isEqualTo(snapshots.resolve(newest));
+    }
+    for (String ref : List.of("aaaa", "bbbb\n")) {
+      Files.writeString(repository.resolve("refs/main"), ref);
+      assertThat(find().description().textEncoder()).isEqualTo(snapshots.resolve(ref.strip()));
+    }
   }
 
   @Test
@@ -241,7 +297,7 @@ class ModelFinderTest {
     try (Stream<Path> files = Files.list(FILES.resolve("flan-t5"))) {
       for (Path file : files.toList()) {
         String blob = "blob-" + file.getFileName();
-        Files.copy(file, blobs.resolve(blob));
+        Files.copy(file, blobs.resolve(blob), StandardCopyOption.REPLACE_EXISTING);
         Files.createSymbolicLink(
             snapshot.resolve(file.getFileName()), Path.of("..", "..", "blobs", blob));
       }
