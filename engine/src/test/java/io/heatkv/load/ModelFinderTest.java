@@ -22,6 +22,7 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -60,6 +61,72 @@ class ModelFinderTest {
         .contains(
             "transformer weights/deep/er/a.data, image tokenizer b, text encoder weights/text");
     assertThat(found.notes().getLast()).startsWith("left aside: ").contains("photo.zip");
+  }
+
+  /** Files of other kinds aren't opened, or they would be called damaged. */
+  @ParameterizedTest
+  @CsvSource({
+    // Pickles of protocols that torch.save has never written, and too short a start of one.
+    "8001000000000000000000000000000000, false",
+    "8006000000000000000000000000000000, false",
+    "8101000000000000000000000000000000, false",
+    "80025d5d5d5d5d5d5d5d5d5d5d5d5d, false",
+    "8002000000000000000000000000000000, true",
+    "8005000000000000000000000000000000, true",
+    // Lengths of a safetensors header: none, most, too long; another start.
+    "00000000000000007b0000000000000000, false",
+    "00e1f505000000007b0000000000000000, true",
+    "01e1f505000000007b0000000000000000, false",
+    "02000000000000005b7d00000000000000, false",
+    "504b030400000000000000000000000000, true",
+    "504b030500000000000000000000000000, false",
+    "504c030400000000000000000000000000, false"
+  })
+  void opensWhatBeginsLikeWeights(String start, boolean opened) throws IOException {
+    copy("tiny_2b.pth", "a");
+    copy("tiny_2b.vae.pth", "b");
+    copyFolder("flan-t5", "text");
+    Files.write(folder.resolve("other"), HexFormat.of().parseHex(start));
+    assertThat(find().notes()).hasSize(opened ? 2 : 1);
+    assertThat(find().notes().getLast().contains("left aside: ")).isEqualTo(opened);
+  }
+
+  @Test
+  void recognisesTheOlderFormatByItsContent() throws IOException {
+    copy("tiny_2b.legacy.pth", "older");
+    copy("tiny_2b.vae.pth", "b");
+    copyFolder("flan-t5", "text");
+    assertThat(find().description().transformerFile()).isEqualTo(folder.resolve("older"));
+  }
+
+  /** HuggingFace's folders often hold the same weights in both formats. */
+  @Test
+  void ofBothFormatsOfATextEncoderTheSaferIsTaken() throws IOException {
+    copy("tiny_2b.pth", "a");
+    copy("tiny_2b.vae.pth", "b");
+    Path text = copyFolder("flan-t5-bin", "text");
+    copyFolder("flan-t5", "text");
+    assertThat(find().description().textWeights())
+        .isEqualTo(text.resolve("model.safetensors.index.json"));
+    copyFolder("flan-t5", "other");
+    assertRefused("more than one T5 text encoder", "other/", "text/");
+  }
+
+  @Test
+  void aHubThatIsMissingOrHoldsOtherFoldersHasNoTextEncoder() throws IOException {
+    copy("tiny_2b.pth", "a");
+    copy("tiny_2b.vae.pth", "b");
+    Path none = caches.resolve("none");
+    assertThatThrownBy(() -> ModelFinder.find(List.of(folder), new HubCache(none)))
+        .isInstanceOf(UserException.class)
+        .hasMessageContainingAll("found no T5 text encoder", none.toString());
+    Files.createDirectories(caches.resolve("models--a--b"));
+    Files.createDirectories(caches.resolve("models--c--d/refs"));
+    hub("datasets--e--f", "1111", "main", 128);
+    assertRefused("found no T5 text encoder");
+    Files.createDirectories(caches.resolve("models--g--h/snapshots"));
+    Files.createDirectories(caches.resolve("models--g--h/blobs"));
+    assertRefused("found no T5 text encoder");
   }
 
   @Test
@@ -281,7 +348,7 @@ class ModelFinderTest {
     Path target = Files.createDirectories(folder.resolve(to));
     try (Stream<Path> files = Files.list(FILES.resolve(from))) {
       for (Path file : files.toList()) {
-        Files.copy(file, target.resolve(file.getFileName()));
+        Files.copy(file, target.resolve(file.getFileName()), StandardCopyOption.REPLACE_EXISTING);
       }
     }
     return target;
