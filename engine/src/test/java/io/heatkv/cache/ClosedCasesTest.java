@@ -213,6 +213,67 @@ class ClosedCasesTest {
     }
   }
 
+  /**
+   * Of 57 tokens, 16 observed: the rest of the mean is halved between the first layer and the last,
+   * which has a twentieth; where the first would have more than all, the others take what is left.
+   */
+  @ParameterizedTest
+  @CsvSource({
+    "36, 55, 17",
+    "16, 16, 16",
+    // 16 + 41 are all: 2 share - share / 20 = 41
+    "37.025641025641, 57, 17.05128205",
+    "40, 57, 23",
+    "57, 57, 57"
+  })
+  void pyramidKvIsLinearInTheLayer(double mean, double first, double last) {
+    PyramidKv rule = PyramidKv.of(PolicyCases.shape(4, 1, 1, WIDE));
+    for (int layer = 0; layer < 4; layer++) {
+      assertThat(rule.tokens(3, layer, 0, mean))
+          .isCloseTo(first - layer * (first - last) / 3, within(1e-6));
+    }
+    assertThat(PyramidKv.of(PolicyCases.shape(1, 1, 1, WIDE)).tokens(3, 0, 0, mean))
+        .isEqualTo(mean);
+  }
+
+  /** Twice as many for layers whose distance is above the mean, which equal ones aren't. */
+  @ParameterizedTest
+  @CsvSource({
+    "0.1, 0.4, 0.1, 7.5, 15, 7.5",
+    "0.4, 0.1, 0.4, 12, 6, 12",
+    "0.25, 0.25, 0.25, 10, 10, 10",
+    "0.25, 0, 0.5, 7.5, 7.5, 15"
+  })
+  void amsKvFavoursLayersAboveTheMean(
+      double a, double b, double c, double first, double second, double third) {
+    KvShape shape = PolicyCases.shape(3, 1, 1, SMALL);
+    AmsKv rule =
+        AmsKv.of(
+            statistics(shape, new double[5][3], new double[3][1], new double[] {a, b, c}), shape);
+    double[] expected = {first, second, third};
+    for (int layer = 0; layer < 3; layer++) {
+      assertThat(rule.tokens(3, layer, 0, 10)).isCloseTo(expected[layer], within(1e-9));
+    }
+  }
+
+  /** Four times as many for the upper half of the heads; of an odd number the middle is lower. */
+  @ParameterizedTest
+  @CsvSource({"'0.2,0.1', '16,4'", "'0.3,0.1,0.2', '20,5,5'", "'0.4,0.1,0.2,0.3', '16,4,4,16'"})
+  void hackFavoursHeadsThatVaryMore(String variances, String tokens) {
+    double[] variance = Arrays.stream(variances.split(",")).mapToDouble(Double::valueOf).toArray();
+    double[] expected = Arrays.stream(tokens.split(",")).mapToDouble(Double::valueOf).toArray();
+    KvShape shape = PolicyCases.shape(1, 1, variance.length, SMALL);
+    Hack rule =
+        Hack.of(
+            statistics(shape, new double[5][1], new double[][] {variance}, new double[1]), shape);
+    for (int head = 0; head < variance.length; head++) {
+      assertThat(rule.tokens(3, 0, head, 10)).isCloseTo(expected[head], within(1e-9));
+    }
+    assertThat(rule.window(new ScaleSize(8, 8))).hasSize(32).startsWith(0, 2, 4).endsWith(60, 62);
+    assertThat(rule.window(new ScaleSize(5, 8))).startsWith(0, 1, 2, 3, 5).endsWith(37, 38);
+    assertThat(rule.window(new ScaleSize(2, 2))).containsExactly(0, 1, 2, 3);
+  }
+
   /** A quarter of the heads is favoured; of 30 tokens they can't have more than all. */
   @ParameterizedTest
   @CsvSource({
