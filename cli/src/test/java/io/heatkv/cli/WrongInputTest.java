@@ -65,6 +65,7 @@ class WrongInputTest {
           --device tpu           | device 'tpu'
           --dtype int8           | dtype 'int8'
           --threads 0            | threads 0
+          --threads 1025         | threads 1025
           --negative-prompt=     | negative prompt
           --sed 3                | did you mean --seed?
           --prompts missing.txt  | leave out one

@@ -14,6 +14,7 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Sizes of schedules, calibrations and their sums, up to the ends of their ranges. */
 class ScheduleShapeTest {
@@ -178,6 +179,23 @@ class ScheduleShapeTest {
       judged(() -> AttentionStatistics.of(3, new long[][] {{sum}}, zero, new long[1]), expected);
       judged(() -> AttentionStatistics.of(3, zero, new long[][] {{sum}}, new long[1]), expected);
       judged(() -> AttentionStatistics.of(3, zero, zero, new long[] {sum}), expected);
+    }
+  }
+
+  /** Costs go up to 2^16 either way. */
+  @ParameterizedTest
+  @ValueSource(doubles = {65536, -65536, 65536.001, -65536.001, Double.NaN})
+  void rangesOfCosts(double cost) {
+    CalibrationSetup setup =
+        new CalibrationSetup(
+            "", "ab", 1, 1, ScaleSchedules.parse("1x1,2x2"), 0, List.of(1.0), List.of(1.0), 1);
+    String expected = Math.abs(cost) <= 65536 ? null : "costs " + cost;
+    judged(() -> RemovalCosts.none(setup).plus(new double[][][] {{{cost}}}), expected);
+    if (!Double.isNaN(cost)) {
+      long sum = (long) (cost * 3 * (1 << 30));
+      judged(
+          () -> RemovalCosts.of(3, 0, new long[][][] {{{sum}}}),
+          expected == null ? null : "the sum " + sum);
     }
   }
 }
