@@ -10,11 +10,11 @@ import io.heatkv.checkpoint.Checkpoints;
 import io.heatkv.checkpoint.StorageType;
 import io.heatkv.convert.ModelImport;
 import io.heatkv.image.PngImage;
+import io.heatkv.infinity.Condition;
 import io.heatkv.load.HubCache;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelFinder;
 import io.heatkv.load.ModelSource;
-import io.heatkv.model.Condition;
 import io.heatkv.scale.Resolution;
 import io.heatkv.scale.ScaleTemplate;
 import io.heatkv.tensor.Backend;
@@ -145,7 +145,7 @@ class PublishedFilesTest {
     try (Checkpoint recorded =
             Checkpoints.open(
                 TestDevice.resource("/golden-published/" + name + ".recorded.safetensors"));
-        TextToImage engine = new TextToImage(model, backend, TestDevice.device(), DType.F32);
+        ImageGenerator engine = new ImageGenerator(model, backend, TestDevice.device(), DType.F32);
         Scope _ = Scope.open();
         Condition condition =
             engine.transformer().condition(engine.rows(request, new ArrayList<>()));

@@ -1,7 +1,7 @@
 package io.heatkv.cli;
 
 import io.heatkv.GenerationRequest;
-import io.heatkv.TextToImage;
+import io.heatkv.ImageGenerator;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.HeatKvPolicy;
 import io.heatkv.error.UserException;
@@ -16,7 +16,7 @@ import io.heatkv.eval.run.EvaluationSettings;
 import io.heatkv.eval.run.Evaluator;
 import io.heatkv.eval.run.MetricSuite;
 import io.heatkv.load.ModelProfile;
-import io.heatkv.schedule.CalibrationProfile;
+import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.io.IOException;
@@ -41,8 +41,8 @@ import picocli.CommandLine.Option;
     description = {
       "Draws prompts with the full KV cache and with every policy under every budget, with the same"
           + " seeds, and writes pictures, tables and one page that shows how near they are.",
-      "An evaluation that was ended goes on with the same command and --resume; at most the batch in"
-          + " progress is drawn again."
+      "An evaluation that was ended goes on with the same command and --resume; at most the batch"
+          + " in progress is drawn again."
     },
     footer = {
       "  heatkv evaluate --first 8 -o report",
@@ -153,7 +153,7 @@ final class EvaluateCommand implements Callable<Integer> {
         settings.put(task, own);
       }
       if (!tasks.stream().allMatch(Task::isDone)) {
-        try (TextToImage engine = choice.load(library)) {
+        try (ImageGenerator engine = choice.load(library)) {
           for (Task task : tasks) {
             draw(engine, task, metrics, share, interruption);
           }
@@ -194,7 +194,11 @@ final class EvaluateCommand implements Callable<Integer> {
   }
 
   private void draw(
-      TextToImage engine, Task task, MetricSuite metrics, Shard share, Interruption interruption) {
+      ImageGenerator engine,
+      Task task,
+      MetricSuite metrics,
+      Shard share,
+      Interruption interruption) {
     if (!quiet) {
       task.evaluation().absent().forEach(line -> console.message("left out: " + line));
     }
@@ -221,7 +225,7 @@ final class EvaluateCommand implements Callable<Integer> {
   /** The fullest moment: a batch with the full cache. */
   private static GenerationRequest fullest(Evaluation evaluation) {
     int pictures = Math.min(evaluation.batch(), evaluation.pictures());
-    return new GenerationRequest(
+    return GenerationRequest.of(
         Collections.nCopies(pictures, "a"),
         Optional.empty(),
         1,
@@ -290,8 +294,8 @@ final class EvaluateCommand implements Callable<Integer> {
       return List.of(
           new Illustration(
               "Who attends to what, and what HeatKV keeps of it",
-              "Attention of later scales to each source scale in every head (S-CAS), and which heads"
-                  + " the schedule of budget "
+              "Attention of later scales to each source scale in every head (S-CAS), and which"
+                  + " heads the schedule of budget "
                   + schedule.budget()
                   + " still has at each target scale.",
               map.png()));

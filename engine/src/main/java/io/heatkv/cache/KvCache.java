@@ -24,6 +24,10 @@ public interface KvCache extends AutoCloseable {
    */
   Tensor attend(int layer, int scale, Tensor q, Tensor k, Tensor v);
 
+  default void removeRows(int first, int count) {
+    throw new UnsupportedOperationException();
+  }
+
   /** What this cache has taken so far. */
   KvMemory memory();
 

@@ -6,8 +6,8 @@ import io.heatkv.error.UserException;
 import io.heatkv.eval.chart.ChartPage.Placed;
 import io.heatkv.eval.chart.HeatMapHeader.Swatch;
 import io.heatkv.image.PngImage;
+import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.schedule.Atom;
-import io.heatkv.schedule.CalibrationProfile;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.HeadScores;
 import io.heatkv.schedule.PruningSchedule;
@@ -143,8 +143,8 @@ public final class HeatMap {
                 .formatted(setup.schedule().size(0), setup.schedule().last())
             + " that earlier ones left in the cache.");
     lines.add(
-        "Colour: S-CAS, the share of a later scale's attention that falls on all tokens of the source"
-            + " scale; mean over queries, prompts and later scales.");
+        "Colour: S-CAS, the share of a later scale's attention that falls on all tokens of the"
+            + " source scale; mean over queries, prompts and later scales.");
     lines.add(
         "%s The last scale, %d (%s), attends but is never stored."
             .formatted(sinks(), last, setup.schedule().last()));

@@ -1,9 +1,9 @@
 package io.heatkv.eval.run;
 
-import io.heatkv.eval.BitDivergence;
 import io.heatkv.eval.MsSsim;
 import io.heatkv.eval.Psnr;
 import io.heatkv.eval.Ssim;
+import io.heatkv.eval.TokenDivergence;
 import io.heatkv.eval.learned.LearnedMetric;
 import io.heatkv.eval.run.MetricInfo.Direction;
 import io.heatkv.image.PngImage;
@@ -46,7 +46,8 @@ public final class Metrics {
           Direction.HIGHER,
           1,
           4,
-          "share of all bits equal to the full cache's, each run drawn from its own earlier scales");
+          "share of all bits equal to the full cache's, each run drawn from its own earlier"
+              + " scales");
   public static final MetricInfo KL =
       new MetricInfo(
           "kl",
@@ -118,7 +119,7 @@ public final class Metrics {
               KL,
               false,
               (_, other) ->
-                  other.divergence().stream().mapToDouble(BitDivergence::overall).toArray()));
+                  other.divergence().stream().mapToDouble(TokenDivergence::overall).toArray()));
     }
     metrics.add(pixels(IDENTICAL, (a, b) -> Arrays.equals(a.rgb(), b.rgb()) ? 1 : 0));
     return metrics;
@@ -159,8 +160,8 @@ public final class Metrics {
     }
     if (!measured.contains(TOKENIZER_DISTANCE)) {
       lines.add(
-          "Fréchet distance of tokenizer features: needs two prompts and an image tokenizer with its"
-              + " encoder.");
+          "Fréchet distance of tokenizer features: needs two prompts and an image tokenizer with"
+              + " its encoder.");
     }
     for (LearnedMetric metric : LearnedMetric.values()) {
       if (!measured.contains(info(metric))) {

@@ -30,7 +30,7 @@ class MetricSuiteTest {
     return new PngImage(EDGE, EDGE, rgb);
   }
 
-  private static Drawn drawn(int... levels) {
+  private static Drawing drawn(int... levels) {
     return new Drawn(
         List.of("red", "a"),
         Arrays.stream(levels).mapToObj(MetricSuiteTest::grey).toList(),
@@ -82,7 +82,7 @@ class MetricSuiteTest {
     }
     assertThat(words[0]).isNotEqualTo(words[1]);
     try (MetricSuite suite = new MetricSuite(files, EDGE, EDGE, false, false)) {
-      Drawn full = drawn(0, 51);
+      Drawing full = drawn(0, 51);
       Map<String, List<Double>> values = suite.values(full, drawn(255, 102));
       // Levels of 0 to 255 are -1 to 1.
       close(values.get("lpips"), 2, 0.4);

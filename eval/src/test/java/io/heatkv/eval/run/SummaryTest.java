@@ -3,8 +3,8 @@ package io.heatkv.eval.run;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-import io.heatkv.SamplingOptions;
 import io.heatkv.cache.CachePolicy;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.tensor.Backend;
 import java.lang.reflect.Proxy;
