@@ -116,7 +116,7 @@ public final class Calibrator {
   }
 
   private CalibrationSetup setup() {
-    KvShape shape = generator.model().kvShape(1, schedule);
+    KvShape shape = generator.model().kvShape(1, 1, schedule);
     return new CalibrationSetup(
         generator.description().name(),
         generator.fingerprint(),

@@ -82,11 +82,11 @@ public final class Generation implements AutoCloseable {
     this.observer = observer;
     warnings = conditioning.warnings();
     places = IntStream.range(0, request.images()).boxed().collect(Collectors.toList());
-    KvShape shape = model.kvShape(request.images() * request.rowsPerPicture(), request.schedule());
+    KvShape shape = model.kvShape(request.images(), request.rowsPerPicture(), request.schedule());
     fullBytes = shape.fullBytes();
     try {
       pass = conditioning.begin(request.schedule());
-      cache = request.policy().open(model.backend(), model.device(), shape);
+      cache = request.policy().plan(shape).open(model.backend(), model.device());
       model.backend().synchronize(model.device());
     } catch (RuntimeException | Error e) {
       free();
@@ -154,10 +154,10 @@ public final class Generation implements AutoCloseable {
       if (ended) {
         throw new IllegalStateException("nothing is left to draw");
       }
-      remove();
-      if (places.isEmpty()) {
+      if (isDone()) {
         free();
       } else {
+        remove();
         draw();
       }
     } catch (RuntimeException | Error e) {

@@ -67,7 +67,7 @@ public final class ImageGenerator implements AutoCloseable {
 
   /** Sizes of the cache that a request needs. */
   public KvShape kvShape(GenerationRequest request) {
-    return model.kvShape(request.images() * request.rowsPerPicture(), request.schedule());
+    return model.kvShape(request.images(), request.rowsPerPicture(), request.schedule());
   }
 
   /**

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.heatkv.error.UserException;
 import io.heatkv.load.ModelSource;
 import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.tensor.DType;

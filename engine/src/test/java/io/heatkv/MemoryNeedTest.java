@@ -5,7 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.cache.CachePolicy;
-import io.heatkv.cache.KvCache;
+import io.heatkv.cache.KvPlan;
 import io.heatkv.cache.KvShape;
 import io.heatkv.calibrate.ObservedCache;
 import io.heatkv.error.UserException;
@@ -14,7 +14,6 @@ import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.scale.Resolution;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.scale.ScaleTemplate;
-import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import org.junit.jupiter.api.Test;
@@ -113,13 +112,14 @@ class MemoryNeedTest {
       }
 
       @Override
-      public KvCache open(Backend backend, Device device, KvShape shape) {
-        throw new AssertionError("nothing is drawn");
-      }
-
-      @Override
-      public long bytes(KvShape shape) {
-        return shape.fullBytes() / 20;
+      public KvPlan plan(KvShape shape) {
+        long bytes = shape.fullBytes() / 20;
+        return new KvPlan(
+            bytes,
+            bytes,
+            (_, _) -> {
+              throw new AssertionError("nothing is drawn");
+            });
       }
     };
   }
@@ -149,6 +149,7 @@ class MemoryNeedTest {
     KvShape shape =
         new KvShape(
             config.depth(),
+            2,
             2,
             config.heads(),
             config.headDim(),

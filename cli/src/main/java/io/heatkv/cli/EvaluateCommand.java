@@ -3,12 +3,10 @@ package io.heatkv.cli;
 import io.heatkv.GenerationRequest;
 import io.heatkv.ImageGenerator;
 import io.heatkv.cache.CachePolicy;
-import io.heatkv.cache.HeatKvPolicy;
 import io.heatkv.error.UserException;
 import io.heatkv.eval.chart.HeatMap;
 import io.heatkv.eval.report.Illustration;
 import io.heatkv.eval.report.Report;
-import io.heatkv.eval.run.Cell;
 import io.heatkv.eval.run.Evaluation;
 import io.heatkv.eval.run.EvaluationFolder;
 import io.heatkv.eval.run.EvaluationFolder.Existing;
@@ -277,16 +275,12 @@ final class EvaluateCommand implements Callable<Integer> {
 
   /** What HeatKV's schedule keeps, where it was drawn; at the middle of its budgets. */
   private List<Illustration> heatMaps(ModelChoice choice, Evaluation evaluation) {
-    List<HeatKvPolicy> policies =
-        evaluation.cells().stream()
-            .map(Cell::cache)
-            .filter(HeatKvPolicy.class::isInstance)
-            .map(HeatKvPolicy.class::cast)
-            .toList();
-    if (policies.isEmpty()) {
+    List<PruningSchedule> schedules =
+        evaluation.cells().stream().flatMap(cell -> cell.cache().schedule().stream()).toList();
+    if (schedules.isEmpty()) {
       return List.of();
     }
-    PruningSchedule schedule = policies.get(policies.size() / 2).schedule();
+    PruningSchedule schedule = schedules.get(schedules.size() / 2);
     CalibrationProfile profile =
         ModelProfile.find(choice.description(), evaluation.schedule(), options.profile(choice));
     try {

@@ -2,6 +2,7 @@ package io.heatkv.calibrate;
 
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvCache;
+import io.heatkv.cache.KvPlan;
 import io.heatkv.cache.KvShape;
 import io.heatkv.family.ScaleObserver;
 import io.heatkv.tensor.Backend;
@@ -35,17 +36,17 @@ public final class Observation implements CachePolicy, ScaleObserver {
   }
 
   @Override
-  public KvCache open(Backend backend, Device device, KvShape shape) {
+  public KvPlan plan(KvShape shape) {
+    long bytes = shape.fullBytes();
+    return new KvPlan(bytes, bytes, (backend, device) -> open(backend, device, shape));
+  }
+
+  private KvCache open(Backend backend, Device device, KvShape shape) {
     masses = new double[shape.schedule().count()][][][];
     cache =
         new ObservedCache(
             backend, device, shape, sinkScales, (target, mass) -> masses[target] = mass, peers);
     return cache;
-  }
-
-  @Override
-  public long bytes(KvShape shape) {
-    return shape.fullBytes();
   }
 
   @Override

@@ -24,9 +24,10 @@ public interface NextScaleModel extends AutoCloseable {
   /**
    * Sizes of a cache.
    *
-   * @param rows of the batch, both guidance halves counted
+   * @param pictures of a pass
+   * @param rowsPerPicture with guidance 2, else 1
    */
-  KvShape kvShape(int rows, ScaleSchedule scales);
+  KvShape kvShape(int pictures, int rowsPerPicture, ScaleSchedule scales);
 
   /**
    * @throws UserException if it can't draw over these scales

@@ -156,9 +156,16 @@ public final class InfinityModel implements NextScaleModel {
   }
 
   @Override
-  public KvShape kvShape(int rows, ScaleSchedule scales) {
+  public KvShape kvShape(int pictures, int rowsPerPicture, ScaleSchedule scales) {
     TransformerConfig config = transformer.config();
-    return new KvShape(config.depth(), rows, config.heads(), config.headDim(), dtype(), scales);
+    return new KvShape(
+        config.depth(),
+        pictures * rowsPerPicture,
+        rowsPerPicture,
+        config.heads(),
+        config.headDim(),
+        dtype(),
+        scales);
   }
 
   @Override

@@ -163,7 +163,7 @@ class FrechetDistanceTest {
       List<PngImage> pictures =
           model
               .generate(
-                  new GenerationRequest(
+                  GenerationRequest.of(
                       List.of("a red apple", "a blue fish"),
                       Optional.empty(),
                       2,

@@ -8,10 +8,10 @@ import io.heatkv.Calibrator;
 import io.heatkv.GenerationListener;
 import io.heatkv.GenerationRequest;
 import io.heatkv.ImageGenerator;
-import io.heatkv.cache.CachePolicies;
 import io.heatkv.cache.CachePolicy;
-import io.heatkv.cache.PolicyInputs;
 import io.heatkv.error.UserException;
+import io.heatkv.policy.CachePolicies;
+import io.heatkv.policy.PolicyInputs;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
@@ -81,7 +81,7 @@ class TeacherForcingTest {
   }
 
   private static GenerationRequest request(List<String> prompts, int images, List<Long> seeds) {
-    return new GenerationRequest(
+    return GenerationRequest.of(
         prompts, Optional.empty(), images, seeds, SCALES, SAMPLING, CachePolicy.FULL);
   }
 
@@ -214,7 +214,7 @@ class TeacherForcingTest {
       assertThat(asked).hasValue(6);
       // A profile of other scales fits no cache of these.
       GenerationRequest other =
-          new GenerationRequest(
+          GenerationRequest.of(
               request.prompts(),
               Optional.empty(),
               1,
@@ -228,7 +228,7 @@ class TeacherForcingTest {
       }
     }
     GenerationRequest large =
-        new GenerationRequest(
+        GenerationRequest.of(
             List.of("a cat"),
             Optional.empty(),
             1,

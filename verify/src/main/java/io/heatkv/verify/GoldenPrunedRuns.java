@@ -1,9 +1,9 @@
 package io.heatkv.verify;
 
-import io.heatkv.cache.HeatKvPolicy;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.json.JsonObject;
+import io.heatkv.policy.HeatKvPolicy;
 import io.heatkv.profile.OrdersFile;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.Atom;

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import io.heatkv.cache.KvMemory;
+import io.heatkv.eval.Drawing;
 import io.heatkv.eval.learned.LearnedMetric;
 import io.heatkv.eval.learned.OnnxBytes;
 import io.heatkv.image.PngImage;

@@ -1,5 +1,8 @@
-package io.heatkv.cache;
+package io.heatkv.policy;
 
+import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.EvictionPolicy;
+import io.heatkv.cache.EvictionRule;
 import io.heatkv.error.UserException;
 import io.heatkv.schedule.Allocation;
 import java.util.List;
@@ -64,7 +67,7 @@ public final class CachePolicies {
       if (entry.name().equals(name)) {
         CachePolicy policy = entry.maker().apply(inputs);
         // Refuses a budget that is too small before anything is loaded.
-        policy.bytes(inputs.shape());
+        policy.plan(inputs.shape());
         return policy;
       }
     }

@@ -1,5 +1,7 @@
-package io.heatkv.cache;
+package io.heatkv.policy;
 
+import io.heatkv.cache.Candidates;
+import io.heatkv.cache.EvictionRule;
 import io.heatkv.scale.ScaleSchedule;
 
 /** Keeps the first scale, then the black fields of every map, newest scales first. */

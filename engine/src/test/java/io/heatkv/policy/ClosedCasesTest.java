@@ -1,9 +1,14 @@
-package io.heatkv.cache;
+package io.heatkv.policy;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import io.heatkv.TestDevice;
+import io.heatkv.cache.EvictionPolicy;
+import io.heatkv.cache.EvictionRule;
+import io.heatkv.cache.KvCache;
+import io.heatkv.cache.KvShape;
+import io.heatkv.cache.PolicyCases;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.scale.ScaleSize;
@@ -38,7 +43,7 @@ class ClosedCasesTest {
     long live = BACKEND.liveTensors();
     EvictionPolicy policy = new EvictionPolicy("test", rule, budget);
     int[][][] held = new int[shape.layers()][shape.heads()][];
-    try (EvictionCache cache = PolicyCases.open(policy, shape)) {
+    try (KvCache cache = PolicyCases.open(policy, shape)) {
       for (int t = 0; t <= last; t++) {
         for (int l = 0; l < shape.layers(); l++) {
           int tokens = shape.schedule().tokens(t);
@@ -57,7 +62,7 @@ class ClosedCasesTest {
       }
       for (int l = 0; l < shape.layers(); l++) {
         for (int h = 0; h < shape.heads(); h++) {
-          held[l][h] = cache.tokens(l, h, 0);
+          held[l][h] = PolicyCases.tokens(cache, l, h, 0);
         }
       }
     }

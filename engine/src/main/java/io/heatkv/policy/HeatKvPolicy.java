@@ -1,5 +1,9 @@
-package io.heatkv.cache;
+package io.heatkv.policy;
 
+import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.KvPlan;
+import io.heatkv.cache.KvShape;
+import io.heatkv.cache.PlannedSlots;
 import io.heatkv.error.UserException;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.scale.ScaleSchedule;
@@ -8,9 +12,7 @@ import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.CachePlan;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;
-import io.heatkv.tensor.Backend;
-import io.heatkv.tensor.Device;
-import org.jspecify.annotations.Nullable;
+import java.util.Optional;
 
 /**
  * HeatKV (arXiv 2605.14877): heads that later scales hardly attend to lose whole scales, by a
@@ -19,8 +21,7 @@ import org.jspecify.annotations.Nullable;
 public final class HeatKvPolicy implements CachePolicy {
   private final String name;
   private final PruningSchedule schedule;
-  private final CachePlan plan;
-  private @Nullable PlanTables tables;
+  private final PlannedSlots slots;
 
   /**
    * Plans the storage of a schedule.
@@ -40,7 +41,7 @@ public final class HeatKvPolicy implements CachePolicy {
   public HeatKvPolicy(String name, PruningSchedule schedule) {
     this.name = name;
     this.schedule = schedule;
-    plan = CachePlan.of(schedule);
+    slots = new PlannedSlots(CachePlan.of(schedule));
   }
 
   /**
@@ -61,11 +62,6 @@ public final class HeatKvPolicy implements CachePolicy {
         allocation.policy(), allocation.schedule(sizes, profile, budget, shape.fullBytes()));
   }
 
-  /** What is removed when. */
-  public PruningSchedule schedule() {
-    return schedule;
-  }
-
   @Override
   public String name() {
     return name;
@@ -77,26 +73,14 @@ public final class HeatKvPolicy implements CachePolicy {
   }
 
   @Override
-  public KvCache open(Backend backend, Device device, KvShape shape) {
-    check(shape);
-    // Nothing to remove: the full cache's own arithmetic, so that the bits are the same.
-    return plan.keepsEverything()
-        ? new FullCache(backend, device, shape)
-        : new HeatKvCache(backend, device, shape, plan, tables());
-  }
-
-  /** Made at the first generation, the same for all others. */
-  private synchronized PlanTables tables() {
-    if (tables == null) {
-      tables = new PlanTables(plan);
-    }
-    return tables;
+  public Optional<PruningSchedule> schedule() {
+    return Optional.of(schedule);
   }
 
   @Override
-  public long bytes(KvShape shape) {
+  public KvPlan plan(KvShape shape) {
     check(shape);
-    return plan.capacity() * shape.bytesPerHeadToken();
+    return slots.plan(shape);
   }
 
   private void check(KvShape shape) {

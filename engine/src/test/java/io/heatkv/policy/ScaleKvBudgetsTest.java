@@ -1,9 +1,14 @@
-package io.heatkv.cache;
+package io.heatkv.policy;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.TestDevice;
+import io.heatkv.cache.EvictionPolicy;
+import io.heatkv.cache.EvictionRule;
+import io.heatkv.cache.KvPlan;
+import io.heatkv.cache.KvShape;
+import io.heatkv.cache.PolicyCases;
 import io.heatkv.error.UserException;
 import io.heatkv.profile.ScaleKvBudgets;
 import io.heatkv.scale.ScaleSchedule;
@@ -22,7 +27,7 @@ class ScaleKvBudgetsTest {
   private static final Path FILE = TestDevice.resource("/scalekv/infinity-2b-10.json");
   private static final ScaleSchedule SCALES =
       ScaleSchedules.parse("1x1,2x2,4x4,6x6,8x8,12x12,16x16,20x20,24x24,32x32,40x40,48x48,64x64");
-  private static final KvShape SHAPE = new KvShape(32, 2, 16, 128, DType.BF16, SCALES);
+  private static final KvShape SHAPE = new KvShape(32, 2, 2, 16, 128, DType.BF16, SCALES);
 
   @TempDir private Path folder;
 
@@ -51,17 +56,17 @@ class ScaleKvBudgetsTest {
                 throw new AssertionError("no profile is needed");
               });
       EvictionRule rule = ScaleKv.of(inputs);
-      long capacity = (long) (budget * Quotas.allTokens(SHAPE));
-      Quotas quotas = Quotas.fit("scalekv", rule, SHAPE, capacity);
-      assertThat(quotas.peak()).isBetween((long) (0.75 * capacity), capacity);
-      int drafter = quotas.count(11, 0, 5);
-      int refiner = quotas.count(11, 1, 5);
+      KvPlan plan = new EvictionPolicy("scalekv", rule, budget).plan(SHAPE);
+      assertThat(plan.bytes()).isLessThanOrEqualTo((long) (budget * SHAPE.fullBytes()));
+      assertThat(plan.peakBytes()).isBetween((long) (0.75 * plan.bytes()), plan.bytes());
+      int drafter = PolicyCases.quota(rule, SHAPE, budget, 11, 0, 5);
+      int refiner = PolicyCases.quota(rule, SHAPE, budget, 11, 1, 5);
       if (budget == 1) {
         assertThat(drafter).isEqualTo(refiner).isEqualTo(6425);
       } else {
         assertThat(drafter).isGreaterThan(4 * refiner);
       }
-      assertThat(quotas.count(11, 23, 0)).isEqualTo(refiner);
+      assertThat(PolicyCases.quota(rule, SHAPE, budget, 11, 23, 0)).isEqualTo(refiner);
     }
   }
 

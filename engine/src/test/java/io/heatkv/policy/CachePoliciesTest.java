@@ -1,9 +1,13 @@
-package io.heatkv.cache;
+package io.heatkv.policy;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.TestDevice;
+import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.KvCache;
+import io.heatkv.cache.KvShape;
+import io.heatkv.cache.PolicyCases;
 import io.heatkv.error.UserException;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.schedule.Budget;
@@ -43,7 +47,7 @@ class CachePoliciesTest {
       double budget = name.equals("full") ? 1 : 0.5;
       CachePolicy policy = CachePolicies.create(name, PolicyCases.inputs(SHAPE, budget, 1));
       assertThat(policy.name()).isEqualTo(name);
-      assertThat(policy.bytes(SHAPE)).isBetween(1L, (long) (budget * SHAPE.fullBytes()));
+      assertThat(policy.plan(SHAPE).bytes()).isBetween(1L, (long) (budget * SHAPE.fullBytes()));
     }
   }
 
@@ -94,18 +98,8 @@ class CachePoliciesTest {
         .isInstanceOf(UserException.class)
         .hasMessageContaining("leave out the KV budget");
     CachePolicy full = CachePolicies.create("full", PolicyCases.inputs(SHAPE, 1, 1));
-    try (KvCache cache = full.open(TestDevice.backend(), TestDevice.device(), SHAPE)) {
+    try (KvCache cache = full.plan(SHAPE).open(TestDevice.backend(), TestDevice.device())) {
       assertThat(cache.memory().storage()).isEqualTo(SHAPE.fullBytes());
     }
-  }
-
-  @Test
-  void theBestAreChosenAndOfEqualOnesTheLater() {
-    double[] scores = {3, 1, Double.POSITIVE_INFINITY, 1, 2, 1};
-    assertThat(Replacement.best(scores, 0)).isEmpty();
-    assertThat(Replacement.best(scores, 2)).containsExactly(0, 2);
-    assertThat(Replacement.best(scores, 4)).containsExactly(0, 2, 4, 5);
-    assertThat(Replacement.best(scores, 5)).containsExactly(0, 2, 3, 4, 5);
-    assertThat(Replacement.best(scores, 6)).containsExactly(0, 1, 2, 3, 4, 5);
   }
 }

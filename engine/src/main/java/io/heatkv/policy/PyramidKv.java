@@ -1,5 +1,8 @@
-package io.heatkv.cache;
+package io.heatkv.policy;
 
+import io.heatkv.cache.Candidates;
+import io.heatkv.cache.EvictionRule;
+import io.heatkv.cache.KvShape;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSize;
 

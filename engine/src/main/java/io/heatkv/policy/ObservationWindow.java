@@ -1,5 +1,6 @@
-package io.heatkv.cache;
+package io.heatkv.policy;
 
+import io.heatkv.cache.Candidates;
 import io.heatkv.scale.ScaleSize;
 import java.util.stream.IntStream;
 

@@ -1,4 +1,7 @@
-package io.heatkv.cache;
+package io.heatkv.policy;
+
+import io.heatkv.cache.Candidates;
+import io.heatkv.cache.EvictionRule;
 
 /**
  * A control without a paper: every head keeps a uniformly random sample of all tokens seen.

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.TestDevice;
 import io.heatkv.error.UserException;
+import io.heatkv.policy.HeatKvPolicy;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.schedule.Atom;
@@ -27,7 +28,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** Pruned attention beside a naive float64 softmax that leaves removed atoms out. */
-class HeatKvCacheTest {
+class PlannedCacheTest {
   private static final Backend BACKEND = TestDevice.backend();
   private static final ScaleSchedule SCALES = ScaleSchedules.parse("1x1,2x2,2x3,4x4,5x4,6x6");
   private static final int LAYERS = 3;
@@ -52,7 +53,7 @@ class HeatKvCacheTest {
   }
 
   private static KvShape shape(DType dtype) {
-    return new KvShape(LAYERS, BATCH, HEADS, DIM, dtype, SCALES);
+    return new KvShape(LAYERS, BATCH, 1, HEADS, DIM, dtype, SCALES);
   }
 
   /** Random [batch, heads, tokens, dim]. */
@@ -78,7 +79,7 @@ class HeatKvCacheTest {
       HeatKvPolicy policy = new HeatKvPolicy(schedule);
       float[][][] keys = new float[SCALES.count()][LAYERS][];
       float[][][] stored = new float[SCALES.count()][LAYERS][];
-      try (KvCache cache = policy.open(BACKEND, TestDevice.device(), shape(dtype))) {
+      try (KvCache cache = policy.plan(shape(dtype)).open(BACKEND, TestDevice.device())) {
         for (int t = 0; t < SCALES.count(); t++) {
           Set<Atom> removed = new HashSet<>(schedule.removedAt(t));
           for (int l = 0; l < LAYERS; l++) {
@@ -109,7 +110,7 @@ class HeatKvCacheTest {
         assertThat(slots).isEqualTo(schedule.peakTokens());
         assertThat(cache.memory().storage())
             .isEqualTo(slots * 2 * BATCH * DIM * dtype.bytes())
-            .isEqualTo(policy.bytes(shape(dtype)));
+            .isEqualTo(policy.plan(shape(dtype)).bytes());
         assertThat(cache.memory().currentScale())
             .isEqualTo(2L * BATCH * HEADS * 36 * DIM * dtype.bytes());
       }
@@ -156,8 +157,9 @@ class HeatKvCacheTest {
     try (Scope _ = Scope.open();
         KvCache pruned =
             new HeatKvPolicy(schedule(random, 1))
-                .open(BACKEND, TestDevice.device(), shape(DType.F32));
-        KvCache full = CachePolicy.FULL.open(BACKEND, TestDevice.device(), shape(DType.F32))) {
+                .plan(shape(DType.F32))
+                .open(BACKEND, TestDevice.device());
+        KvCache full = CachePolicy.FULL.plan(shape(DType.F32)).open(BACKEND, TestDevice.device())) {
       for (int t = 0; t < SCALES.count(); t++) {
         for (int l = 0; l < LAYERS; l++) {
           int tokens = SCALES.tokens(t);
@@ -175,14 +177,14 @@ class HeatKvCacheTest {
   @Test
   void refusesAnotherModelOrOtherScales() {
     HeatKvPolicy policy = new HeatKvPolicy(schedule(new Random(1), 0.5));
-    KvShape otherHeads = new KvShape(LAYERS, 2, HEADS + 1, DIM, DType.F32, SCALES);
-    assertThatThrownBy(() -> policy.open(BACKEND, TestDevice.device(), otherHeads))
+    KvShape otherHeads = new KvShape(LAYERS, 2, 2, HEADS + 1, DIM, DType.F32, SCALES);
+    assertThatThrownBy(() -> policy.plan(otherHeads).open(BACKEND, TestDevice.device()))
         .isInstanceOf(UserException.class)
         .hasMessageContaining("3 layers of 4 heads")
         .hasMessageContaining("3 of 5");
     KvShape otherScales =
-        new KvShape(LAYERS, 2, HEADS, DIM, DType.F32, ScaleSchedules.parse("1x1,2x2,3x3"));
-    assertThatThrownBy(() -> policy.bytes(otherScales))
+        new KvShape(LAYERS, 2, 2, HEADS, DIM, DType.F32, ScaleSchedules.parse("1x1,2x2,3x3"));
+    assertThatThrownBy(() -> policy.plan(otherScales).bytes())
         .isInstanceOf(UserException.class)
         .hasMessageContaining("1x1,2x2,3x3");
   }

@@ -1,5 +1,6 @@
-package io.heatkv.cache;
+package io.heatkv.policy;
 
+import io.heatkv.cache.KvShape;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.schedule.Budget;
 import java.nio.file.Path;

@@ -1,7 +1,11 @@
-package io.heatkv.cache;
+package io.heatkv.policy;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.heatkv.cache.EvictionPolicy;
+import io.heatkv.cache.KvCache;
+import io.heatkv.cache.KvShape;
+import io.heatkv.cache.PolicyCases;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
@@ -14,7 +18,7 @@ import org.junit.jupiter.api.Test;
 class PolicyDocsTest {
   private static final Path PAGE = Path.of("..", "docs", "policies.md");
   private static final Path EXAMPLE =
-      Path.of("src", "test", "java", "io", "heatkv", "cache", "Checkerboard.java");
+      Path.of("src", "test", "java", "io", "heatkv", "policy", "Checkerboard.java");
 
   @Test
   void theExampleIsTheSourceThatIsTested() throws IOException {
@@ -36,7 +40,7 @@ class PolicyDocsTest {
   void theExampleKeepsBlackFields() {
     KvShape shape = PolicyCases.shape(1, 1, 1, ScaleSchedules.parse("1x1,2x2,3x3,4x4,5x5"));
     EvictionPolicy policy = new EvictionPolicy("checkerboard", new Checkerboard(), 6.5 / 30);
-    try (EvictionCache cache = PolicyCases.open(policy, shape)) {
+    try (KvCache cache = PolicyCases.open(policy, shape)) {
       for (int t = 0; t <= 3; t++) {
         int tokens = shape.schedule().tokens(t);
         try (Scope _ = Scope.open()) {
@@ -45,8 +49,8 @@ class PolicyDocsTest {
         }
       }
       // Black fields of 4x4 are 0 2 5 7 8 10 13 15; the scale begins at token 14.
-      assertThat(cache.tokens(0, 0, 0)).containsExactly(0, 21, 22, 24, 27, 29);
+      assertThat(PolicyCases.tokens(cache, 0, 0, 0)).containsExactly(0, 21, 22, 24, 27, 29);
     }
-    assertThat(policy.bytes(shape)).isEqualTo(6 * shape.bytesPerHeadToken());
+    assertThat(policy.plan(shape).bytes()).isEqualTo(6 * shape.bytesPerHeadToken());
   }
 }

@@ -1,4 +1,4 @@
-package io.heatkv.cache;
+package io.heatkv.policy;
 
 /** Tokens of two groups of heads, one favoured, that keep a mean. */
 final class UnequalShares {

@@ -1,4 +1,7 @@
-package io.heatkv.cache;
+package io.heatkv.policy;
+
+import io.heatkv.cache.Candidates;
+import io.heatkv.cache.EvictionRule;
 
 /**
  * Sliding-window attention (Longformer, arXiv 2004.05150): every head keeps the newest tokens, in
