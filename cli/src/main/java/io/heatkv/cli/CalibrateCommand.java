@@ -80,8 +80,8 @@ final class CalibrateCommand implements Callable<Integer> {
   @Option(
       names = "--heatkv-only",
       description =
-          "Measure only what HeatKV needs, which takes less time; scalekv, hack and ams-kv can't"
-              + " use the profile then.")
+          "Measure only what HeatKV needs, which takes less time; scalekv, hack and ams-kv can't use"
+              + " the profile then.")
   private boolean heatkvOnly;
 
   @Mixin private final ScaleOptions scales = new ScaleOptions();

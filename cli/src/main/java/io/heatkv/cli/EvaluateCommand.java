@@ -39,8 +39,8 @@ import picocli.CommandLine.Option;
     description = {
       "Draws prompts with the full KV cache and with every policy under every budget, with the same"
           + " seeds, and writes pictures, tables and one page that shows how near they are.",
-      "An evaluation that was ended goes on with the same command and --resume; at most the batch"
-          + " in progress is drawn again."
+      "An evaluation that was ended goes on with the same command and --resume; at most the batch in"
+          + " progress is drawn again."
     },
     footer = {
       "  heatkv evaluate --first 8 -o report",
@@ -288,8 +288,8 @@ final class EvaluateCommand implements Callable<Integer> {
       return List.of(
           new Illustration(
               "Who attends to what, and what HeatKV keeps of it",
-              "Attention of later scales to each source scale in every head (S-CAS), and which"
-                  + " heads the schedule of budget "
+              "Attention of later scales to each source scale in every head (S-CAS), and which heads"
+                  + " the schedule of budget "
                   + schedule.budget()
                   + " still has at each target scale.",
               map.png()));

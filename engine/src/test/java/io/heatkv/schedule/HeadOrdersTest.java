@@ -59,8 +59,7 @@ class HeadOrdersTest {
         "{} | : orders is missing; expected a list",
         "3 | : is not a JSON object or list",
         "[] [] | : has text after its JSON document",
-        "[[[0,0] | : can't be read as JSON (Unexpected end-of-input: expected close marker for"
-            + " Array, line 1, column ",
+        "[[[0,0] | : can't be read as JSON (Unexpected end-of-input: expected close marker for Array, line 1, column ",
       })
   void refusalsNameThePosition(String text, String message) throws IOException {
     Path file = write(text);

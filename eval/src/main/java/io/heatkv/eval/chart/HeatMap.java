@@ -143,8 +143,8 @@ public final class HeatMap {
                 .formatted(setup.schedule().size(0), setup.schedule().last())
             + " that earlier ones left in the cache.");
     lines.add(
-        "Colour: S-CAS, the share of a later scale's attention that falls on all tokens of the"
-            + " source scale; mean over queries, prompts and later scales.");
+        "Colour: S-CAS, the share of a later scale's attention that falls on all tokens of the source"
+            + " scale; mean over queries, prompts and later scales.");
     lines.add(
         "%s The last scale, %d (%s), attends but is never stored."
             .formatted(sinks(), last, setup.schedule().last()));

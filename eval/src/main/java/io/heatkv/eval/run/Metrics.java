@@ -46,8 +46,7 @@ public final class Metrics {
           Direction.HIGHER,
           1,
           4,
-          "share of all bits equal to the full cache's, each run drawn from its own earlier"
-              + " scales");
+          "share of all bits equal to the full cache's, each run drawn from its own earlier scales");
   public static final MetricInfo KL =
       new MetricInfo(
           "kl",
@@ -160,8 +159,8 @@ public final class Metrics {
     }
     if (!measured.contains(TOKENIZER_DISTANCE)) {
       lines.add(
-          "Fréchet distance of tokenizer features: needs two prompts and an image tokenizer with"
-              + " its encoder.");
+          "Fréchet distance of tokenizer features: needs two prompts and an image tokenizer with its"
+              + " encoder.");
     }
     for (LearnedMetric metric : LearnedMetric.values()) {
       if (!measured.contains(info(metric))) {
