@@ -16,6 +16,7 @@ class OutputFilesTest {
   void onlySeveralPicturesAreNumbered() {
     Path a = folder.resolve("a.b.PNG");
     assertThat(new OutputFiles(a, 1).pictures(0, 1)).containsExactly(a);
+    assertThat(new OutputFiles(a, 2).picture(0)).isEqualTo(folder.resolve("a.b-1.PNG"));
     OutputFiles several = new OutputFiles(a, 3);
     assertThat(several.pictures(1, 2))
         .isEqualTo(List.of(folder.resolve("a.b-2.PNG"), folder.resolve("a.b-3.PNG")));

@@ -77,7 +77,8 @@ class ScaleSchedulesTest {
     "1:3, 3",
     "3:1, 0.33333333",
     "0.8, 1.25",
-    "0.333, 3.003003"
+    "0.333, 3.003003",
+    "3.0009, 0.33323336"
   })
   void aspectsAreWidthToHeight(String text, double heightDivWidth) {
     assertThat(ScaleSchedules.parseAspect(text)).isCloseTo(heightDivWidth, within(1e-6));

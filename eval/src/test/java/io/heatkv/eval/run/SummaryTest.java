@@ -19,7 +19,7 @@ class SummaryTest {
   private static final Cell LARGER = new Cell("h2o", "0.2", 0.2, CachePolicy.FULL);
 
   /** Two prompts of two seeds, a batch for each; the first batch of the process is slow. */
-  private static Summary summed(boolean firstIsSettled) {
+  private static Summary summed(boolean firstIsSettled, boolean secondIsSettled) {
     Evaluation evaluation =
         new Evaluation(
             List.of("one", "two"),
@@ -52,7 +52,7 @@ class SummaryTest {
         new BatchResult(
             2,
             2,
-            true,
+            secondIsSettled,
             2,
             full(900, 30),
             List.of(
@@ -95,7 +95,7 @@ class SummaryTest {
 
   @Test
   void memoryIsTheMostAndTimeWithoutTheFirstBatch() {
-    Summary summary = summed(false);
+    Summary summary = summed(false, true);
     assertThat(summary.prompts()).isEqualTo(2);
     assertThat(summary.pictures()).isEqualTo(4);
     assertThat(summary.fullBytes()).isEqualTo(1000);
@@ -103,15 +103,18 @@ class SummaryTest {
     assertThat(summary.cells()).extracting(CellSummary::kvBytes).containsExactly(100L, 95L, 200L);
     assertThat(summary.fullMillis().mean()).isEqualTo(30);
     assertThat(summary.cells().getFirst().millis().mean()).isEqualTo(10);
-    Summary settled = summed(true);
-    assertThat(settled.fullMillis().mean()).isEqualTo(60);
-    assertThat(settled.cells().getFirst().millis().mean()).isEqualTo(30);
+    // Of all or none that have run before, all count.
+    for (boolean settled : new boolean[] {true, false}) {
+      Summary all = summed(settled, settled);
+      assertThat(all.fullMillis().mean()).isEqualTo(60);
+      assertThat(all.cells().getFirst().millis().mean()).isEqualTo(30);
+    }
   }
 
   /** 12.7062 standard errors with one degree of freedom; seeds of a prompt are averaged first. */
   @Test
   void intervalsAreOverPrompts() {
-    CellSummary heat = summed(false).cells().getFirst();
+    CellSummary heat = summed(false, true).cells().getFirst();
     assertThat(heat.metric("psnr").orElseThrow().mean()).isEqualTo((21 + 30) / 2.0);
     assertThat(heat.metric("psnr").orElseThrow().high())
         .isCloseTo(25.5 + 12.7062 * 4.5, within(1e-3));
@@ -121,7 +124,7 @@ class SummaryTest {
   /** Positive where HeatKV is better, whichever way the metric goes; at the same budget only. */
   @Test
   void leadsArePositiveWhereHeatKvIsBetter() {
-    List<CellSummary> cells = summed(false).cells();
+    List<CellSummary> cells = summed(false, true).cells();
     assertThat(cells.getFirst().lead()).isEmpty();
     // (20 - 19, 22 - 23), (30 - 25, 30 - 27)
     assertThat(cells.get(1).lead("psnr").orElseThrow().mean()).isEqualTo(2);
@@ -133,7 +136,7 @@ class SummaryTest {
 
   @Test
   void scalesAreMeansOverPictures() {
-    CellSummary heat = summed(false).cells().getFirst();
+    CellSummary heat = summed(false, true).cells().getFirst();
     assertThat(heat.bits().get(0)).isEqualTo(0.75);
     assertThat(heat.bits().get(1)).isCloseTo((0.2 + 0.22 + 0.3 + 0.3) / 4, within(1e-12));
     assertThat(heat.divergence().get(0)).isCloseTo(0.3, within(1e-12));
@@ -142,7 +145,7 @@ class SummaryTest {
 
   @Test
   void cellsAreFoundByRatio() {
-    Summary summary = summed(false);
+    Summary summary = summed(false, true);
     assertThat(summary.ratios()).containsExactly(0.1, 0.2);
     assertThat(summary.cell("h2o", 0.2).orElseThrow().budget()).isEqualTo("0.2");
     assertThat(summary.cell("h2o", 0.3)).isEmpty();
