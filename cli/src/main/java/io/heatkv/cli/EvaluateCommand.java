@@ -1,7 +1,7 @@
 package io.heatkv.cli;
 
 import io.heatkv.GenerationRequest;
-import io.heatkv.TextToImage;
+import io.heatkv.ImageGenerator;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.error.UserException;
 import io.heatkv.eval.chart.HeatMap;
@@ -14,7 +14,7 @@ import io.heatkv.eval.run.EvaluationSettings;
 import io.heatkv.eval.run.Evaluator;
 import io.heatkv.eval.run.MetricSuite;
 import io.heatkv.load.ModelProfile;
-import io.heatkv.schedule.CalibrationProfile;
+import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.io.IOException;
@@ -151,7 +151,7 @@ final class EvaluateCommand implements Callable<Integer> {
         settings.put(task, own);
       }
       if (!tasks.stream().allMatch(Task::isDone)) {
-        try (TextToImage engine = choice.load(library)) {
+        try (ImageGenerator engine = choice.load(library)) {
           for (Task task : tasks) {
             draw(engine, task, metrics, share, interruption);
           }
@@ -192,7 +192,11 @@ final class EvaluateCommand implements Callable<Integer> {
   }
 
   private void draw(
-      TextToImage engine, Task task, MetricSuite metrics, Shard share, Interruption interruption) {
+      ImageGenerator engine,
+      Task task,
+      MetricSuite metrics,
+      Shard share,
+      Interruption interruption) {
     if (!quiet) {
       task.evaluation().absent().forEach(line -> console.message("left out: " + line));
     }
@@ -219,7 +223,7 @@ final class EvaluateCommand implements Callable<Integer> {
   /** The fullest moment: a batch with the full cache. */
   private static GenerationRequest fullest(Evaluation evaluation) {
     int pictures = Math.min(evaluation.batch(), evaluation.pictures());
-    return new GenerationRequest(
+    return GenerationRequest.of(
         Collections.nCopies(pictures, "a"),
         Optional.empty(),
         1,

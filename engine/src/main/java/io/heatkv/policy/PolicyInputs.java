@@ -1,8 +1,8 @@
 package io.heatkv.policy;
 
 import io.heatkv.cache.KvShape;
+import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.schedule.Budget;
-import io.heatkv.schedule.CalibrationProfile;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.function.Supplier;

@@ -2,10 +2,10 @@ package io.heatkv.policy;
 
 import io.heatkv.cache.Candidates;
 import io.heatkv.cache.EvictionRule;
+import io.heatkv.profile.ScaleKvBudgets;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.schedule.AttentionStatistics;
-import io.heatkv.schedule.ScaleKvBudgets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
