@@ -9,6 +9,7 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.nio.file.attribute.UserPrincipal;
 import java.util.LinkedHashSet;
 import java.util.Locale;
 import java.util.Map;
@@ -122,7 +123,7 @@ public final class CacheFolder {
             "cache folder %s can be written by other users (%s); chmod go-w it, or name a folder inside it with %s"
                 .formatted(real, permissions(real), VARIABLE));
       }
-      return secureBelow(real, "heatkv-" + Owner.ME);
+      return secureBelow(real, "heatkv-" + Owner.me().getName());
     } catch (IOException e) {
       throw new UserException(
           "cache folder "
@@ -159,7 +160,8 @@ public final class CacheFolder {
     Owner owner = Owner.of(folder);
     if (!owner.isTrusted()) {
       throw new UserException(
-          "cache folder %s belongs to another user (%s)%s".formatted(folder, owner.name(), HELP));
+          "cache folder %s belongs to another user (%s)%s"
+              .formatted(folder, owner.user().getName(), HELP));
     }
     return owner;
   }
@@ -202,23 +204,31 @@ public final class CacheFolder {
     return reason != null ? reason : e.getClass().getSimpleName().replace("Exception", "");
   }
 
-  /** Who owns a file, as the system names users, or by number where it has no name. */
-  private record Owner(String name, int id) {
-    static final String ME =
-        ProcessHandle.current().info().user().orElse(System.getProperty("user.name", "?"));
+  /** Who owns a file; by number where the user has no account. */
+  private record Owner(UserPrincipal user, int id) {
+    private static final Path PROCESS = Path.of("/proc/self");
 
     static Owner of(Path file) throws IOException {
       return new Owner(
-          Files.getOwner(file, LinkOption.NOFOLLOW_LINKS).getName(),
+          Files.getOwner(file, LinkOption.NOFOLLOW_LINKS),
           (int) Files.getAttribute(file, "unix:uid", LinkOption.NOFOLLOW_LINKS));
     }
 
-    boolean isMe() {
-      return name.equals(ME);
+    static UserPrincipal me() throws IOException {
+      return Files.exists(PROCESS)
+          ? Files.getOwner(PROCESS)
+          : PROCESS
+              .getFileSystem()
+              .getUserPrincipalLookupService()
+              .lookupPrincipalByName(System.getProperty("user.name"));
+    }
+
+    boolean isMe() throws IOException {
+      return user.equals(me());
     }
 
     /** The system's administrator could change anything anyway. */
-    boolean isTrusted() {
+    boolean isTrusted() throws IOException {
       return id == 0 || isMe();
     }
   }

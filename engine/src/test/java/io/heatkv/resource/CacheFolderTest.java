@@ -143,6 +143,40 @@ class CacheFolderTest {
         .hasMessageContaining(own.toString());
   }
 
+  /** A user id without an account, which Java calls "?", is known by its number. */
+  @Test
+  void aUserWithoutAnAccountGetsOneToo() throws Exception {
+    assumeTrue((int) Files.getAttribute(folder, "unix:uid") == 0, "only root can");
+    Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
+    Path shared = made("rwxrwxrwx");
+    for (int start = 0; start < 2; start++) {
+      Process process =
+          new ProcessBuilder(
+                  "setpriv",
+                  "--reuid=" + STRANGER,
+                  "--regid=" + STRANGER,
+                  "--clear-groups",
+                  Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                  "-cp",
+                  System.getProperty("java.class.path"),
+                  Stranger.class.getName(),
+                  shared.toString())
+              .redirectErrorStream(true)
+              .start();
+      assertThat(process.inputReader().readAllLines())
+          .containsExactly(shared.toRealPath().resolve("heatkv-" + STRANGER).toString());
+    }
+  }
+
+  /** Run as another user. */
+  static final class Stranger {
+    private Stranger() {}
+
+    public static void main(String[] arguments) {
+      System.out.println(CacheFolder.secure(Path.of(arguments[0])));
+    }
+  }
+
   @Test
   void whatAnotherUserPutThereIsNotTaken() throws Exception {
     Path shared = shared();
