@@ -6,14 +6,14 @@ import io.heatkv.checkpoint.TensorEntry;
 import io.heatkv.error.UserException;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.Network;
-import io.heatkv.model.TransformerConfig;
-import io.heatkv.model.TransformerKeys;
+import io.heatkv.infinity.TransformerConfig;
+import io.heatkv.infinity.TransformerKeys;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.text.T5Config;
 import io.heatkv.text.T5Encoder;
-import io.heatkv.vae.VaeConfig;
+import io.heatkv.infinity.vae.VaeConfig;
 import java.util.List;
 import java.util.Locale;
 

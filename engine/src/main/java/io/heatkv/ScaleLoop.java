@@ -1,17 +1,17 @@
 package io.heatkv;
 
 import io.heatkv.cache.KvCache;
-import io.heatkv.model.Condition;
-import io.heatkv.model.GenerationPass;
-import io.heatkv.model.InfinityTransformer;
-import io.heatkv.model.LayerGuidance;
+import io.heatkv.infinity.Condition;
+import io.heatkv.infinity.GenerationPass;
+import io.heatkv.infinity.InfinityTransformer;
+import io.heatkv.infinity.LayerGuidance;
 import io.heatkv.sample.BitChooser;
 import io.heatkv.sample.BitNoise;
 import io.heatkv.sample.BitSampler;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
-import io.heatkv.vae.MultiScaleBsq;
+import io.heatkv.infinity.vae.MultiScaleBsq;
 import java.util.HashSet;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;

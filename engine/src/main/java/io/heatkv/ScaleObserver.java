@@ -1,6 +1,6 @@
 package io.heatkv;
 
-import io.heatkv.model.AttentionObserver;
+import io.heatkv.infinity.AttentionObserver;
 import io.heatkv.tensor.Tensor;
 
 /** Sees the values of every scale while a picture is drawn; tensors are valid during the call. */

@@ -7,7 +7,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.load.ModelSource;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
-import io.heatkv.schedule.CalibrationProfile;
+import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.tensor.DType;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -14,7 +14,7 @@ import io.heatkv.load.HubCache;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelFinder;
 import io.heatkv.load.ModelSource;
-import io.heatkv.model.Condition;
+import io.heatkv.infinity.Condition;
 import io.heatkv.scale.Resolution;
 import io.heatkv.scale.ScaleTemplate;
 import io.heatkv.tensor.Backend;

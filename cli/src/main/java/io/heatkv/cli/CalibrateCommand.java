@@ -7,7 +7,7 @@ import io.heatkv.TextToImage;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.error.UserException;
 import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.schedule.CalibrationProfile;
+import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.schedule.ScheduleShape;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.nio.file.Path;

@@ -16,7 +16,7 @@ import io.heatkv.eval.run.EvaluationSettings;
 import io.heatkv.eval.run.Evaluator;
 import io.heatkv.eval.run.MetricSuite;
 import io.heatkv.load.ModelProfile;
-import io.heatkv.schedule.CalibrationProfile;
+import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.io.IOException;

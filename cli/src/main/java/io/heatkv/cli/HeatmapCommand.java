@@ -6,7 +6,7 @@ import io.heatkv.image.Png;
 import io.heatkv.json.JsonFile;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
-import io.heatkv.schedule.CalibrationProfile;
+import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.schedule.PruningSchedule;
 import java.nio.file.Path;
 import java.util.List;

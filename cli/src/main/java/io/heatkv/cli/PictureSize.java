@@ -6,7 +6,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.eval.Ssim;
 import io.heatkv.load.Network;
 import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.vae.VaeConfig;
+import io.heatkv.infinity.vae.VaeConfig;
 
 /**
  * Pixels of what a model draws.

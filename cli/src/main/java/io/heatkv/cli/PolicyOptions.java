@@ -11,7 +11,7 @@ import io.heatkv.load.ModelProfile;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
-import io.heatkv.schedule.CalibrationProfile;
+import io.heatkv.profile.CalibrationProfile;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Iterator;

@@ -4,7 +4,7 @@ import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelProfile;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
-import io.heatkv.schedule.CalibrationProfile;
+import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;

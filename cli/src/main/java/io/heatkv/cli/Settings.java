@@ -8,7 +8,7 @@ import io.heatkv.eval.run.Cell;
 import io.heatkv.eval.run.Evaluation;
 import io.heatkv.eval.run.EvaluationSettings;
 import io.heatkv.load.Network;
-import io.heatkv.schedule.PromptSet;
+import io.heatkv.profile.PromptSet;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;

@@ -5,7 +5,7 @@ import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.CachePlan;
-import io.heatkv.schedule.CalibrationProfile;
+import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;
 import io.heatkv.tensor.Backend;

@@ -3,7 +3,7 @@ package io.heatkv.cache;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.schedule.AttentionStatistics;
-import io.heatkv.schedule.ScaleKvBudgets;
+import io.heatkv.profile.ScaleKvBudgets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;

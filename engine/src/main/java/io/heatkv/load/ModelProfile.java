@@ -3,7 +3,7 @@ package io.heatkv.load;
 import io.heatkv.cache.KvShape;
 import io.heatkv.error.UserException;
 import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.schedule.CalibrationProfile;
+import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.schedule.CalibrationSetup;
 import java.nio.file.Path;
 import java.util.Optional;

@@ -8,7 +8,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.schedule.Budget;
-import io.heatkv.schedule.ScaleKvBudgets;
+import io.heatkv.profile.ScaleKvBudgets;
 import io.heatkv.tensor.DType;
 import java.io.IOException;
 import java.nio.file.Files;

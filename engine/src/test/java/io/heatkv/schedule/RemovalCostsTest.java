@@ -1,5 +1,7 @@
 package io.heatkv.schedule;
 
+import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.profile.PromptSet;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;

@@ -6,7 +6,7 @@ import io.heatkv.ScaleObserver;
 import io.heatkv.TextToImage;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvCache;
-import io.heatkv.model.Condition;
+import io.heatkv.infinity.Condition;
 import io.heatkv.sample.BitChooser;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Ops;

@@ -16,7 +16,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.schedule.Budget;
-import io.heatkv.schedule.CalibrationProfile;
+import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;

@@ -7,7 +7,7 @@ import io.heatkv.eval.chart.ChartPage.Placed;
 import io.heatkv.eval.chart.HeatMapHeader.Swatch;
 import io.heatkv.image.PngImage;
 import io.heatkv.schedule.Atom;
-import io.heatkv.schedule.CalibrationProfile;
+import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.HeadScores;
 import io.heatkv.schedule.PruningSchedule;

@@ -6,7 +6,7 @@ import io.heatkv.cache.KvShape;
 import io.heatkv.cache.PolicyInputs;
 import io.heatkv.error.UserException;
 import io.heatkv.schedule.Budget;
-import io.heatkv.schedule.CalibrationProfile;
+import io.heatkv.profile.CalibrationProfile;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
