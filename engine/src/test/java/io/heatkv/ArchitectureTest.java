@@ -47,8 +47,7 @@ class ArchitectureTest {
           Map.entry("weights", Set.of("error", "checkpoint", "tensor")),
           Map.entry("cache", Set.of("error", "tensor", "scale", "schedule", "profile")),
           Map.entry("sample", Set.of("error", "tensor", "scale")),
-          Map.entry(
-              "infinity.vae", Set.of("error", "tensor", "scale", "checkpoint", "weights")),
+          Map.entry("infinity.vae", Set.of("error", "tensor", "scale", "checkpoint", "weights")),
           Map.entry("text", Set.of("error", "json", "tensor", "checkpoint", "weights")),
           Map.entry(
               "infinity",
@@ -126,10 +125,8 @@ class ArchitectureTest {
   void theMethodHasNoTensors() {
     noClasses()
         .that()
-        .resideInAnyPackage("io.heatkv.scale..",
-            "io.heatkv.schedule..",
-            "io.heatkv.profile..",
-            "io.heatkv.image..")
+        .resideInAnyPackage(
+            "io.heatkv.scale..", "io.heatkv.schedule..", "io.heatkv.profile..", "io.heatkv.image..")
         .should()
         .transitivelyDependOnClassesThat(resideInAPackage("io.heatkv.tensor.."))
         .check(CLASSES);

@@ -5,9 +5,9 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.error.UserException;
 import io.heatkv.load.ModelSource;
+import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
-import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.tensor.DType;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -2,7 +2,6 @@ package io.heatkv.bench;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.heatkv.testkit.TestDevice;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.infinity.RotaryNormalization;
 import io.heatkv.infinity.TransformerConfig;
@@ -10,6 +9,7 @@ import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
+import io.heatkv.testkit.TestDevice;
 import org.junit.jupiter.api.Test;
 
 class BenchmarkTest {

@@ -1,14 +1,13 @@
 package io.heatkv.cli;
 
-import io.heatkv.profile.OrdersFile;
 import io.heatkv.error.UserException;
 import io.heatkv.json.JsonFile;
+import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.profile.OrdersFile;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
-import io.heatkv.profile.CalibrationProfile;
-import io.heatkv.schedule.HeadOrders;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleReport;
 import io.heatkv.schedule.ScheduleShape;

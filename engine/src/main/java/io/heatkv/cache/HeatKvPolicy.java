@@ -1,11 +1,11 @@
 package io.heatkv.cache;
 
 import io.heatkv.error.UserException;
+import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.CachePlan;
-import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;
 import io.heatkv.tensor.Backend;

@@ -1,7 +1,7 @@
 package io.heatkv.cache;
 
-import io.heatkv.schedule.Budget;
 import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.schedule.Budget;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.function.Supplier;

@@ -1,9 +1,9 @@
 package io.heatkv.cache;
 
+import io.heatkv.profile.ScaleKvBudgets;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.schedule.AttentionStatistics;
-import io.heatkv.profile.ScaleKvBudgets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;

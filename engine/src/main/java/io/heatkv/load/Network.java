@@ -54,8 +54,12 @@ public enum Network {
     }
   }
 
-  /** The keys above this network's tensors, or empty if there are none above. */
-  private Optional<String> place(Checkpoint checkpoint) {
+  /**
+   * The keys above this network's tensors, or empty if there are none above.
+   *
+   * @throws UserException if the file holds several such networks
+   */
+  public Optional<String> place(Checkpoint checkpoint) {
     Set<String> places = places(checkpoint);
     if (places.isEmpty() || places.contains("")) {
       return Optional.empty();

@@ -1,13 +1,13 @@
 package io.heatkv.profile;
 
-import io.heatkv.schedule.AttentionStatistics;
-import io.heatkv.schedule.HeadOrders;
-import io.heatkv.schedule.CalibrationSetup;
-import io.heatkv.schedule.HeadScores;
-import io.heatkv.schedule.HeadRanking;
-import io.heatkv.schedule.RemovalCosts;
-import io.heatkv.schedule.PromptStatistics;
 import io.heatkv.error.UserException;
+import io.heatkv.schedule.AttentionStatistics;
+import io.heatkv.schedule.CalibrationSetup;
+import io.heatkv.schedule.HeadOrders;
+import io.heatkv.schedule.HeadRanking;
+import io.heatkv.schedule.HeadScores;
+import io.heatkv.schedule.PromptStatistics;
+import io.heatkv.schedule.RemovalCosts;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;

@@ -1,14 +1,14 @@
 package io.heatkv.profile;
 
-import io.heatkv.schedule.AttentionStatistics;
-import io.heatkv.schedule.HeadOrders;
-import io.heatkv.schedule.CalibrationSetup;
-import io.heatkv.schedule.HeadScores;
-import io.heatkv.schedule.RemovalCosts;
 import io.heatkv.error.UserException;
 import io.heatkv.json.JsonObject;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.schedule.AttentionStatistics;
+import io.heatkv.schedule.CalibrationSetup;
+import io.heatkv.schedule.HeadOrders;
+import io.heatkv.schedule.HeadScores;
+import io.heatkv.schedule.RemovalCosts;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;

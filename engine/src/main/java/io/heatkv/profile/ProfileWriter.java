@@ -1,14 +1,14 @@
 package io.heatkv.profile;
 
-import io.heatkv.schedule.AttentionStatistics;
-import io.heatkv.schedule.HeadOrders;
-import io.heatkv.schedule.Atom;
-import io.heatkv.schedule.CalibrationSetup;
-import io.heatkv.schedule.HeadScores;
-import io.heatkv.schedule.RemovalCosts;
-import io.heatkv.schedule.PromptStatistics;
 import com.fasterxml.jackson.core.JsonGenerator;
 import io.heatkv.json.JsonFile;
+import io.heatkv.schedule.Atom;
+import io.heatkv.schedule.AttentionStatistics;
+import io.heatkv.schedule.CalibrationSetup;
+import io.heatkv.schedule.HeadOrders;
+import io.heatkv.schedule.HeadScores;
+import io.heatkv.schedule.PromptStatistics;
+import io.heatkv.schedule.RemovalCosts;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;

@@ -1,8 +1,8 @@
 package io.heatkv.profile;
 
-import io.heatkv.schedule.Sha256;
-import io.heatkv.schedule.HeadScores;
 import io.heatkv.error.UserException;
+import io.heatkv.schedule.HeadScores;
+import io.heatkv.schedule.Sha256;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;

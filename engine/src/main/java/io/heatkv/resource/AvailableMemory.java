@@ -61,8 +61,7 @@ public final class AvailableMemory {
   /** Swap doesn't count as memory here, as it doesn't in MemAvailable. */
   private static long left(Path group) {
     Path stat = group.resolve("memory.stat");
-    long limit =
-        Math.min(limit(group.resolve("memory.max")), limit(group.resolve("memory.high")));
+    long limit = Math.min(limit(group.resolve("memory.max")), limit(group.resolve("memory.high")));
     return left(
         limit,
         number(group.resolve("memory.current")),

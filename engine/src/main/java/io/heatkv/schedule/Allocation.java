@@ -12,16 +12,14 @@ public enum Allocation {
    */
   GREEDY("greedy") {
     @Override
-    public PruningSchedule schedule(
-        ScheduleShape shape, HeadRanking ranking, double budget) {
+    public PruningSchedule schedule(ScheduleShape shape, HeadRanking ranking, double budget) {
       return new PrefixBuilder(shape, ranking.removalCosts().order(shape), budget).build();
     }
   },
   /** The reference's: every source scale loses as many heads, those of least S-CAS. */
   PAPER("paper") {
     @Override
-    public PruningSchedule schedule(
-        ScheduleShape shape, HeadRanking ranking, double budget) {
+    public PruningSchedule schedule(ScheduleShape shape, HeadRanking ranking, double budget) {
       return PruningSchedule.of(shape, ranking.orders(), budget);
     }
   };
@@ -42,8 +40,7 @@ public enum Allocation {
    * @param budget ratio of the full cache
    * @throws UserException if the budget is infeasible or it lacks what the rule needs
    */
-  public abstract PruningSchedule schedule(
-      ScheduleShape shape, HeadRanking ranking, double budget);
+  public abstract PruningSchedule schedule(ScheduleShape shape, HeadRanking ranking, double budget);
 
   /** As above with a budget as users give it, see {@link RemovedHeads#ratio}. */
   public PruningSchedule schedule(

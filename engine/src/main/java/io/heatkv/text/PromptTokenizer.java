@@ -3,6 +3,7 @@ package io.heatkv.text;
 import ai.djl.huggingface.tokenizers.Encoding;
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import io.heatkv.error.UserException;
+import io.heatkv.error.WrongDownload;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -10,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Map;
+import java.util.Optional;
 
 /** Turns prompts into token ids as HuggingFace's T5 tokenizer does. */
 public final class PromptTokenizer implements AutoCloseable {
@@ -66,6 +68,10 @@ public final class PromptTokenizer implements AutoCloseable {
           file + ": no such file; expected the text encoder's tokenizer.json or spiece.model");
     }
     try (InputStream in = Files.newInputStream(file)) {
+      Optional<String> wrong = WrongDownload.in(file);
+      if (wrong.isPresent()) {
+        throw new UserException(file + ": " + wrong.get());
+      }
       return new PromptTokenizer(library(file, in), maxTokens);
     } catch (IOException e) {
       throw new UserException(file + ": can't be read: " + e.getMessage(), e);

@@ -1,11 +1,11 @@
 package io.heatkv.cache;
 
 import io.heatkv.TestDevice;
+import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.profile.PromptSet;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.Budget;
-import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.schedule.CalibrationSetup;
-import io.heatkv.profile.PromptSet;
 import io.heatkv.schedule.PromptStatistics;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Tensor;

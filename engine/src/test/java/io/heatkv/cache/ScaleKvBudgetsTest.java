@@ -5,10 +5,10 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.TestDevice;
 import io.heatkv.error.UserException;
+import io.heatkv.profile.ScaleKvBudgets;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.schedule.Budget;
-import io.heatkv.profile.ScaleKvBudgets;
 import io.heatkv.tensor.DType;
 import java.io.IOException;
 import java.nio.file.Files;

@@ -93,9 +93,7 @@ class TorchCheckpointTest {
       assertThat(read.entry("float8.row").bytes().byteSize()).isEqualTo(3);
       // Of 0 1 2 / 3 4 5, the second column begins with 1 and its second row holds 4, as doubles.
       assertThat(
-              read.entry("complex.transposed")
-                  .bytes()
-                  .toArray(ValueLayout.JAVA_DOUBLE_UNALIGNED))
+              read.entry("complex.transposed").bytes().toArray(ValueLayout.JAVA_DOUBLE_UNALIGNED))
           .containsExactly(0, 0, 3, 0, 1, 0, 4, 0, 2, 0, 5, 0);
     }
   }

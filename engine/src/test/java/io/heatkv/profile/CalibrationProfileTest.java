@@ -1,14 +1,14 @@
 package io.heatkv.profile;
 
-import io.heatkv.schedule.HeadOrders;
-import io.heatkv.schedule.CalibrationSetup;
-import io.heatkv.schedule.HeadScores;
-import io.heatkv.schedule.HeadScoresTest;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.error.UserException;
 import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.schedule.CalibrationSetup;
+import io.heatkv.schedule.HeadOrders;
+import io.heatkv.schedule.HeadScores;
+import io.heatkv.schedule.HeadScoresTest;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

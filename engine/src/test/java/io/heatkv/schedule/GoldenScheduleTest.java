@@ -1,9 +1,9 @@
 package io.heatkv.schedule;
 
-import io.heatkv.profile.OrdersFile;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.heatkv.json.JsonObject;
+import io.heatkv.profile.OrdersFile;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;

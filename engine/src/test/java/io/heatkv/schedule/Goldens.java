@@ -1,7 +1,7 @@
 package io.heatkv.schedule;
 
-import io.heatkv.profile.OrdersFile;
 import io.heatkv.json.JsonObject;
+import io.heatkv.profile.OrdersFile;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URISyntaxException;

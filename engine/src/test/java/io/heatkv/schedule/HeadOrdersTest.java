@@ -1,11 +1,11 @@
 package io.heatkv.schedule;
 
-import io.heatkv.profile.OrdersFile;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.error.UserException;
 import io.heatkv.json.JsonObject;
+import io.heatkv.profile.OrdersFile;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -1,6 +1,5 @@
 package io.heatkv.schedule;
 
-import io.heatkv.profile.OrdersFile;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
@@ -8,6 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Safetensors;
 import io.heatkv.error.UserException;
+import io.heatkv.profile.OrdersFile;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;

@@ -1,11 +1,11 @@
 package io.heatkv.eval;
 
 import io.heatkv.image.PngImage;
+import io.heatkv.infinity.vae.BsqVae;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
-import io.heatkv.infinity.vae.BsqVae;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;

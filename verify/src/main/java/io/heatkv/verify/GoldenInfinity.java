@@ -2,9 +2,9 @@ package io.heatkv.verify;
 
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.error.UserException;
-import io.heatkv.json.JsonObject;
 import io.heatkv.infinity.InfinityTransformer;
 import io.heatkv.infinity.TransformerConfigs;
+import io.heatkv.json.JsonObject;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.scale.ScaleTemplate;

@@ -1,13 +1,12 @@
 package io.heatkv.verify;
 
-import io.heatkv.profile.OrdersFile;
 import io.heatkv.cache.HeatKvPolicy;
 import io.heatkv.checkpoint.Checkpoint;
-import io.heatkv.json.JsonObject;
 import io.heatkv.infinity.TransformerConfig;
+import io.heatkv.json.JsonObject;
+import io.heatkv.profile.OrdersFile;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.Atom;
-import io.heatkv.schedule.HeadOrders;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;
 import io.heatkv.tensor.Scope;

@@ -1,8 +1,8 @@
 package io.heatkv.verify;
 
-import io.heatkv.profile.OrdersFile;
 import io.heatkv.error.UserException;
 import io.heatkv.json.JsonObject;
+import io.heatkv.profile.OrdersFile;
 import io.heatkv.schedule.HeadOrders;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;
@@ -56,8 +56,9 @@ final class GoldenSchedules implements GoldenGroup {
   private static HeadOrders orders(Golden golden, String model, JsonObject recorded) {
     String name = "orders-" + model + ".json";
     Path file = golden.folder().resolve(name);
-    if (!Files.isRegularFile(file)) {
+    if (!golden.has(name)) {
       file = golden.folder().resolveSibling(name);
+      golden.known().add(name);
     }
     if (!Files.isRegularFile(file)) {
       throw new UserException(

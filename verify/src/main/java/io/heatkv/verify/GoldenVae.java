@@ -1,12 +1,12 @@
 package io.heatkv.verify;
 
 import io.heatkv.checkpoint.Checkpoint;
-import io.heatkv.tensor.DType;
-import io.heatkv.tensor.Scope;
-import io.heatkv.tensor.Tensor;
 import io.heatkv.infinity.vae.BsqVae;
 import io.heatkv.infinity.vae.Pixels;
 import io.heatkv.infinity.vae.VaeConfig;
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Scope;
+import io.heatkv.tensor.Tensor;
 import java.util.function.Consumer;
 
 /** The image decoder: pixels as numbers and as bytes. */

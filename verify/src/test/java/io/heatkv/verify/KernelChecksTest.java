@@ -4,13 +4,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import io.heatkv.testkit.TestDevice;
 import io.heatkv.error.UserException;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import io.heatkv.tensor.TensorException;
+import io.heatkv.testkit.TestDevice;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;

@@ -3,9 +3,9 @@ package io.heatkv.verify;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import io.heatkv.testkit.TestDevice;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
+import io.heatkv.testkit.TestDevice;
 import java.util.List;
 import org.assertj.core.api.SoftAssertions;
 import org.junit.jupiter.api.Test;
