@@ -86,12 +86,12 @@ def plain():
     notes = {
         "bytes": b"\x00\xffabc", "no bytes": b"", "bytearray": bytearray(b"ab\x80"), "no bytearray": bytearray(),
         "complex": 1 - 2j, "set": {1, "a"}, "no set": set(), "frozenset": frozenset({(1, 2)}), "range": range(1, 9, 2),
-        "slice": slice(None, 3), "ellipsis": ..., "big": -(2**200), "float": float("nan"), "type": float,
+        "slice": slice(None, 3), "ellipsis": ..., "big": -(2**200), "half": "\udce9t\u00e9", "float": float("nan"), "type": float,
         "counter": collections.Counter("abca"), "default": collections.defaultdict(list, {"a": [1]}),
         "deque": collections.deque([1.5, None], maxlen=4), "ordered": collections.OrderedDict(b=1, a=2),
         "when": datetime.datetime(2026, 1, 2, 3, 4, 5, 6, datetime.timezone.utc), "date": datetime.date(2026, 1, 2),
         "time": datetime.time(3, 4), "took": datetime.timedelta(days=1, seconds=2), "money": decimal.Decimal("1.10"),
-        "half": fractions.Fraction(1, 2), "path": pathlib.PurePosixPath("a/b"), "device": torch.device("cpu"),
+        "fraction": fractions.Fraction(1, 2), "path": pathlib.PurePosixPath("a/b"), "device": torch.device("cpu"),
         "dtypes": [torch.float32, torch.float8_e5m2, torch.complex128, torch.uint32, torch.quint8, torch.int4],
         (1, "by a tuple"): nowhere, None: [nowhere], 1.5: {"deep": nowhere}, b"by bytes": nowhere,
     }

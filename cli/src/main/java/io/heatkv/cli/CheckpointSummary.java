@@ -5,10 +5,7 @@ import io.heatkv.checkpoint.Checkpoints;
 import io.heatkv.checkpoint.Fingerprint;
 import io.heatkv.checkpoint.TensorEntry;
 import io.heatkv.error.UserException;
-import io.heatkv.infinity.TransformerConfig;
-import io.heatkv.infinity.TransformerConfigs;
 import io.heatkv.load.Network;
-import io.heatkv.vae.VaeConfig;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -75,30 +72,11 @@ record CheckpointSummary(
     }
   }
 
-  /** Where it lies in the file, then what it is; what can't be told is left out. */
+  /** Where it lies in the file, then what it is. */
   private static List<String> described(Network network, Checkpoint checkpoint) {
     try {
       String place = network.place(checkpoint).orElse("");
-      Checkpoint part = place.isEmpty() ? checkpoint : checkpoint.under(place);
-      return List.of(
-          place,
-          switch (network) {
-            case TRANSFORMER -> {
-              TransformerConfig config = TransformerConfigs.infer(part, false);
-              yield "%d layers, %d heads of %d, width %d, %d bits a token"
-                  .formatted(
-                      config.depth(),
-                      config.heads(),
-                      config.headDim(),
-                      config.width(),
-                      config.bits());
-            }
-            case IMAGE_TOKENIZER -> {
-              VaeConfig config = VaeConfig.infer(part);
-              yield "codes of %d bits, stride %d".formatted(config.channels(), config.stride());
-            }
-            case TEXT_ENCODER -> "";
-          });
+      return List.of(place, network.sizes(place.isEmpty() ? checkpoint : checkpoint.under(place)));
     } catch (UserException e) {
       return List.of("", String.valueOf(e.getMessage()));
     }
