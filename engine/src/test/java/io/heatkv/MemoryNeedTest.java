@@ -62,6 +62,7 @@ class MemoryNeedTest {
         new KvShape(
             config.depth(),
             2,
+            2,
             config.heads(),
             config.headDim(),
             DType.BF16,

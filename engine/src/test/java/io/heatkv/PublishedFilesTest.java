@@ -9,12 +9,14 @@ import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Checkpoints;
 import io.heatkv.checkpoint.StorageType;
 import io.heatkv.convert.ModelImport;
+import io.heatkv.family.ScaleObserver;
 import io.heatkv.image.PngImage;
 import io.heatkv.infinity.Condition;
 import io.heatkv.load.HubCache;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelFinder;
 import io.heatkv.load.ModelSource;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.Resolution;
 import io.heatkv.scale.ScaleTemplate;
 import io.heatkv.tensor.Backend;
@@ -145,12 +147,12 @@ class PublishedFilesTest {
     try (Checkpoint recorded =
             Checkpoints.open(
                 TestDevice.resource("/golden-published/" + name + ".recorded.safetensors"));
-        TextToImage engine = new TextToImage(model, backend, TestDevice.device(), DType.F32);
+        ImageGenerator engine = new ImageGenerator(model, backend, TestDevice.device(), DType.F32);
         Scope _ = Scope.open();
         Condition condition =
             engine.transformer().condition(engine.rows(request, new ArrayList<>()));
         KvCache cache =
-            request.policy().open(backend, TestDevice.device(), engine.kvShape(request))) {
+            request.policy().plan(engine.kvShape(request)).open(backend, TestDevice.device())) {
       Tensor codes =
           new ScaleLoop(engine.transformer(), engine.quantizer())
               .run(

@@ -14,6 +14,7 @@ import io.heatkv.load.FoundModel;
 import io.heatkv.load.HubCache;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelFinder;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.Resolution;
 import io.heatkv.scale.ScaleTemplate;
 import io.heatkv.tensor.DType;

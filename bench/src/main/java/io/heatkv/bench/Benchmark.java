@@ -1,15 +1,13 @@
 package io.heatkv.bench;
 
-import io.heatkv.SamplingOptions;
-import io.heatkv.ScaleLoop;
-import io.heatkv.ScaleObserver;
+import io.heatkv.Generation;
+import io.heatkv.GenerationRequest;
 import io.heatkv.cache.CachePolicy;
-import io.heatkv.cache.HeatKvPolicy;
-import io.heatkv.cache.KvCache;
 import io.heatkv.cache.KvMemory;
-import io.heatkv.cache.KvShape;
-import io.heatkv.calibrate.ObservedCache;
-import io.heatkv.infinity.Condition;
+import io.heatkv.calibrate.Observation;
+import io.heatkv.family.Conditioning;
+import io.heatkv.family.ScaleObserver;
+import io.heatkv.infinity.InfinityModel;
 import io.heatkv.infinity.InfinityTransformer;
 import io.heatkv.infinity.RotaryNormalization;
 import io.heatkv.infinity.TransformerConfig;
@@ -18,6 +16,8 @@ import io.heatkv.infinity.vae.BsqVae;
 import io.heatkv.infinity.vae.MultiScaleBsq;
 import io.heatkv.infinity.vae.VaeConfig;
 import io.heatkv.infinity.vae.VaeKeys;
+import io.heatkv.policy.HeatKvPolicy;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.scale.ScaleSize;
@@ -31,9 +31,10 @@ import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.function.Consumer;
 
 /** Times generations of a random model on one device. */
 public final class Benchmark implements AutoCloseable {
@@ -55,7 +56,7 @@ public final class Benchmark implements AutoCloseable {
   private final long libraries;
   private final double ceiling;
   private final RandomCheckpoint weights;
-  private final InfinityTransformer transformer;
+  private final InfinityModel model;
 
   /**
    * Makes a random model.
@@ -74,20 +75,29 @@ public final class Benchmark implements AutoCloseable {
     weights =
         new RandomCheckpoint(
             TransformerKeys.shapes(config, TransformerKeys.poolHeads(config)), SEED);
-    transformer = new InfinityTransformer(config, weights, backend, device, dtype);
+    model = model(config, weights);
+  }
+
+  /** A transformer whose prompts are noise, as many tokens as they say. */
+  private InfinityModel model(TransformerConfig config, RandomCheckpoint random) {
+    return new InfinityModel(
+        "random",
+        new InfinityTransformer(config, random, backend, device, dtype),
+        new MultiScaleBsq(codeChannels(config), config.spatialPatchify()),
+        (tokens, _) -> noise(Integer.parseInt(tokens), config.textChannels()),
+        Optional.empty());
   }
 
   /** What kernels and workspaces take: what a model of no size worth mentioning leaves behind. */
   private long libraries() {
     Map<String, long[]> shapes = TransformerKeys.shapes(TINY, TransformerKeys.poolHeads(TINY));
     try (RandomCheckpoint random = new RandomCheckpoint(shapes, SEED);
-        InfinityTransformer tiny = new InfinityTransformer(TINY, random, backend, device, dtype)) {
+        InfinityModel tiny = model(TINY, random)) {
       ScheduleShape shape = ScheduleShape.of(TINY.depth(), TINY.heads(), TINY_SCALES, 1);
       CachePolicy pruned =
           new HeatKvPolicy(PruningSchedule.of(shape, RandomOrders.of(shape, SEED), TINY_BUDGET));
       for (CachePolicy policy : List.of(CachePolicy.FULL, pruned)) {
-        generate(
-            tiny, new Workload(TINY, TINY_SCALES, 1, 4, policy, 1), policy, ScaleObserver.NONE);
+        generate(tiny, new Workload(TINY, TINY_SCALES, 1, 4, policy, 1), policy, _ -> {});
       }
       return taken();
     }
@@ -137,7 +147,7 @@ public final class Benchmark implements AutoCloseable {
     double first = 0;
     for (int i = 0; i <= workload.repeats(); i++) {
       List<Double> scales = new ArrayList<>();
-      kv = generate(transformer, workload, workload.policy(), new Clock(scales));
+      kv = generate(model, workload, workload.policy(), scales::add);
       if (i == 0) {
         first = scales.stream().mapToDouble(Double::doubleValue).sum();
       } else {
@@ -182,16 +192,7 @@ public final class Benchmark implements AutoCloseable {
     List<DeviceTrace.Activity> scales = new ArrayList<>();
     try (DeviceTrace trace = backend.trace(device)) {
       if (trace != null) {
-        generate(
-            transformer,
-            workload,
-            policy,
-            new ScaleObserver() {
-              @Override
-              public void scaleDone(int scale, Tensor bits, Tensor sum) {
-                scales.add(trace.next());
-              }
-            });
+        generate(model, workload, policy, _ -> scales.add(trace.next()));
       }
     }
     return scales;
@@ -217,96 +218,51 @@ public final class Benchmark implements AutoCloseable {
    * @param peers whether to measure what HeatKV's peers need too
    */
   public Calibration calibrate(Workload workload, int sinkScales, boolean peers) {
-    CachePolicy observed =
-        new CachePolicy() {
-          @Override
-          public String name() {
-            return "calibration";
-          }
-
-          @Override
-          public KvCache open(Backend where, Device on, KvShape shape) {
-            return new ObservedCache(where, on, shape, sinkScales, (_, _) -> {}, peers);
-          }
-
-          @Override
-          public long bytes(KvShape shape) {
-            return shape.fullBytes();
-          }
-        };
     List<List<Double>> millis = new ArrayList<>();
     for (int i = 0; i <= workload.repeats(); i++) {
       List<Double> scales = new ArrayList<>();
-      generate(transformer, workload, observed, new Clock(scales));
+      generate(model, workload, new Observation(sinkScales, peers), scales::add);
       if (i > 0) {
         millis.add(scales);
       }
     }
     return new Calibration(
         medians(workload, millis).stream().mapToDouble(Double::doubleValue).sum(),
-        busy(workload, observed));
+        busy(workload, new Observation(sinkScales, peers)));
   }
 
-  private KvMemory generate(
-      InfinityTransformer drawn, Workload workload, CachePolicy policy, ScaleObserver observer) {
-    TransformerConfig config = drawn.config();
-    long[] seeds = new long[workload.images()];
-    for (int i = 0; i < seeds.length; i++) {
-      seeds[i] = SEED + i;
-    }
-    try (Scope _ = Scope.open();
-        Condition condition = drawn.condition(text(drawn, workload));
-        KvCache cache = policy.open(backend, device, workload.kvShape(dtype))) {
-      backend.synchronize(device);
-      if (observer instanceof Clock clock) {
-        clock.begin();
+  /**
+   * Draws once.
+   *
+   * @param scaleDone is given the milliseconds of each scale when it is drawn
+   */
+  private static KvMemory generate(
+      InfinityModel drawn, Workload workload, CachePolicy policy, Consumer<Double> scaleDone) {
+    String prompt = String.valueOf(workload.textTokens());
+    GenerationRequest request =
+        GenerationRequest.of(
+            List.of(prompt),
+            Optional.empty(),
+            workload.images(),
+            SEED,
+            workload.schedule(),
+            SamplingOptions.of(3, 1, 0.97),
+            policy);
+    ScaleObserver observer = policy instanceof ScaleObserver own ? own : ScaleObserver.NONE;
+    try (Conditioning text = drawn.encode(request.pictures(), true);
+        Generation generation = Generation.open(drawn, text, request, null, observer)) {
+      while (!generation.isDone()) {
+        long start = System.nanoTime();
+        generation.step();
+        scaleDone.accept((System.nanoTime() - start) / 1e6);
       }
-      new ScaleLoop(drawn, new MultiScaleBsq(codeChannels(config), config.spatialPatchify()))
-          .run(
-              condition,
-              workload.schedule(),
-              SamplingOptions.of(3, 1, 0.97),
-              seeds,
-              cache,
-              observer);
-      return cache.memory();
+      return generation.memory();
     }
   }
 
   /** Channels of a code position, of which a token may have four. */
   private static int codeChannels(TransformerConfig config) {
     return config.spatialPatchify() ? config.bits() / 4 : config.bits();
-  }
-
-  private List<Tensor> text(InfinityTransformer drawn, Workload workload) {
-    int tokens = workload.textTokens();
-    List<Tensor> rows = new ArrayList<>();
-    Tensor prompt = noise(tokens, drawn.config().textChannels());
-    rows.addAll(Collections.nCopies(workload.images(), prompt));
-    rows.addAll(Collections.nCopies(workload.images(), drawn.unconditional(tokens)));
-    return rows;
-  }
-
-  /** Milliseconds between the ends of scales. */
-  private final class Clock implements ScaleObserver {
-    private final List<Double> scales;
-    private long start;
-
-    Clock(List<Double> scales) {
-      this.scales = scales;
-    }
-
-    void begin() {
-      start = System.nanoTime();
-    }
-
-    @Override
-    public void scaleDone(int scale, Tensor bits, Tensor sum) {
-      backend.synchronize(device);
-      long now = System.nanoTime();
-      scales.add((now - start) / 1e6);
-      start = now;
-    }
   }
 
   /**
@@ -317,7 +273,7 @@ public final class Benchmark implements AutoCloseable {
    * @param type of its weights and activations
    */
   public double decodeMillis(ScaleSize last, DType type) {
-    TransformerConfig drawn = transformer.config();
+    TransformerConfig drawn = model.transformer().config();
     int factor = drawn.spatialPatchify() ? 2 : 1;
     int channels = codeChannels(drawn);
     int rows = factor * last.height();
@@ -357,7 +313,7 @@ public final class Benchmark implements AutoCloseable {
 
   @Override
   public void close() {
-    transformer.close();
+    model.close();
     weights.close();
   }
 }

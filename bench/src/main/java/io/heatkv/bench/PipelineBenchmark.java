@@ -3,8 +3,9 @@ package io.heatkv.bench;
 import io.heatkv.GenerationListener;
 import io.heatkv.GenerationRequest;
 import io.heatkv.GenerationResult;
-import io.heatkv.TextToImage;
+import io.heatkv.ImageGenerator;
 import io.heatkv.cache.KvMemory;
+import io.heatkv.infinity.InfinityModel;
 import io.heatkv.infinity.vae.VaeConfig;
 import io.heatkv.scale.ScaleSize;
 import java.util.ArrayList;
@@ -52,11 +53,11 @@ public final class PipelineBenchmark {
    *
    * @param repeats timed generations, at least 1
    */
-  public static Result run(TextToImage model, GenerationRequest request, int repeats) {
-    GenerationResult first = model.generate(request, GenerationListener.NONE);
+  public static Result run(ImageGenerator generator, GenerationRequest request, int repeats) {
+    GenerationResult first = generator.generate(request, GenerationListener.NONE);
     List<GenerationResult.Timings> timings = new ArrayList<>();
     for (int i = 0; i < repeats; i++) {
-      timings.add(model.generate(request, GenerationListener.NONE).timings());
+      timings.add(generator.generate(request, GenerationListener.NONE).timings());
     }
     List<Double> scales = new ArrayList<>();
     for (int t = 0; t < request.schedule().count(); t++) {
@@ -69,7 +70,7 @@ public final class PipelineBenchmark {
             scales,
             median(timings, GenerationResult.Timings::decode)),
         first.timings().total(),
-        flops(model, request),
+        flops(generator, request),
         first.kv(),
         first.fullKvBytes());
   }
@@ -80,7 +81,8 @@ public final class PipelineBenchmark {
     return sorted[sorted.length / 2];
   }
 
-  private static double flops(TextToImage model, GenerationRequest request) {
+  private static double flops(ImageGenerator generator, GenerationRequest request) {
+    InfinityModel model = (InfinityModel) generator.model();
     double transformer =
         new Workload(
                 model.transformer().config(),

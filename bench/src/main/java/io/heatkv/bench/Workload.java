@@ -34,7 +34,13 @@ public record Workload(
   /** Sizes of its cache. */
   public KvShape kvShape(DType dtype) {
     return new KvShape(
-        transformer.depth(), rows(), transformer.heads(), transformer.headDim(), dtype, schedule);
+        transformer.depth(),
+        rows(),
+        2,
+        transformer.heads(),
+        transformer.headDim(),
+        dtype,
+        schedule);
   }
 
   /** Rows of the batch. */

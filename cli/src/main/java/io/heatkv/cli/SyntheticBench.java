@@ -6,7 +6,6 @@ import io.heatkv.bench.Measurement;
 import io.heatkv.bench.RandomOrders;
 import io.heatkv.bench.Workload;
 import io.heatkv.cache.CachePolicy;
-import io.heatkv.cache.HeatKvPolicy;
 import io.heatkv.cache.KvShape;
 import io.heatkv.calibrate.ObservedCache;
 import io.heatkv.error.UserException;
@@ -16,6 +15,7 @@ import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelProfile;
 import io.heatkv.load.ModelSource;
+import io.heatkv.policy.HeatKvPolicy;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.resource.AvailableMemory;
 import io.heatkv.scale.Resolution;
@@ -81,7 +81,7 @@ record SyntheticBench(
     ScaleSchedule schedule = scales.schedule(sizes.schedule());
     DType dtype = model.dtype(config);
     KvShape shape =
-        new KvShape(config.depth(), 2, config.heads(), config.headDim(), dtype, schedule);
+        new KvShape(config.depth(), 2, 2, config.heads(), config.headDim(), dtype, schedule);
     List<Cell> cells =
         policies.cells(budgets, shape, (name, budget) -> policy(name, shape, budget));
     List<Workload> workloads = new ArrayList<>();

@@ -1,6 +1,7 @@
 package io.heatkv.infinity;
 
 import io.heatkv.cache.KvCache;
+import io.heatkv.family.ScaleObserver;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.Ops;
@@ -73,22 +74,28 @@ final class Block {
    * @param x residual stream [rows, tokens, width], float32
    * @param positions rotary table of this scale [tokens, head_dim / 2], complex
    */
-  void apply(Tensor x, GenerationPass pass, int scale, Tensor positions) {
-    Condition.Block parameters = pass.condition().block(index);
+  void apply(
+      Tensor x,
+      Condition condition,
+      int scale,
+      Tensor positions,
+      KvCache cache,
+      ScaleObserver observer) {
+    Condition.Block parameters = condition.block(index);
     DeviceOps ops = x.backend().ops(x.device());
     double eps = config.epsilon();
     Tensor attended;
     try (Scope scope = Scope.open()) {
       Tensor normed =
           ops.norm(x, parameters.attentionGain(), parameters.attentionShift(), eps, dtype);
-      attended = scope.keep(selfAttention(ops, normed, scale, positions, pass.cache()));
+      attended = scope.keep(selfAttention(ops, normed, scale, positions, cache));
     }
-    pass.observer().selfAttention(index, scale, attended);
+    observer.selfAttention(index, scale, attended);
     Tensor read;
     try (Scope scope = Scope.open()) {
       Tensor normed =
           ops.addNorm(x, attended, parameters.attentionGate(), textNormWeight, textNormBias, eps);
-      read = scope.keep(crossAttention(ops, normed, parameters, pass.condition().textMask()));
+      read = scope.keep(crossAttention(ops, normed, parameters, condition.textMask()));
     }
     Tensor inner =
         ops.addNorm(

@@ -1,14 +1,15 @@
 package io.heatkv.infinity;
 
+import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import java.util.List;
+import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a transformer derives from the text once a generation: the same for all scales.
- *
- * <p>Rows are the conditional ones, then, with guidance, as many unconditional ones.
+ * What a transformer derives from the text once a pass: the same for all scales. Of each picture
+ * the conditional row, then, with guidance, the unconditional one.
  */
 public final class Condition implements AutoCloseable {
   /**
@@ -31,15 +32,27 @@ public final class Condition implements AutoCloseable {
       Tensor attentionShift,
       Tensor feedForwardShift,
       Tensor textKeys,
-      Tensor textValues) {}
+      Tensor textValues) {
+    Block each(UnaryOperator<Tensor> change) {
+      return new Block(
+          change.apply(attentionGate),
+          change.apply(feedForwardGate),
+          change.apply(attentionGain),
+          change.apply(feedForwardGain),
+          change.apply(attentionShift),
+          change.apply(feedForwardShift),
+          change.apply(textKeys),
+          change.apply(textValues));
+    }
+  }
 
   private final Scope scope;
-  private final Tensor pooled;
-  private final Tensor shared;
-  private final Tensor headGain;
-  private final Tensor headShift;
-  private final List<Block> blocks;
-  private final @Nullable Tensor textMask;
+  private Tensor pooled;
+  private Tensor shared;
+  private Tensor headGain;
+  private Tensor headShift;
+  private List<Block> blocks;
+  private @Nullable Tensor textMask;
 
   Condition(
       Scope scope,
@@ -88,6 +101,19 @@ public final class Condition implements AutoCloseable {
   /** Additive mask of padded text [rows, 1, 1, text tokens], or null where nothing is padded. */
   @Nullable Tensor textMask() {
     return textMask;
+  }
+
+  /** The last rows take the place of those from {@code first} on, in place. */
+  void removeRows(int first, int count) {
+    UnaryOperator<Tensor> removal = x -> scope.adopt(Ops.removeRows(x, 0, first, count));
+    try (Scope _ = Scope.open()) {
+      pooled = removal.apply(pooled);
+      shared = removal.apply(shared);
+      headGain = removal.apply(headGain);
+      headShift = removal.apply(headShift);
+      blocks = blocks.stream().map(block -> block.each(removal)).toList();
+      textMask = textMask == null ? null : removal.apply(textMask);
+    }
   }
 
   @Override

@@ -1,7 +1,9 @@
 package io.heatkv.infinity;
 
+import io.heatkv.cache.KvCache;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.KeyCheck;
+import io.heatkv.family.ScaleObserver;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
@@ -131,7 +133,7 @@ public final class InfinityTransformer implements AutoCloseable {
   /**
    * The input of block 0 at scale {@code scale}, level embedding included: [rows, tokens, width].
    *
-   * @param codes summed codes resized to this scale [batch, tokens, bits], null at scale 0
+   * @param codes summed codes resized to this scale [pictures, tokens, bits], null at scale 0
    */
   public Tensor embed(Condition condition, int scale, @Nullable Tensor codes) {
     try (Scope scope = Scope.open()) {
@@ -140,8 +142,13 @@ public final class InfinityTransformer implements AutoCloseable {
         x = condition.pooled().unsqueeze(1).add(startPosition);
       } else {
         Tensor words = wordEmbed.apply(codes.to(DType.F32));
-        long repeats = condition.rows() / words.size(0);
-        x = repeats == 1 ? words : Ops.cat(0, Collections.nCopies((int) repeats, words));
+        int repeats = Math.toIntExact(condition.rows() / words.size(0));
+        // All rows of a picture, which lie together, begin with the same codes.
+        x =
+            repeats == 1
+                ? words
+                : Ops.cat(1, Collections.nCopies(repeats, words.unsqueeze(1)))
+                    .reshape(condition.rows(), words.size(1), words.size(2));
       }
       return scope.keep(config.levelEmbeddingOnce() ? x.add(levels.select(0, scale)) : x);
     }
@@ -151,20 +158,26 @@ public final class InfinityTransformer implements AutoCloseable {
    * Runs the blocks in place.
    *
    * @param x input of block 0 [rows, tokens, width]
-   * @param pass what is the same for all scales of the generation
+   * @param positions rotary table of this scale [tokens, head_dim / 2], complex
+   * @param cache keys and values of earlier scales
    * @param guidance applied to the outputs of some blocks
    */
-  public void blocks(Tensor x, GenerationPass pass, int scale, LayerGuidance guidance) {
+  void blocks(
+      Tensor x,
+      Condition condition,
+      int scale,
+      Tensor positions,
+      KvCache cache,
+      LayerGuidance guidance,
+      ScaleObserver observer) {
     int chunk = config.depth() / config.chunks();
-    ScaleSchedule schedule = pass.schedule();
-    Tensor positions = pass.rotary().narrow(0, schedule.offset(scale), schedule.tokens(scale));
     for (int i = 0; i < blocks.size(); i++) {
       try (Scope _ = Scope.open()) {
         if (!config.levelEmbeddingOnce() && i % chunk == 0) {
           Ops.addInPlace(x, levels.select(0, scale));
         }
-        blocks.get(i).apply(x, pass, scale, positions);
-        guidance.apply(i, x);
+        blocks.get(i).apply(x, condition, scale, positions, cache, observer);
+        guidance.apply(i - config.depth(), x);
       }
     }
   }

@@ -1,28 +1,40 @@
 package io.heatkv.infinity;
 
+import io.heatkv.family.PictureRequest;
+import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
-import java.util.Set;
+import java.util.List;
 
 /**
- * Classifier-free guidance on the outputs of chosen blocks (cfg_insertion_layer &lt; 0): both
- * halves become {@code cfg * conditional + (1 - cfg) * unconditional}.
+ * Classifier-free guidance on the outputs of chosen blocks (cfg_insertion_layer &lt; 0): both rows
+ * of a picture become {@code cfg * conditional + (1 - cfg) * unconditional}.
  *
- * @param layers block indices after which it is applied
- * @param cfg guidance strength of this scale; 1 applies none
+ * @param pictures of the pass, in its order
+ * @param scale whose strength is applied
  */
-public record LayerGuidance(Set<Integer> layers, double cfg) {
-  /** Guidance on no block. */
-  public static final LayerGuidance NONE = new LayerGuidance(Set.of(), 1);
-
-  void apply(int layer, Tensor x) {
-    if (cfg == 1 || !layers.contains(layer)) {
+record LayerGuidance(List<PictureRequest> pictures, int scale) {
+  /**
+   * Guides the output of a block in place, if it is one of the chosen.
+   *
+   * @param fromEnd the block, counted from the end: -1 is the last
+   * @param x [pictures R, tokens, width]
+   */
+  void apply(int fromEnd, Tensor x) {
+    if (!pictures.getFirst().sampling().guidedLayers().contains(fromEnd)) {
       return;
     }
-    long half = x.size(0) / 2;
-    Tensor conditional = x.narrow(0, 0, half);
-    Tensor unconditional = x.narrow(0, half, half);
-    Tensor guided = conditional.mul(cfg).addScaled(unconditional, 1 - cfg);
-    conditional.copyFrom(guided);
-    unconditional.copyFrom(guided);
+    for (Run run : Run.of(pictures, options -> options.cfg(scale))) {
+      double cfg = run.sampling().cfg(scale);
+      if (cfg != 1) {
+        try (Scope _ = Scope.open()) {
+          Tensor rows = run.of(x.reshape(-1, 2, x.size(1), x.size(2)));
+          Tensor conditional = rows.select(1, 0);
+          Tensor unconditional = rows.select(1, 1);
+          Tensor guided = conditional.mul(cfg).addScaled(unconditional, 1 - cfg);
+          conditional.copyFrom(guided);
+          unconditional.copyFrom(guided);
+        }
+      }
+    }
   }
 }

@@ -101,7 +101,7 @@ public record ModelDescription(
    */
   public KvShape kvShape(DType dtype, ScaleSchedule scales) {
     return new KvShape(
-        transformer.depth(), 2, transformer.heads(), transformer.headDim(), dtype, scales);
+        transformer.depth(), 2, 2, transformer.heads(), transformer.headDim(), dtype, scales);
   }
 
   /** A path below the folder; a model can't point elsewhere. */

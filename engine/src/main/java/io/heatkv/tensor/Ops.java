@@ -315,6 +315,20 @@ public final class Ops {
     target.call(INDEX_COPY_, target, (long) dim, indices, source).release();
   }
 
+  /**
+   * Removes rows in place: the last {@code count} take the place of those from {@code first} on.
+   *
+   * @param dim dimension of the rows
+   * @return a view of what is left
+   */
+  public static Tensor removeRows(Tensor x, int dim, long first, long count) {
+    long left = x.size(dim) - count;
+    if (first < left) {
+      x.narrow(dim, first, count).copyFrom(x.narrow(dim, left, count));
+    }
+    return x.narrow(dim, 0, left);
+  }
+
   /** Rows of weight [n, d] at the indices [...]; returns [..., d]. */
   public static Tensor embedding(Tensor weight, Tensor indices) {
     return weight.call(EMBEDDING, weight, indices, -1L, false, false);

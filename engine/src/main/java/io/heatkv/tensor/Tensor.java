@@ -434,6 +434,13 @@ public final class Tensor {
     }
   }
 
+  /** All elements as int32, row-major; for bool and integer types. */
+  public int[] toInts() {
+    try (Scope _ = Scope.open()) {
+      return to(DType.I32).to(Device.CPU).contiguous().memory().toArray(ValueLayout.JAVA_INT);
+    }
+  }
+
   /** Frees this tensor before its scope does. */
   public void release() {
     scope().remove(this);

@@ -1,8 +1,8 @@
 package io.heatkv.infinity;
 
-import io.heatkv.SamplingOptions;
 import io.heatkv.TestDevice;
 import io.heatkv.json.JsonObject;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.Resolution;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleTemplate;

@@ -3,8 +3,6 @@ package io.heatkv.infinity;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-import io.heatkv.ScaleLoop;
-import io.heatkv.ScaleObserver;
 import io.heatkv.TestDevice;
 import io.heatkv.cache.FullCache;
 import io.heatkv.cache.KvCache;
@@ -13,8 +11,8 @@ import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Checkpoints;
 import io.heatkv.checkpoint.SafetensorsWriter;
 import io.heatkv.checkpoint.TensorEntry;
+import io.heatkv.family.ScaleObserver;
 import io.heatkv.infinity.vae.MultiScaleBsq;
-import io.heatkv.sample.BitSampler;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
@@ -63,7 +61,7 @@ class RecordedRunsTest {
             new FullCache(
                 backend,
                 TestDevice.device(),
-                new KvShape(RecordedRun.DEPTH, condition.rows(), 2, 16, DType.F32, schedule))) {
+                new KvShape(RecordedRun.DEPTH, condition.rows(), 1, 2, 16, DType.F32, schedule))) {
       int batch = run.texts().size();
       Tensor codes =
           new ScaleLoop(transformer, new MultiScaleBsq(RecordedRun.CODE_CHANNELS, run.patchify()))

@@ -6,10 +6,10 @@ import static org.assertj.core.api.Assertions.within;
 
 import io.heatkv.GenerationListener;
 import io.heatkv.GenerationRequest;
-import io.heatkv.SamplingOptions;
-import io.heatkv.TextToImage;
+import io.heatkv.ImageGenerator;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.image.PngImage;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.tensor.Backend;
 import java.util.ArrayList;
@@ -159,7 +159,7 @@ class FrechetDistanceTest {
 
   @Test
   void featuresOfTheEncoder() {
-    try (TextToImage model = TestModel.open()) {
+    try (ImageGenerator model = TestModel.open()) {
       List<PngImage> pictures =
           model
               .generate(

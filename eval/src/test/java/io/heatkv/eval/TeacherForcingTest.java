@@ -7,13 +7,13 @@ import static org.assertj.core.api.Assertions.within;
 import io.heatkv.Calibrator;
 import io.heatkv.GenerationListener;
 import io.heatkv.GenerationRequest;
-import io.heatkv.SamplingOptions;
-import io.heatkv.TextToImage;
-import io.heatkv.cache.CachePolicies;
+import io.heatkv.ImageGenerator;
 import io.heatkv.cache.CachePolicy;
-import io.heatkv.cache.PolicyInputs;
 import io.heatkv.error.UserException;
+import io.heatkv.policy.CachePolicies;
+import io.heatkv.policy.PolicyInputs;
 import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.schedule.Budget;
@@ -41,7 +41,7 @@ class TeacherForcingTest {
   @TempDir static Path folder;
 
   private static Backend backend;
-  private static TextToImage model;
+  private static ImageGenerator model;
   private static CalibrationProfile profile;
   private long live;
 
@@ -117,8 +117,8 @@ class TeacherForcingTest {
   void smallerCachesDivergeOnceSomethingIsMissing() {
     GenerationRequest request = request(List.of("a cat"), 1, List.of(3L));
     try (TeacherForcing forcing = TeacherForcing.record(model, request, () -> false)) {
-      BitDivergence half = forcing.divergence(policy("heatkv", request, 0.5)).getFirst();
-      BitDivergence tenth = forcing.divergence(policy("heatkv", request, 0.35)).getFirst();
+      TokenDivergence half = forcing.divergence(policy("heatkv", request, 0.5)).getFirst();
+      TokenDivergence tenth = forcing.divergence(policy("heatkv", request, 0.35)).getFirst();
       // Nothing is older than the first scale, which lies in the sink.
       assertThat(half.scales().getFirst()).isZero();
       assertThat(half.scales().getLast()).isPositive();
@@ -134,7 +134,7 @@ class TeacherForcingTest {
   @Test
   void aBatchMeasuresWhatItsPicturesMeasureAlone() {
     GenerationRequest both = request(List.of("a cat", "a smiling red heart"), 1, List.of(3L, 9L));
-    List<BitDivergence> together;
+    List<TokenDivergence> together;
     try (TeacherForcing forcing = TeacherForcing.record(model, both, () -> false)) {
       together = forcing.divergence(policy("random", both, 0.5));
     }
@@ -142,7 +142,7 @@ class TeacherForcingTest {
       GenerationRequest alone =
           request(List.of(both.prompts().get(i)), 1, List.of(both.seeds().get(i)));
       try (TeacherForcing forcing = TeacherForcing.record(model, alone, () -> false)) {
-        BitDivergence single = forcing.divergence(policy("random", alone, 0.5)).getFirst();
+        TokenDivergence single = forcing.divergence(policy("random", alone, 0.5)).getFirst();
         assertThat(single.overall()).isPositive();
         for (int t = 0; t < 4; t++) {
           // Products of other sizes are rounded otherwise.
@@ -242,14 +242,14 @@ class TeacherForcingTest {
 
   @Test
   void meansOverPictures() {
-    BitDivergence mean =
-        BitDivergence.mean(
+    TokenDivergence mean =
+        TokenDivergence.mean(
             List.of(
-                new BitDivergence(List.of(0.0, 1.0), 0.8),
-                new BitDivergence(List.of(0.5, 2.0), 1.6)));
+                new TokenDivergence(List.of(0.0, 1.0), 0.8),
+                new TokenDivergence(List.of(0.5, 2.0), 1.6)));
     assertThat(mean.scales()).containsExactly(0.25, 1.5);
     assertThat(mean.overall()).isCloseTo(1.2, within(1e-15));
-    assertThatThrownBy(() -> BitDivergence.mean(List.of()))
+    assertThatThrownBy(() -> TokenDivergence.mean(List.of()))
         .isInstanceOf(IllegalArgumentException.class);
   }
 }

@@ -2,8 +2,11 @@ package io.heatkv.verify;
 
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.error.UserException;
+import io.heatkv.infinity.InfinityModel;
 import io.heatkv.infinity.InfinityTransformer;
+import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.infinity.TransformerConfigs;
+import io.heatkv.infinity.vae.MultiScaleBsq;
 import io.heatkv.json.JsonObject;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSize;
@@ -29,7 +32,7 @@ final class GoldenInfinity implements AutoCloseable {
   private final Golden golden;
   private final Checkpoint weights;
   private final Checkpoint texts;
-  private final InfinityTransformer transformer;
+  private final InfinityModel model;
   private final Optional<JsonObject> info;
 
   private GoldenInfinity(Golden golden, Checkpoint weights, Checkpoint texts) {
@@ -40,13 +43,20 @@ final class GoldenInfinity implements AutoCloseable {
         golden.has(INFO)
             ? Optional.of(JsonObject.read(golden.folder().resolve(INFO)))
             : Optional.empty();
-    transformer =
+    InfinityTransformer transformer =
         new InfinityTransformer(
             TransformerConfigs.infer(weights, false),
             weights,
             golden.backend(),
             golden.device(),
             DType.F32);
+    model =
+        new InfinityModel(
+            golden.folder().toString(),
+            transformer,
+            new MultiScaleBsq(transformer.config().bits(), false),
+            (prompt, _) -> text(Integer.parseInt(prompt)),
+            Optional.empty());
   }
 
   static boolean isIn(Golden golden) {
@@ -69,8 +79,13 @@ final class GoldenInfinity implements AutoCloseable {
     }
   }
 
-  InfinityTransformer transformer() {
-    return transformer;
+  /** Its prompts are the numbers of the recorded texts. */
+  InfinityModel model() {
+    return model;
+  }
+
+  TransformerConfig config() {
+    return model.transformer().config();
   }
 
   /** Number of recorded prompts. */
@@ -85,8 +100,8 @@ final class GoldenInfinity implements AutoCloseable {
   /** Features of a prompt [tokens, channels], in the innermost open scope. */
   Tensor text(int prompt) {
     Tensor text = golden.tensor(texts, name(prompt), 2);
-    int channels = transformer.config().textChannels();
-    int longest = transformer.config().textMaxLength();
+    int channels = config().textChannels();
+    int longest = config().textMaxLength();
     if (text.size(1) != channels || text.size(0) > longest) {
       throw new UserException(
           "%s: tensor %s is %s; the transformer reads at most %d tokens of %d channels"
@@ -140,8 +155,7 @@ final class GoldenInfinity implements AutoCloseable {
       if (key.startsWith(NEAR_TIES) && info.get().object(key).has(file)) {
         for (Object item : info.get().object(key).list(file)) {
           int[] tie = whole(item, 3, info.get(), "[scale, token, bit, gap]");
-          ties.computeIfAbsent(tie[0], _ -> new HashSet<>())
-              .add(tie[1] * transformer.config().bits() + tie[2]);
+          ties.computeIfAbsent(tie[0], _ -> new HashSet<>()).add(tie[1] * config().bits() + tie[2]);
         }
       }
     }
@@ -167,7 +181,7 @@ final class GoldenInfinity implements AutoCloseable {
 
   @Override
   public void close() {
-    transformer.close();
+    model.close();
     texts.close();
     weights.close();
   }

@@ -1,28 +1,27 @@
 package io.heatkv.verify;
 
+import io.heatkv.Generation;
 import io.heatkv.GenerationRequest;
-import io.heatkv.SamplingOptions;
-import io.heatkv.ScaleLoop;
-import io.heatkv.ScaleObserver;
-import io.heatkv.TextToImage;
+import io.heatkv.ImageGenerator;
 import io.heatkv.cache.CachePolicy;
-import io.heatkv.cache.KvCache;
 import io.heatkv.checkpoint.Checkpoint;
-import io.heatkv.infinity.Condition;
+import io.heatkv.family.Conditioning;
+import io.heatkv.family.PictureRequest;
+import io.heatkv.family.ScaleObserver;
+import io.heatkv.family.TokenChooser;
+import io.heatkv.infinity.BitSampler;
+import io.heatkv.infinity.InfinityModel;
 import io.heatkv.infinity.vae.MultiScaleBsq;
 import io.heatkv.json.JsonObject;
 import io.heatkv.load.ModelDescription;
-import io.heatkv.sample.BitChooser;
-import io.heatkv.sample.BitSampler;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import io.heatkv.text.PromptTokenizer;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
 
@@ -52,9 +51,10 @@ final class GoldenModel implements GoldenGroup {
     JsonObject recording = description(golden).object(GOLDEN);
     ModelDescription description = ModelDescription.read(golden.folder());
     try (Checkpoint recorded = golden.open(recording.text("file"));
-        TextToImage model =
-            new TextToImage(description, golden.backend(), golden.device(), DType.F32);
+        ImageGenerator generator =
+            new ImageGenerator(description, golden.backend(), golden.device(), DType.F32);
         Scope _ = Scope.open()) {
+      InfinityModel model = (InfinityModel) generator.model();
       Run run = new Run(golden, description, recorded, model, recording.text("prompt"));
       run.text(checks);
       run.sampled(checks);
@@ -68,7 +68,7 @@ final class GoldenModel implements GoldenGroup {
       Golden golden,
       ModelDescription description,
       Checkpoint recorded,
-      TextToImage model,
+      InfinityModel model,
       String prompt) {
 
     void text(Consumer<Check> checks) {
@@ -84,7 +84,7 @@ final class GoldenModel implements GoldenGroup {
       }
       tokens.report(checks);
       Comparison features = new Comparison("text features", 1e-4);
-      features.add(rows(sampling()).getFirst(), recorded, "text_features");
+      features.add(model.features(prompt), recorded, "text_features");
       features.report(checks);
     }
 
@@ -92,18 +92,10 @@ final class GoldenModel implements GoldenGroup {
       return SamplingOptions.of(description.cfg(), description.tau(), 1);
     }
 
-    private List<Tensor> rows(SamplingOptions sampling) {
-      return model.rows(request(sampling), new ArrayList<>());
-    }
-
     private GenerationRequest request(SamplingOptions sampling) {
       return new GenerationRequest(
-          List.of(prompt),
-          Optional.empty(),
-          1,
-          0,
+          List.of(new PictureRequest(prompt, 0, sampling)),
           description.schedule(),
-          sampling,
           CachePolicy.FULL);
     }
 
@@ -111,7 +103,7 @@ final class GoldenModel implements GoldenGroup {
     void sampled(Consumer<Check> checks) {
       Comparison logits = new Comparison("logits", LOGITS);
       Comparison bits = new Comparison("bits of recorded uniforms", 0);
-      BitChooser chooser =
+      TokenChooser chooser =
           (scale, guided) -> {
             logits.add(guided, recorded, "logits." + scale);
             Tensor uniforms = golden.tensor(recorded, "uniform." + scale, 2).unsqueeze(0);
@@ -164,23 +156,15 @@ final class GoldenModel implements GoldenGroup {
       picture.report(checks);
     }
 
-    private Tensor draw(BitChooser chooser) {
-      SamplingOptions sampling = sampling();
-      try (Scope scope = Scope.open();
-          Condition condition = model.transformer().condition(rows(sampling));
-          KvCache cache =
-              CachePolicy.FULL.open(
-                  golden.backend(), golden.device(), model.kvShape(request(sampling)))) {
-        return scope.keep(
-            new ScaleLoop(model.transformer(), model.quantizer())
-                .run(
-                    condition,
-                    description.schedule(),
-                    sampling,
-                    1,
-                    chooser,
-                    cache,
-                    ScaleObserver.NONE));
+    private Tensor draw(TokenChooser chooser) {
+      GenerationRequest request = request(sampling());
+      try (Conditioning text = model.encode(request.pictures(), true);
+          Generation generation =
+              Generation.open(model, text, request, chooser, ScaleObserver.NONE)) {
+        while (!generation.isDone()) {
+          generation.step();
+        }
+        return generation.canvas().copy();
       }
     }
 

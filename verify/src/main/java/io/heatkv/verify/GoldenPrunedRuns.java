@@ -1,9 +1,9 @@
 package io.heatkv.verify;
 
-import io.heatkv.cache.HeatKvPolicy;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.json.JsonObject;
+import io.heatkv.policy.HeatKvPolicy;
 import io.heatkv.profile.OrdersFile;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.Atom;
@@ -44,7 +44,7 @@ final class GoldenPrunedRuns implements GoldenGroup {
             if (golden.has(schedule)) {
               compare(label, pruning, JsonObject.read(golden.folder().resolve(schedule)), checks);
             }
-            new GoldenTransformer(infinity.transformer(), infinity.text(0), recorded)
+            new GoldenTransformer(infinity.model(), infinity.text(0), recorded)
                 .run(label, scales, infinity.nearTies(file), new HeatKvPolicy(pruning), checks);
           }
         }
@@ -54,7 +54,7 @@ final class GoldenPrunedRuns implements GoldenGroup {
 
   private static PruningSchedule schedule(
       Golden golden, GoldenInfinity infinity, ScaleSchedule scales, double budget) {
-    TransformerConfig config = infinity.transformer().config();
+    TransformerConfig config = infinity.config();
     Path file = golden.folder().resolve(ORDERS);
     JsonObject orders = JsonObject.read(file);
     ScheduleShape shape =

@@ -24,7 +24,7 @@ final class GoldenRuns implements GoldenGroup {
         if (name.matches()) {
           try (Checkpoint recorded = golden.open(file);
               Scope _ = Scope.open()) {
-            new GoldenTransformer(infinity.transformer(), infinity.text(0), recorded)
+            new GoldenTransformer(infinity.model(), infinity.text(0), recorded)
                 .run(
                     "full " + name.group(1),
                     infinity.schedule(name.group(1), GoldenTransformer.scales(recorded)),

@@ -1,23 +1,20 @@
 package io.heatkv.verify;
 
-import io.heatkv.SamplingOptions;
-import io.heatkv.ScaleLoop;
-import io.heatkv.ScaleObserver;
-import io.heatkv.cache.KvCache;
-import io.heatkv.cache.KvShape;
-import io.heatkv.calibrate.ObservedCache;
+import io.heatkv.Generation;
+import io.heatkv.GenerationRequest;
+import io.heatkv.calibrate.Observation;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.error.UserException;
-import io.heatkv.infinity.Condition;
-import io.heatkv.infinity.InfinityTransformer;
+import io.heatkv.family.Conditioning;
+import io.heatkv.family.PictureRequest;
+import io.heatkv.family.TokenChooser;
+import io.heatkv.infinity.BitSampler;
 import io.heatkv.infinity.TransformerConfig;
-import io.heatkv.infinity.vae.MultiScaleBsq;
 import io.heatkv.json.JsonObject;
-import io.heatkv.sample.BitSampler;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.HeadOrders;
 import io.heatkv.schedule.HeadScores;
-import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import java.util.Arrays;
 import java.util.List;
@@ -75,7 +72,7 @@ final class GoldenScores implements GoldenGroup {
     void verify(Golden golden, String template, Consumer<Check> checks) {
       String label = "calibration " + template;
       Comparison bits = new Comparison(label + " bits", 0);
-      TransformerConfig config = infinity.transformer().config();
+      TransformerConfig config = infinity.config();
       double[] expected = Comparison.values(golden.backend(), recorded, "scores");
       int scales = schedule.count();
       if (!Arrays.equals(
@@ -138,36 +135,22 @@ final class GoldenScores implements GoldenGroup {
     }
 
     private double[][][][] masses(int prompt, int sinks, Comparison bits) {
-      InfinityTransformer transformer = infinity.transformer();
-      TransformerConfig config = transformer.config();
-      double[][][][] masses = new double[schedule.count()][][][];
-      KvShape shape =
-          new KvShape(
-              config.depth(), 2, config.heads(), config.headDim(), transformer.dtype(), schedule);
       SamplingOptions sampling = new SamplingOptions(cfg, List.of(1.0), 1, true, true, Set.of());
-      try (Scope _ = Scope.open()) {
-        Tensor text = infinity.text(prompt);
-        Tensor none = transformer.unconditional(text.size(0));
-        try (Condition condition = transformer.condition(List.of(text, none));
-            KvCache cache =
-                new ObservedCache(
-                    transformer.backend(),
-                    transformer.device(),
-                    shape,
-                    sinks,
-                    (target, mass) -> masses[target] = mass)) {
-          new ScaleLoop(transformer, new MultiScaleBsq(config.bits(), false))
-              .run(
-                  condition,
-                  schedule,
-                  sampling,
-                  1,
-                  (scale, logits) -> choose(prompt, scale, logits, bits),
-                  cache,
-                  ScaleObserver.NONE);
+      Observation observation = new Observation(sinks, false);
+      GenerationRequest request =
+          new GenerationRequest(
+              List.of(new PictureRequest(String.valueOf(prompt), 0, sampling)),
+              schedule,
+              observation);
+      TokenChooser chooser = (scale, logits) -> choose(prompt, scale, logits, bits);
+      try (Conditioning text = infinity.model().encode(request.pictures(), sampling.isGuided());
+          Generation generation =
+              Generation.open(infinity.model(), text, request, chooser, observation)) {
+        while (!generation.isDone()) {
+          generation.step();
         }
       }
-      return masses;
+      return observation.measurement().masses();
     }
 
     /** The more likely bits, compared with the recorded ones. */

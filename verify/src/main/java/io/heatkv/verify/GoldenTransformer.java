@@ -1,18 +1,18 @@
 package io.heatkv.verify;
 
-import io.heatkv.SamplingOptions;
-import io.heatkv.ScaleLoop;
-import io.heatkv.ScaleObserver;
+import io.heatkv.Generation;
+import io.heatkv.GenerationRequest;
 import io.heatkv.cache.CachePolicy;
-import io.heatkv.cache.KvCache;
-import io.heatkv.cache.KvShape;
 import io.heatkv.checkpoint.Checkpoint;
-import io.heatkv.infinity.AttentionObserver;
+import io.heatkv.family.Conditioning;
+import io.heatkv.family.PictureRequest;
+import io.heatkv.family.ScaleObserver;
+import io.heatkv.family.TokenChooser;
+import io.heatkv.infinity.BitSampler;
 import io.heatkv.infinity.Condition;
+import io.heatkv.infinity.InfinityModel;
 import io.heatkv.infinity.InfinityTransformer;
-import io.heatkv.infinity.vae.MultiScaleBsq;
-import io.heatkv.sample.BitChooser;
-import io.heatkv.sample.BitSampler;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Ops;
@@ -32,17 +32,21 @@ import java.util.function.Consumer;
 final class GoldenTransformer {
   private static final String LAYER = "attn_out.layer";
 
-  private final InfinityTransformer transformer;
+  private final InfinityModel model;
   private final Tensor text;
   private final Checkpoint recorded;
 
   /**
    * @param text features of the recorded prompt [tokens, channels]
    */
-  GoldenTransformer(InfinityTransformer transformer, Tensor text, Checkpoint recorded) {
-    this.transformer = transformer;
+  GoldenTransformer(InfinityModel model, Tensor text, Checkpoint recorded) {
+    this.model = model;
     this.text = text;
     this.recorded = recorded;
+  }
+
+  private Tensor none(Tensor prompt) {
+    return model.transformer().unconditional(prompt.size(0));
   }
 
   /** Number of recorded scales. */
@@ -66,35 +70,31 @@ final class GoldenTransformer {
       CachePolicy policy,
       Consumer<Check> checks) {
     Recorder recorder = new Recorder(name, nearTies);
-    KvShape shape =
-        new KvShape(
-            transformer.config().depth(),
-            2,
-            transformer.config().heads(),
-            transformer.config().headDim(),
-            transformer.dtype(),
-            schedule);
-    Tensor none = transformer.unconditional(text.size(0));
+    InfinityTransformer transformer = model.transformer();
+    SamplingOptions sampling =
+        new SamplingOptions(
+            guidance(recorded, model.backend(), schedule.count()),
+            List.of(1.0),
+            1,
+            true,
+            true,
+            Set.of());
+    GenerationRequest request =
+        new GenerationRequest(List.of(new PictureRequest("0", 0, sampling)), schedule, policy);
     try (Scope _ = Scope.open();
-        Condition condition = transformer.condition(List.of(text, none));
-        KvCache cache = policy.open(transformer.backend(), transformer.device(), shape)) {
-      Tensor normed = transformer.normedText(Ops.cat(0, text, none));
+        Condition condition = transformer.condition(List.of(text, none(text)))) {
+      Tensor normed = transformer.normedText(Ops.cat(0, text, none(text)));
       recorder.condition.add(normed, "cond.text_norm");
       recorder.condition.add(transformer.projectedText(normed), "cond.text_proj_for_ca");
       recorder.condition.add(condition.pooled(), "cond.text_proj_for_sos");
       recorder.condition.add(condition.shared(), "cond.shared_ada_lin");
-      SamplingOptions sampling =
-          new SamplingOptions(
-              guidance(recorded, transformer.backend(), schedule.count()),
-              List.of(1.0),
-              1,
-              true,
-              true,
-              Set.of());
-      Tensor codes =
-          new ScaleLoop(transformer, new MultiScaleBsq(transformer.config().bits(), false))
-              .run(condition, schedule, sampling, 1, recorder, cache, recorder);
-      recorder.codes.add(codes, "codes_final");
+    }
+    try (Conditioning conditioning = model.encode(request.pictures(), true);
+        Generation generation = Generation.open(model, conditioning, request, recorder, recorder)) {
+      while (!generation.isDone()) {
+        generation.step();
+      }
+      recorder.codes.add(generation.canvas(), "codes_final");
     }
     recorder.report(checks);
   }
@@ -122,7 +122,7 @@ final class GoldenTransformer {
   }
 
   /** Compares what the loop shows, scale by scale. */
-  private final class Recorder implements ScaleObserver, BitChooser {
+  private final class Recorder implements ScaleObserver, TokenChooser {
     private final Map<Integer, Set<Integer>> nearTies;
     private final Part condition;
     private final Part inputs;
@@ -189,8 +189,8 @@ final class GoldenTransformer {
     }
 
     @Override
-    public AttentionObserver attention() {
-      return (layer, scale, output) -> attention.add(output, LAYER + layer + "." + scale);
+    public void selfAttention(int layer, int scale, Tensor output) {
+      attention.add(output, LAYER + layer + "." + scale);
     }
 
     void report(Consumer<Check> checks) {

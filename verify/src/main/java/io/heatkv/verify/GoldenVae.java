@@ -1,8 +1,8 @@
 package io.heatkv.verify;
 
 import io.heatkv.checkpoint.Checkpoint;
+import io.heatkv.family.Pixels;
 import io.heatkv.infinity.vae.BsqVae;
-import io.heatkv.infinity.vae.Pixels;
 import io.heatkv.infinity.vae.VaeConfig;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Scope;

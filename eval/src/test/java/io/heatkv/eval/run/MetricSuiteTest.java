@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import io.heatkv.cache.KvMemory;
+import io.heatkv.eval.Drawing;
 import io.heatkv.eval.learned.LearnedMetric;
 import io.heatkv.eval.learned.OnnxBytes;
 import io.heatkv.image.PngImage;
@@ -30,7 +31,7 @@ class MetricSuiteTest {
     return new PngImage(EDGE, EDGE, rgb);
   }
 
-  private static Drawn drawn(int... levels) {
+  private static Drawing drawn(int... levels) {
     return new Drawn(
         List.of("red", "a"),
         Arrays.stream(levels).mapToObj(MetricSuiteTest::grey).toList(),
@@ -82,7 +83,7 @@ class MetricSuiteTest {
     }
     assertThat(words[0]).isNotEqualTo(words[1]);
     try (MetricSuite suite = new MetricSuite(files, EDGE, EDGE, false, false)) {
-      Drawn full = drawn(0, 51);
+      Drawing full = drawn(0, 51);
       Map<String, List<Double>> values = suite.values(full, drawn(255, 102));
       // Levels of 0 to 255 are -1 to 1.
       close(values.get("lpips"), 2, 0.4);
