@@ -19,7 +19,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CancellationException;
-import java.util.function.Supplier;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -69,7 +68,7 @@ class ImageGeneratorTest {
 
   private static GenerationRequest request(
       List<String> prompts, Optional<String> negative, int images, long seed, SamplingOptions how) {
-    return new GenerationRequest(prompts, negative, images, seed, SCALES, how, CachePolicy.FULL);
+    return GenerationRequest.of(prompts, negative, images, seed, SCALES, how, CachePolicy.FULL);
   }
 
   private static GenerationRequest request(SamplingOptions how) {
@@ -85,13 +84,13 @@ class ImageGeneratorTest {
   void aBatchDrawsWhatItsPicturesDrawAlone(boolean argmax) {
     GenerationRequest batch =
         request(List.of(SHORT, LONG), Optional.of("a blue dog"), 2, 5, sampling(argmax));
-    List<GenerationResult.Image> images = model.generate(batch, GenerationListener.NONE).images();
+    List<Picture> images = model.generate(batch, GenerationListener.NONE).images();
     assertThat(images).hasSize(4);
     for (int i = 0; i < 4; i++) {
       String prompt = i < 2 ? SHORT : LONG;
       long seed = ImageSeeds.of(5, i);
-      assertThat(images.get(i).prompt()).isEqualTo(prompt);
-      assertThat(images.get(i).seed()).isEqualTo(seed);
+      assertThat(images.get(i).request().prompt()).isEqualTo(prompt);
+      assertThat(images.get(i).request().seed()).isEqualTo(seed);
       PngImage alone =
           draw(request(List.of(prompt), Optional.of("a blue dog"), 1, seed, sampling(argmax)));
       assertThat(images.get(i).pixels().rgb()).as("picture " + i).isEqualTo(alone.rgb());
@@ -144,10 +143,10 @@ class ImageGeneratorTest {
     GenerationListener listener =
         new GenerationListener() {
           @Override
-          public void scaleDone(int scale, int count, Supplier<List<PngImage>> preview) {
+          public void scaleDone(int scale, int count, Generation generation) {
             assertThat(count).isEqualTo(5);
             scales.add(scale);
-            previews.add(preview.get().getFirst());
+            previews.add(generation.preview().getFirst().pixels());
           }
         };
     GenerationResult result = model.generate(request(sampling(false)), listener);
@@ -172,7 +171,7 @@ class ImageGeneratorTest {
     GenerationListener listener =
         new GenerationListener() {
           @Override
-          public void scaleDone(int scale, int count, Supplier<List<PngImage>> preview) {
+          public void scaleDone(int scale, int count, Generation generation) {
             scales.add(scale);
           }
 
@@ -191,8 +190,8 @@ class ImageGeneratorTest {
     GenerationListener listener =
         new GenerationListener() {
           @Override
-          public void scaleDone(int scale, int count, Supplier<List<PngImage>> preview) {
-            preview.get();
+          public void scaleDone(int scale, int count, Generation generation) {
+            generation.preview();
             throw new IllegalStateException("scale " + scale);
           }
         };
@@ -230,7 +229,7 @@ class ImageGeneratorTest {
           }
         };
     GenerationRequest request =
-        new GenerationRequest(
+        GenerationRequest.of(
             List.of(SHORT), Optional.empty(), 1, 1, SCALES, sampling(true), failing);
     assertThatThrownBy(() -> model.generate(request, GenerationListener.NONE))
         .isInstanceOf(atOnce ? UserException.class : IndexOutOfBoundsException.class);

@@ -25,7 +25,7 @@ class MemoryEstimateTest {
     return MemoryEstimate.of(
         MODEL,
         dtype,
-        new GenerationRequest(
+        GenerationRequest.of(
             List.of("an apple"),
             Optional.empty(),
             1,

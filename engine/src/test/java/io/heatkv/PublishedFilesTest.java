@@ -4,14 +4,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import io.heatkv.cache.CachePolicy;
-import io.heatkv.cache.KvCache;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Checkpoints;
 import io.heatkv.checkpoint.StorageType;
 import io.heatkv.convert.ModelImport;
+import io.heatkv.family.Conditioning;
 import io.heatkv.family.ScaleObserver;
 import io.heatkv.image.PngImage;
-import io.heatkv.infinity.Condition;
 import io.heatkv.load.HubCache;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelFinder;
@@ -21,13 +20,11 @@ import io.heatkv.scale.Resolution;
 import io.heatkv.scale.ScaleTemplate;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
-import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -131,7 +128,7 @@ class PublishedFilesTest {
   }
 
   private static GenerationRequest request(ModelDescription model) {
-    return new GenerationRequest(
+    return GenerationRequest.of(
         List.of(PROMPT),
         Optional.of(NEGATIVE),
         1,
@@ -148,21 +145,10 @@ class PublishedFilesTest {
             Checkpoints.open(
                 TestDevice.resource("/golden-published/" + name + ".recorded.safetensors"));
         ImageGenerator engine = new ImageGenerator(model, backend, TestDevice.device(), DType.F32);
-        Scope _ = Scope.open();
-        Condition condition =
-            engine.transformer().condition(engine.rows(request, new ArrayList<>()));
-        KvCache cache =
-            request.policy().plan(engine.kvShape(request)).open(backend, TestDevice.device())) {
-      Tensor codes =
-          new ScaleLoop(engine.transformer(), engine.quantizer())
-              .run(
-                  condition,
-                  request.schedule(),
-                  request.sampling(),
-                  new long[] {0},
-                  cache,
-                  compare(recorded));
-      PngImage picture = engine.decode(codes).getFirst();
+        Conditioning text = engine.model().encode(request.pictures(), true);
+        Generation generation =
+            Generation.open(engine.model(), text, request, null, compare(recorded))) {
+      PngImage picture = generation.finish().images().getFirst().pixels();
       assertThat(picture.width()).isEqualTo(256);
       compareImage(recorded, picture);
     }
@@ -175,7 +161,7 @@ class PublishedFilesTest {
       public void logits(int scale, Tensor raw, Tensor guided) {
         float[] all = guided.toFloats();
         int tokens = Math.toIntExact(guided.size(1));
-        int width = Math.toIntExact(guided.size(2));
+        int width = 2 * Math.toIntExact(guided.size(2));
         float[] expected = floats(recorded, "logits." + scale);
         int at = 0;
         for (int token = 0; token < tokens; token += Math.ceilDiv(tokens, TOKENS)) {

@@ -124,7 +124,7 @@ class PublishedShapesTest {
     return MemoryEstimate.of(
         model,
         dtype,
-        new GenerationRequest(
+        GenerationRequest.of(
             List.of("a cat"),
             Optional.empty(),
             1,

@@ -17,6 +17,7 @@ import io.heatkv.sample.SamplingOptions;
 import io.heatkv.schedule.Budget;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
+import io.heatkv.tensor.libtorch.HostTuning;
 import io.heatkv.tensor.libtorch.LibTorch;
 import io.heatkv.tensor.libtorch.LibTorchLocation;
 import java.util.List;
@@ -57,6 +58,7 @@ public class GenerationBenchmark {
   private final Calibrator alone;
 
   public GenerationBenchmark() {
+    HostTuning.apply();
     LibTorch library = LibTorch.open(LibTorchLocation.find(null, CacheFolder.locate()), 0);
     model = new ImageGenerator(description, library, Device.CPU, DType.F32);
     sampling = SamplingOptions.of(description.cfg(), description.tau(), description.topP());

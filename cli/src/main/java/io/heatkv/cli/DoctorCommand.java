@@ -42,7 +42,7 @@ final class DoctorCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     List<String> problems = new ArrayList<>(JavaCheck.problems(Runtime.version()));
     LibTorchLocation location = options.location();
-    LibTorch library = LibTorch.open(location, options.threads());
+    LibTorch library = LibraryOpening.start(options).await(Device.CPU);
     Map<String, Object> report = new LinkedHashMap<>();
     report.put("heatkv", Version.text());
     report.put("java", Runtime.version() + ", " + System.getProperty("java.vendor"));

@@ -22,7 +22,7 @@ class BitSamplerTest {
   }
 
   @Test
-  void guidanceMixesHalvesAndTemperatureDivides() {
+  void guidanceMixesThePicturesRowsAndTemperatureDivides() {
     long seed = 11;
     Random random = new Random(seed);
     for (int round = 0; round < 20; round++) {
@@ -36,12 +36,14 @@ class BitSamplerTest {
         logits[i] = (float) (6 * random.nextGaussian());
       }
       float[] expected = new float[logits.length / 2];
+      int picture = tokens * width;
       for (int i = 0; i < expected.length; i++) {
-        expected[i] = (float) ((cfg * logits[i] + (1 - cfg) * logits[expected.length + i]) / tau);
+        int conditional = i / picture * 2 * picture + i % picture;
+        float own = logits[conditional];
+        expected[i] = (float) ((cfg * own + (1 - cfg) * logits[conditional + picture]) / tau);
       }
       try (Scope _ = Scope.open()) {
-        Tensor guided =
-            BitSampler.guided(tensor(logits, 2L * batch, tokens, width), batch, cfg, tau);
+        Tensor guided = BitSampler.guided(tensor(logits, batch, 2, tokens, width), cfg, tau);
         assertThat(guided.shape()).containsExactly(batch, tokens, width);
         assertThat(guided.toFloats())
             .as("seed " + seed + " round " + round)
@@ -53,7 +55,7 @@ class BitSamplerTest {
   @Test
   void argmaxTakesZeroOfATie() {
     try (Scope _ = Scope.open()) {
-      Tensor logits = tensor(new float[] {1, 2, 2, 1, 3, 3, -1, -0.5f}, 1, 2, 4);
+      Tensor logits = tensor(new float[] {1, 2, 2, 1, 3, 3, -1, -0.5f}, 1, 2, 2, 2);
       assertThat(BitSampler.argmax(logits).toBytes()).containsExactly(1, 0, 0, 1);
     }
   }
@@ -81,7 +83,8 @@ class BitSamplerTest {
     }
     try (Scope _ = Scope.open()) {
       Tensor bits =
-          BitSampler.sample(tensor(logits, 1, 2 * count, 2), tensor(uniforms, 1, 2 * count, 1), 1);
+          BitSampler.sample(
+              tensor(logits, 1, 2 * count, 1, 2), tensor(uniforms, 1, 2 * count, 1), 1);
       assertThat(bits.toBytes()).as("seed " + seed).isEqualTo(expected);
     }
   }
@@ -116,7 +119,7 @@ class BitSamplerTest {
       expected[i] = (byte) (uniforms[i] < chance ? 1 : 0);
     }
     try (Scope _ = Scope.open()) {
-      Tensor bits = BitSampler.sample(tensor(logits, 1, 4, 2), tensor(uniforms, 1, 4, 1), topP);
+      Tensor bits = BitSampler.sample(tensor(logits, 1, 4, 1, 2), tensor(uniforms, 1, 4, 1), topP);
       assertThat(bits.toBytes()).isEqualTo(expected);
     }
   }

@@ -3,20 +3,22 @@ package io.heatkv.infinity;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import io.heatkv.Generation;
+import io.heatkv.GenerationRequest;
 import io.heatkv.TestDevice;
-import io.heatkv.cache.FullCache;
-import io.heatkv.cache.KvCache;
-import io.heatkv.cache.KvShape;
+import io.heatkv.cache.CachePolicy;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Checkpoints;
 import io.heatkv.checkpoint.SafetensorsWriter;
 import io.heatkv.checkpoint.TensorEntry;
+import io.heatkv.family.Conditioning;
+import io.heatkv.family.PictureRequest;
 import io.heatkv.family.ScaleObserver;
+import io.heatkv.family.TokenChooser;
 import io.heatkv.infinity.vae.MultiScaleBsq;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
-import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import io.heatkv.weights.Weights;
 import java.lang.foreign.ValueLayout;
@@ -24,6 +26,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -52,30 +55,27 @@ class RecordedRunsTest {
     try (Checkpoint recorded = open("recorded.safetensors");
         Checkpoint weights = Checkpoints.open(weights(run));
         Checkpoint texts = open("texts.safetensors");
-        InfinityTransformer transformer =
-            new InfinityTransformer(
-                run.config(), weights, backend, TestDevice.device(), DType.F32);
-        Scope _ = Scope.open();
-        Condition condition = transformer.condition(rows(run, transformer, texts));
-        KvCache cache =
-            new FullCache(
-                backend,
-                TestDevice.device(),
-                new KvShape(RecordedRun.DEPTH, condition.rows(), 1, 2, 16, DType.F32, schedule))) {
-      int batch = run.texts().size();
-      Tensor codes =
-          new ScaleLoop(transformer, new MultiScaleBsq(RecordedRun.CODE_CHANNELS, run.patchify()))
-              .run(
-                  condition,
-                  schedule,
-                  run.sampling(),
-                  batch,
-                  (scale, logits) -> compared(run, scale, logits, recorded),
-                  cache,
-                  ScaleObserver.NONE);
-      if (recorded.find(run.name() + ".codes").isPresent()) {
-        assertThat(codes.toFloats())
-            .containsExactly(floats(recorded, run.name() + ".codes"), within(1e-5f));
+        InfinityModel model = model(run, weights, texts)) {
+      Optional<String> negative = run.negative().map(String::valueOf);
+      GenerationRequest request =
+          new GenerationRequest(
+              run.texts().stream()
+                  .map(
+                      text -> new PictureRequest(String.valueOf(text), negative, 0, run.sampling()))
+                  .toList(),
+              schedule,
+              CachePolicy.FULL);
+      TokenChooser chooser = (scale, logits) -> compared(run, scale, logits, recorded);
+      try (Conditioning text = model.encode(request.pictures(), run.sampling().isGuided());
+          Generation generation =
+              Generation.open(model, text, request, chooser, ScaleObserver.NONE)) {
+        while (!generation.isDone()) {
+          generation.step();
+        }
+        if (recorded.find(run.name() + ".codes").isPresent()) {
+          assertThat(generation.canvas().toFloats())
+              .containsExactly(floats(recorded, run.name() + ".codes"), within(1e-5f));
+        }
       }
     }
     assertThat(backend.liveTensors()).isEqualTo(live);
@@ -103,20 +103,14 @@ class RecordedRunsTest {
     }
   }
 
-  private List<Tensor> rows(RecordedRun run, InfinityTransformer transformer, Checkpoint texts) {
-    List<Tensor> rows = new ArrayList<>();
-    for (int text : run.texts()) {
-      rows.add(Weights.wrap(backend, texts.entry("text_features." + text), texts));
-    }
-    if (run.sampling().cfg().stream().anyMatch(cfg -> cfg != 1)) {
-      for (Tensor row : List.copyOf(rows)) {
-        rows.add(
-            run.negative().isPresent()
-                ? Weights.wrap(backend, texts.entry("text_features." + run.negative().get()), texts)
-                : transformer.unconditional(row.size(0)));
-      }
-    }
-    return rows;
+  /** Its prompts are the numbers of the recorded texts. */
+  private InfinityModel model(RecordedRun run, Checkpoint weights, Checkpoint texts) {
+    return new InfinityModel(
+        run.name(),
+        new InfinityTransformer(run.config(), weights, backend, TestDevice.device(), DType.F32),
+        new MultiScaleBsq(RecordedRun.CODE_CHANNELS, run.patchify()),
+        (text, _) -> Weights.wrap(backend, texts.entry("text_features." + text), texts),
+        Optional.empty());
   }
 
   /** Compares logits and bits; the next scale continues from the recorded bits. */
@@ -124,7 +118,7 @@ class RecordedRunsTest {
     String what = run + " scale " + scale;
     int batch = Math.toIntExact(logits.size(0));
     int tokens = Math.toIntExact(logits.size(1));
-    int width = Math.toIntExact(logits.size(2));
+    int width = 2 * Math.toIntExact(logits.size(2));
     float[] expected = floats(recorded, run.name() + ".logits." + scale);
     float[] actual = logits.toFloats();
     int step = Math.ceilDiv(tokens, RECORDED_TOKENS);
