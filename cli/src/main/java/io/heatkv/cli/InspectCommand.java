@@ -61,7 +61,8 @@ final class InspectCommand implements Callable<Integer> {
       console.print(json ? Json.pretty(summary.toJson()) : printable(summary.toText()));
       return 0;
     }
-    List<PngText> texts = Png.readMetadata(file, e -> console.message(String.valueOf(e.getMessage())));
+    List<PngText> texts =
+        Png.readMetadata(file, e -> console.message(String.valueOf(e.getMessage())));
     Optional<Map<String, Object>> record = record(texts);
     if (json) {
       console.print(Json.pretty(toJson(texts, record)));
