@@ -9,6 +9,9 @@ contiguous copies; the files under refused/ must be refused by name.
 
 import argparse
 import collections
+import datetime
+import decimal
+import fractions
 import json
 import pathlib
 import sys
@@ -71,6 +74,45 @@ def module():
     state = net.state_dict()
     assert isinstance(state, collections.OrderedDict) and state._metadata
     return state
+
+
+def plain():
+    """Plain Python values as training notes hold them, and the tensors beside them."""
+    weight = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+    weight.sharded = True
+    buffer = torch.nn.Buffer(torch.arange(3))
+    buffer.note = {"why": b"an attribute"}
+    nowhere = torch.ones(1)
+    notes = {
+        "bytes": b"\x00\xffabc", "no bytes": b"", "bytearray": bytearray(b"ab\x80"), "no bytearray": bytearray(),
+        "complex": 1 - 2j, "set": {1, "a"}, "no set": set(), "frozenset": frozenset({(1, 2)}), "range": range(1, 9, 2),
+        "slice": slice(None, 3), "ellipsis": ..., "big": -(2**200), "half": "\udce9t\u00e9", "float": float("nan"), "type": float,
+        "counter": collections.Counter("abca"), "default": collections.defaultdict(list, {"a": [1]}),
+        "deque": collections.deque([1.5, None], maxlen=4), "ordered": collections.OrderedDict(b=1, a=2),
+        "when": datetime.datetime(2026, 1, 2, 3, 4, 5, 6, datetime.timezone.utc), "date": datetime.date(2026, 1, 2),
+        "time": datetime.time(3, 4), "took": datetime.timedelta(days=1, seconds=2), "money": decimal.Decimal("1.10"),
+        "fraction": fractions.Fraction(1, 2), "path": pathlib.PurePosixPath("a/b"), "device": torch.device("cpu"),
+        "dtypes": [torch.float32, torch.float8_e5m2, torch.complex128, torch.uint32, torch.quint8, torch.int4],
+        (1, "by a tuple"): nowhere, None: [nowhere], 1.5: {"deep": nowhere}, b"by bytes": nowhere,
+    }
+    return notes, {"weight": weight, "buffer": buffer}
+
+
+def others():
+    """Tensors that the engine lists but doesn't compute with, beside one that it does."""
+    values = torch.arange(6.0).reshape(2, 3)
+    quantised = torch.quantize_per_tensor(values, 0.1, 3, torch.quint8)
+    by_channel = torch.quantize_per_channel(values, torch.tensor([0.1, 0.2]), torch.tensor([0, 1]), 0, torch.qint8)
+    result = {name: values.to(getattr(torch, name)) for name in (
+        "complex64", "complex128", "uint16", "uint32", "uint64", "float8_e4m3fn", "float8_e5m2",
+        "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu")}
+    return {
+        **result, "w": values, "complex.transposed": result["complex128"].t(), "float8.row": result["float8_e5m2"][1],
+        "conjugate": result["complex64"].conj(), "negated": torch._neg_view(values), "sparse": values.to_sparse(),
+        "csr": values.to_sparse_csr(), "quantised": quantised, "quantised.by.channel": by_channel,
+        "meta": torch.empty(2, 3, device="meta"), "nested": torch.nested.nested_tensor([values, values[0:1]]),
+        "parameter": torch.nn.Parameter(result["complex64"]),
+    }
 
 
 def conversions():
@@ -153,14 +195,18 @@ def main():
     (sharded / "pytorch_model.bin.index.json").write_text(json.dumps(index, indent=2) + "\n")
     expect("sharded", {k: v for s in shards for k, v in s.items()})
 
+    notes, tensors = plain()
+    beside = {**notes, "model": tensors}
+    torch.save(beside, OUT / "plain.pth")
+    torch.save(beside, OUT / "plain_legacy.pth", **LEGACY)
+    torch.save(beside, OUT / "plain_protocol5.pth", pickle_protocol=5)
+    expect("plain", tensors)
+    torch.save(others(), OUT / "others.pth")
+
     refused = {
         "module": torch.nn.Linear(2, 1),
         "namespace": {"args": argparse.Namespace(lr=1), "w": torch.ones(1)},
         "numpy_scalar": {"loss": numpy.float64(0.5), "w": torch.ones(1)},
-        "complex": {"w": torch.ones(1, dtype=torch.complex64)},
-        "float8": {"w": torch.ones(4).to(torch.float8_e4m3fn)},
-        "uint16": {"w": torch.ones(4, dtype=torch.uint16)},
-        "sparse": {"w": torch.eye(2).to_sparse()},
         "bare_tensor": torch.ones(2),
         "no_tensor": {"epoch": 1},
     }

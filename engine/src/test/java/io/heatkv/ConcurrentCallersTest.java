@@ -3,6 +3,7 @@ package io.heatkv;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.heatkv.cache.CachePolicy;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.tensor.Backend;
@@ -22,9 +23,9 @@ class ConcurrentCallersTest {
       List.of(ScaleSchedules.parse("1x1,2x2,4x4"), ScaleSchedules.parse("1x1,2x2,3x4"));
   private static final List<String> PROMPTS = List.of("a cat", "a smiling red heart on a cloud");
 
-  private static byte[] draw(TextToImage model, int which) {
+  private static byte[] draw(ImageGenerator model, int which) {
     GenerationRequest request =
-        new GenerationRequest(
+        GenerationRequest.of(
             List.of(PROMPTS.get(which)),
             Optional.empty(),
             1,
@@ -40,15 +41,15 @@ class ConcurrentCallersTest {
   void callersGetThePicturesThatOneGetsAlone(boolean virtual) throws Exception {
     Backend backend = TestDevice.backend();
     long live = backend.liveTensors();
-    try (TextToImage model = open(backend);
-        TextToImage other = open(backend)) {
+    try (ImageGenerator model = open(backend);
+        ImageGenerator other = open(backend)) {
       List<byte[]> alone = List.of(draw(model, 0), draw(model, 1));
       assertThat(alone.getFirst()).isNotEqualTo(alone.getLast());
       try (ExecutorService callers =
           virtual ? Executors.newVirtualThreadPerTaskExecutor() : Executors.newFixedThreadPool(4)) {
         List<Future<byte[]>> pictures = new ArrayList<>();
         for (int i = 0; i < 12; i++) {
-          TextToImage drawing = i % 3 == 0 ? other : model;
+          ImageGenerator drawing = i % 3 == 0 ? other : model;
           int which = i % 2;
           pictures.add(callers.submit(() -> draw(drawing, which)));
         }
@@ -60,7 +61,7 @@ class ConcurrentCallersTest {
     assertThat(backend.liveTensors()).isEqualTo(live);
   }
 
-  private static TextToImage open(Backend backend) {
-    return new TextToImage(TestDevice.model(), backend, TestDevice.device(), DType.F32);
+  private static ImageGenerator open(Backend backend) {
+    return new ImageGenerator(TestDevice.model(), backend, TestDevice.device(), DType.F32);
   }
 }

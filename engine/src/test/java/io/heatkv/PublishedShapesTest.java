@@ -42,6 +42,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 /** Models of the published sizes, told by files that are all hole: no disk and no memory. */
 class PublishedShapesTest {
   private static final double GIB = 1L << 30;
+  private static final String TRANSFORMER = "transformer.safetensors";
 
   @TempDir Path folder;
 
@@ -49,15 +50,30 @@ class PublishedShapesTest {
   @EnumSource(PublishedModel.class)
   void sizesAndDefaultsComeFromShapes(PublishedModel like) throws IOException {
     lay(like, name -> true);
+    if (like == PublishedModel.INFINITY_8B_512) {
+      // Its shapes are the 8B's; the folder's name is the published one.
+      Path weights = Files.createDirectory(folder.resolve("infinity_8b_512x512_weights"));
+      Files.move(folder.resolve(TRANSFORMER), weights.resolve(TRANSFORMER));
+    }
     FoundModel found = ModelFinder.find(List.of(folder), new HubCache(folder.resolve("none")));
     ModelDescription model = found.description();
+    assertThat(model.schedule().last().height()).isEqualTo(lastGrid(like));
     assertThat(model.transformer()).isEqualTo(like.transformer());
     assertThat(model.name()).isEqualTo(like.toString());
-    assertThat(model.codeChannels()).isEqualTo(like == PublishedModel.INFINITY_8B ? 14 : 32);
+    assertThat(model.codeChannels()).isEqualTo(like.transformer().spatialPatchify() ? 14 : 32);
     assertThat(model.cfg()).isEqualTo(like == PublishedModel.INFINITY_2B ? 4 : 3);
     assertThat(model.tau()).isEqualTo(like == PublishedModel.INFINITY_2B ? 0.5 : 1);
     assertThat(PublishedModel.computeType(model.transformer(), Device.CPU)).isEqualTo(DType.BF16);
     assertThat(found.notes()).hasSize(1);
+  }
+
+  /** A square of 1024, 512 or 256 pixels in tokens of 16, as the README's tables have them. */
+  private static int lastGrid(PublishedModel like) {
+    return switch (like) {
+      case INFINITY_8B_512 -> 32;
+      case LAYER12, LAYER16, LAYER24 -> 16;
+      default -> 64;
+    };
   }
 
   @Test
@@ -123,7 +139,7 @@ class PublishedShapesTest {
     Map<String, long[]> shapes =
         new TreeMap<>(TransformerKeys.shapes(config, TransformerKeys.poolHeads(config)));
     shapes.keySet().removeIf(wanted.negate());
-    hole("transformer.safetensors", shapes, TransformerKeys::isOfBlocks);
+    hole(TRANSFORMER, shapes, TransformerKeys::isOfBlocks);
     hole(
         "vae.safetensors",
         VaeKeys.shapes(VaeConfig.published(like.codeChannels(), config.spatialPatchify())),

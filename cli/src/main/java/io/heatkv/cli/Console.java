@@ -1,10 +1,10 @@
 package io.heatkv.cli;
 
-import io.heatkv.error.UserException;
 import java.io.PrintWriter;
 
 /**
- * Where a command writes.
+ * Where a command writes. Whether all of it could be written is asked once, when the command ends:
+ * files are worth finishing without a reader of their names.
  *
  * @param out results
  * @param err messages and progress
@@ -17,17 +17,10 @@ record Console(PrintWriter out, PrintWriter err, boolean live) {
     out.flush();
   }
 
-  /**
-   * The text and nothing after it.
-   *
-   * @throws UserException if it can't be written
-   */
+  /** The text and nothing after it. */
   void printExactly(String text) {
     out.print(text);
-    if (out.checkError()) {
-      throw new UserException(
-          "standard output can't be written; expected a pipe or file with room");
-    }
+    out.flush();
   }
 
   /** A message of one line, whatever the text holds. */

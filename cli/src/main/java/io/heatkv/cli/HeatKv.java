@@ -74,7 +74,10 @@ final class HeatKv implements Runnable {
       console.message(ending ? "interrupted" : "internal error: " + e);
       status = ending ? INTERRUPTED : INTERNAL_ERROR;
     }
-    console.out().flush();
+    if (console.out().checkError() && status == 0) {
+      console.message("standard output can't be written; expected a pipe or file with room");
+      status = USER_ERROR;
+    }
     console.err().flush();
     return status;
   }

@@ -1,6 +1,8 @@
 package io.heatkv.cli;
 
 import java.io.File;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
 import java.io.OutputStream;
 import java.io.PrintWriter;
 import java.net.URI;
@@ -33,7 +35,10 @@ public final class Main {
     Locale.setDefault(Locale.ENGLISH);
     Console console =
         new Console(
-            writer(System.out, System.getProperty("stdout.encoding")),
+            // System.out would keep what went wrong to itself.
+            writer(
+                new PipeOutput(new FileOutputStream(FileDescriptor.out)),
+                System.getProperty("stdout.encoding")),
             writer(System.err, System.getProperty("stderr.encoding")),
             Terminal.isStandardError());
     System.exit(run(console, arguments));

@@ -50,16 +50,21 @@ final class VerifyCommand implements Callable<Integer> {
     Path folder =
         name.equals(ModelSource.EMBEDDED) ? ModelSource.find(name).folder() : Path.of(name);
     List<Check> checks = new ArrayList<>();
-    GoldenFolder.verify(
-        folder,
-        options.open(),
-        device,
-        check -> {
-          checks.add(check);
-          if (!json) {
-            console.print(line(check));
-          }
-        });
+    List<String> unknown =
+        GoldenFolder.verify(
+            folder,
+            options.open(),
+            device,
+            check -> {
+              checks.add(check);
+              if (!json) {
+                console.print(line(check));
+              }
+            });
+    if (!unknown.isEmpty()) {
+      console.message(
+          "left aside: files that it doesn't know (%s)".formatted(GoldenFolder.few(unknown)));
+    }
     long failed = checks.stream().filter(check -> !check.passed()).count();
     if (json) {
       Map<String, Object> report = new LinkedHashMap<>();

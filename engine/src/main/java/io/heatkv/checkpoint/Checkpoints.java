@@ -4,6 +4,7 @@ import io.heatkv.error.UserException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collection;
@@ -21,6 +22,10 @@ public final class Checkpoints {
           List.of(".safetensors"),
           List.of(".bin.index.json"),
           List.of(".bin", ".pth", ".pt"));
+
+  private static final List<String> USUAL = List.of(".safetensors", ".pth", ".pt", ".bin", ".ckpt");
+
+  private static final int START = 16;
 
   private Checkpoints() {}
 
@@ -43,6 +48,31 @@ public final class Checkpoints {
    */
   public static Set<String> shards(Path index) {
     return new TreeSet<>(ShardIndex.read(index).shardOf().values());
+  }
+
+  /**
+   * Whether a file seems to hold tensors: by its first bytes or, as it may be damaged, by its name;
+   * an index isn't one.
+   */
+  public static boolean isLike(Path file) {
+    byte[] start;
+    try (InputStream in = Files.newInputStream(file)) {
+      start = in.readNBytes(START);
+    } catch (IOException _) {
+      return false;
+    }
+    if (USUAL.stream().anyMatch(file.toString()::endsWith)) {
+      return true;
+    }
+    if (start.length < START) {
+      return false;
+    }
+    long length = MemorySegment.ofArray(start).get(Cursor.LONG, 0);
+    boolean safetensors =
+        length > 0 && length <= SafetensorsFile.LONGEST_HEADER && start[Long.BYTES] == '{';
+    boolean zip = start[0] == 'P' && start[1] == 'K' && start[2] == 3 && start[3] == 4;
+    boolean pickle = start[0] == (byte) 0x80 && start[1] >= 2 && start[1] <= 5;
+    return safetensors || zip || pickle;
   }
 
   private static Checkpoint openSingle(Path file) {

@@ -3,10 +3,12 @@ package io.heatkv.checkpoint;
 import io.heatkv.error.UserException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.regex.Pattern;
 
 /**
  * Reads little-endian numbers one after another and refuses to step past the end, so that no length
@@ -19,6 +21,9 @@ final class Cursor {
       ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
   static final ValueLayout.OfLong LONG =
       ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+  /** A lone surrogate as Python's pickle writes it, three bytes that UTF-8 has no place for. */
+  private static final Pattern SURROGATE = Pattern.compile("\\xed[\\xa0-\\xbf][\\x80-\\xbf]");
 
   private final Path file;
   private final String what;
@@ -88,11 +93,35 @@ final class Cursor {
   /** The next bytes as text. */
   String text(long length) {
     try {
-      return StandardCharsets.UTF_8.newDecoder().decode(take(length).asByteBuffer()).toString();
+      return decoded(take(length).asByteBuffer());
     } catch (CharacterCodingException _) {
-      throw Problems.damaged(
-          file, what + " has text that is not valid UTF-8 (at byte " + (at - length) + ")");
+      throw noText(length);
     }
+  }
+
+  /** The next bytes as a string of Python's, half of a surrogate pair read as a question mark. */
+  String pythonText(long length) {
+    MemorySegment bytes = take(length);
+    try {
+      return decoded(bytes.asByteBuffer());
+    } catch (CharacterCodingException _) {
+      String latin = StandardCharsets.ISO_8859_1.decode(bytes.asByteBuffer()).toString();
+      String whole = SURROGATE.matcher(latin).replaceAll("?");
+      try {
+        return decoded(ByteBuffer.wrap(whole.getBytes(StandardCharsets.ISO_8859_1)));
+      } catch (CharacterCodingException _) {
+        throw noText(length);
+      }
+    }
+  }
+
+  private static String decoded(ByteBuffer utf8) throws CharacterCodingException {
+    return StandardCharsets.UTF_8.newDecoder().decode(utf8).toString();
+  }
+
+  private UserException noText(long length) {
+    return Problems.damaged(
+        file, what + " has text that is not valid UTF-8 (at byte " + (at - length) + ")");
   }
 
   /** Text up to a line feed, which is passed over. */

@@ -1,6 +1,7 @@
 package io.heatkv.checkpoint;
 
 import io.heatkv.error.UserException;
+import io.heatkv.error.WrongDownload;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -10,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Map;
+import java.util.Optional;
 import java.util.SortedMap;
 
 /** What one mapped file holds; its format is told by its content. */
@@ -44,6 +46,10 @@ record ModelFile(SortedMap<String, TensorEntry> entries, Map<String, String> met
       throw Problems.of(file, "is not a regular file; expected a model file");
     }
     try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+      Optional<String> wrong = WrongDownload.in(file);
+      if (wrong.isPresent()) {
+        throw Problems.of(file, wrong.get());
+      }
       return channel.map(MapMode.READ_ONLY, 0, channel.size(), arena);
     } catch (IOException e) {
       throw Problems.unreadable(file, e);

@@ -78,10 +78,10 @@ final class PickleMachine {
       case 0x8a -> stack.add(integer(in.u8()));
       case 0x8b -> stack.add(integer(in.i32()));
       case 'G' -> skip(Double.BYTES);
-      case 'X' -> stack.add(new Text(in.text(in.u32())));
-      case 0x8c, 'U' -> stack.add(new Text(in.text(in.u8())));
-      case 0x8d -> stack.add(new Text(in.text(in.size())));
-      case 'T' -> stack.add(new Text(in.text(in.i32())));
+      case 'X' -> stack.add(new Text(in.pythonText(in.u32())));
+      case 0x8c, 'U' -> stack.add(new Text(in.pythonText(in.u8())));
+      case 0x8d -> stack.add(new Text(in.pythonText(in.size())));
+      case 'T' -> stack.add(new Text(in.pythonText(in.i32())));
       case 'B' -> skip(in.u32());
       case 'C' -> skip(in.u8());
       case 0x8e, 0x96 -> skip(in.size());

@@ -26,7 +26,7 @@ sealed interface PickleValue {
   /** A dictionary, as it was filled: keys may repeat, key i belongs to value i. */
   record Dictionary(List<PickleValue> keys, List<PickleValue> values) implements PickleValue {}
 
-  /** A class of storages: {@code torch.FloatStorage}. */
+  /** A class of storages, {@code torch.FloatStorage}, or a dtype, {@code torch.float32}. */
   record StorageKind(StorageType type) implements PickleValue {}
 
   /**
@@ -46,16 +46,28 @@ sealed interface PickleValue {
   }
 
   /** A view of a storage; offset and strides count elements. Nothing is checked yet. */
-  record Tensor(Storage storage, long offset, long[] shape, long[] strides)
-      implements PickleValue {}
+  record Tensor(Storage storage, long offset, long[] shape, long[] strides) implements PickleValue {
+    private static final Storage NOWHERE = new Storage(StorageType.OPAQUE, "", 0, 0, 0);
+
+    /** A tensor of which only the shape can be told. */
+    static Tensor opaque(long[] shape) {
+      return new Tensor(NOWHERE, 0, shape, new long[shape.length]);
+    }
+  }
 
   /** The functions that a tensor checkpoint calls. */
   enum Function implements PickleValue {
     REBUILD_TENSOR,
+    REBUILD_TENSOR_OF_TYPE,
+    /** Of a sparse, quantised, nested or dataless tensor. */
+    REBUILD_OPAQUE,
     REBUILD_PARAMETER,
+    REBUILD_ON_DEVICE,
     REBUILD_FROM_TYPE,
     ORDERED_DICT,
+    LIST,
     SIZE,
-    DEVICE
+    /** A class whose objects are plain values: bytes, complex, datetime. */
+    PLAIN
   }
 }

@@ -62,8 +62,13 @@ record SafetensorsHeader(Map<String, String> metadata, Map<String, Span> tensors
       return new SafetensorsHeader(metadata == null ? Map.of() : metadata, tensors);
     }
 
+    /** As the format's own library: null is none, and the last of equal keys holds. */
     private Map<String, String> readMetadata() throws IOException {
-      if (parser.nextToken() != JsonToken.START_OBJECT) {
+      JsonToken start = parser.nextToken();
+      if (start == JsonToken.VALUE_NULL) {
+        return Map.of();
+      }
+      if (start != JsonToken.START_OBJECT) {
         throw Problems.damaged(file, METADATA + " is not an object of strings");
       }
       Map<String, String> metadata = new LinkedHashMap<>();
@@ -73,9 +78,7 @@ record SafetensorsHeader(Map<String, String> metadata, Map<String, Span> tensors
           throw Problems.damaged(
               file, METADATA + " key " + Problems.quote(key) + " is not a string");
         }
-        if (metadata.put(key, StrictJson.text(file, parser)) != null) {
-          throw Problems.damaged(file, METADATA + " key " + Problems.quote(key) + " appears twice");
-        }
+        metadata.put(key, StrictJson.text(file, parser));
       }
       return metadata;
     }
@@ -132,8 +135,7 @@ record SafetensorsHeader(Map<String, String> metadata, Map<String, Span> tensors
                       + Problems.quote(name)
                       + " has dtype "
                       + Problems.quote(dtype)
-                      + "; expected F64, F32, F16, BF16, I64, I32, I16, I8, U8 or BOOL; convert"
-                      + " the file to one of these"));
+                      + ", which the format doesn't have; convert the file to F32, F16 or BF16"));
     }
 
     private long[] readLongs(String name, String field) throws IOException {
@@ -172,7 +174,13 @@ record SafetensorsHeader(Map<String, String> metadata, Map<String, Span> tensors
       try {
         bytes = dtype.bytesOf(shape);
       } catch (ArithmeticException e) {
-        throw bad(name, "has shape " + Problems.shape(shape) + ", too large to address");
+        throw bad(
+            name,
+            "has shape "
+                + Problems.shape(shape)
+                + " of "
+                + dtype
+                + ", too large to address or no whole bytes");
       }
       if (bytes != end - begin) {
         throw bad(

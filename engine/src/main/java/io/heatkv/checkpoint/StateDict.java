@@ -34,6 +34,7 @@ final class StateDict {
   private final List<Found> found = new ArrayList<>();
   private int visits;
   private int unnameable;
+  private boolean passedOver;
 
   private StateDict(Path file) {
     this.file = file;
@@ -89,7 +90,8 @@ final class StateDict {
 
   private void add(Tensor tensor) {
     if (unnameable > 0) {
-      throw damaged("has a tensor under a key that is neither text nor integer");
+      passedOver = true;
+      return;
     }
     if (found.size() == MOST_TENSORS) {
       throw damaged("has more than " + MOST_TENSORS + " tensors");
@@ -123,6 +125,9 @@ final class StateDict {
 
   /** The number of outer keys that all tensors share, their own key aside. */
   private int wrapping() {
+    if (found.isEmpty() && passedOver) {
+      throw damaged("has a tensor under a key that is neither text nor integer, and no other");
+    }
     if (found.isEmpty()) {
       throw Problems.of(file, "holds no tensor; expected a state_dict; check the path");
     }

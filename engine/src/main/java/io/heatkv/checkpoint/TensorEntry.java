@@ -1,6 +1,7 @@
 package io.heatkv.checkpoint;
 
 import java.lang.foreign.MemorySegment;
+import java.util.stream.LongStream;
 
 /**
  * One named tensor of a checkpoint.
@@ -27,7 +28,7 @@ public record TensorEntry(String name, StorageType dtype, long[] shape, MemorySe
 
   /** The number of elements, 1 for a scalar. */
   public long elements() {
-    return bytes.byteSize() / dtype.byteSize();
+    return LongStream.of(shape).reduce(1, (a, b) -> a * b);
   }
 
   @Override

@@ -44,7 +44,8 @@ final class TensorView {
     TensorView view = new TensorView(file, fileBytes, arena);
     SortedMap<String, TensorEntry> entries = new TreeMap<>();
     tensors.forEach((name, tensor) -> {
-      MemorySegment storage = storages.get(tensor.storage().key());
+      boolean opaque = tensor.storage().type() == StorageType.OPAQUE;
+      MemorySegment storage = opaque ? MemorySegment.NULL : storages.get(tensor.storage().key());
       if (storage == null) {
         throw view.bad(name, tensor, "has a storage that the file does not hold");
       }
@@ -96,6 +97,7 @@ final class TensorView {
         last = Math.addExact(last, Math.multiplyExact(Math.max(0, shape[i] - 1), strides[i]));
       }
       tensor.storage().type().bytesOf(shape);
+      empty |= tensor.storage().type() == StorageType.OPAQUE;
       if (!empty && last >= tensor.storage().length()) {
         throw bad(
             name,
@@ -166,11 +168,12 @@ final class TensorView {
                 ValueLayout.JAVA_INT_UNALIGNED,
                 put,
                 source.get(ValueLayout.JAVA_INT_UNALIGNED, at));
-        default ->
+        case 8 ->
             target.set(
                 ValueLayout.JAVA_LONG_UNALIGNED,
                 put,
                 source.get(ValueLayout.JAVA_LONG_UNALIGNED, at));
+        default -> MemorySegment.copy(source, at, target, put, size);
       }
     }
   }

@@ -15,7 +15,9 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 
 /**
  * The names that a tensor checkpoint may use, what they stand for, and the storages it spoke of.
@@ -42,42 +44,80 @@ final class TorchObjects {
    * @throws UserException naming it, if it isn't one that tensors need
    */
   PickleValue global(String module, String name) {
-    String qualified = module + "." + name;
+    // Protocol 2 spells Python 3's names as Python 2 had them.
+    String home = module.equals("__builtin__") ? "builtins" : module;
+    String qualified = home + "." + name;
+    if (home.equals("torch") || home.equals("torch.cuda")) {
+      Optional<StorageType> type = TorchTypes.named(name);
+      if (type.isPresent()) {
+        return new StorageKind(type.get());
+      }
+    }
     return switch (qualified) {
-      case "torch._utils._rebuild_tensor_v2" -> Function.REBUILD_TENSOR;
-      case "torch._utils._rebuild_parameter" -> Function.REBUILD_PARAMETER;
+      case "torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2" ->
+          Function.REBUILD_TENSOR;
+      case "torch._utils._rebuild_tensor_v3" -> Function.REBUILD_TENSOR_OF_TYPE;
+      case "torch._utils._rebuild_sparse_tensor",
+          "torch._utils._rebuild_qtensor",
+          "torch._utils._rebuild_nested_tensor",
+          "torch._utils._rebuild_meta_tensor_no_storage",
+          "torch._utils._rebuild_wrapper_subclass" ->
+          Function.REBUILD_OPAQUE;
+      case "torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state" ->
+          Function.REBUILD_PARAMETER;
+      case "torch._utils._rebuild_device_tensor_from_cpu_tensor" -> Function.REBUILD_ON_DEVICE;
       case "torch._tensor._rebuild_from_type_v2" -> Function.REBUILD_FROM_TYPE;
-      case "collections.OrderedDict" -> Function.ORDERED_DICT;
+      case "collections.OrderedDict", "collections.Counter", "collections.defaultdict" ->
+          Function.ORDERED_DICT;
+      case "collections.deque", "builtins.set", "builtins.frozenset" -> Function.LIST;
       case "torch.Size" -> Function.SIZE;
-      case "torch.device" -> Function.DEVICE;
-      case "torch.DoubleStorage" -> new StorageKind(StorageType.F64);
-      case "torch.FloatStorage" -> new StorageKind(StorageType.F32);
-      case "torch.HalfStorage" -> new StorageKind(StorageType.F16);
-      case "torch.BFloat16Storage" -> new StorageKind(StorageType.BF16);
-      case "torch.LongStorage" -> new StorageKind(StorageType.I64);
-      case "torch.IntStorage" -> new StorageKind(StorageType.I32);
-      case "torch.ShortStorage" -> new StorageKind(StorageType.I16);
-      case "torch.CharStorage" -> new StorageKind(StorageType.I8);
-      case "torch.ByteStorage", "torch.storage.UntypedStorage" -> new StorageKind(StorageType.U8);
-      case "torch.BoolStorage" -> new StorageKind(StorageType.BOOL);
-      case "torch.Tensor",
+      case "torch.storage.UntypedStorage" -> new StorageKind(StorageType.U8);
+      case "_codecs.encode",
+          "builtins.bytes",
+          "builtins.bytearray",
+          "builtins.complex",
+          "builtins.slice",
+          "builtins.range",
+          "builtins.xrange",
+          "builtins.int",
+          "builtins.float",
+          "builtins.bool",
+          "builtins.str",
+          "builtins.unicode",
+          "builtins.list",
+          "builtins.tuple",
+          "builtins.dict",
+          "datetime.datetime",
+          "datetime.date",
+          "datetime.time",
+          "datetime.timedelta",
+          "datetime.timezone",
+          "decimal.Decimal",
+          "fractions.Fraction",
+          "pathlib.PosixPath",
+          "pathlib.PurePosixPath",
+          "pathlib.WindowsPath",
+          "pathlib.PureWindowsPath",
+          "pathlib._local.PosixPath",
+          "torch.device",
+          "torch.serialization._get_layout" ->
+          Function.PLAIN;
+      case "builtins.Ellipsis",
+          "builtins.NotImplemented",
+          "torch.Tensor",
           "torch.nn.parameter.Parameter",
-          "torch.float64",
-          "torch.float32",
-          "torch.float16",
-          "torch.bfloat16",
-          "torch.int64",
-          "torch.int32",
-          "torch.int16",
-          "torch.int8",
-          "torch.uint8",
-          "torch.bool" ->
+          "torch.nn.parameter.Buffer",
+          "torch.per_tensor_affine",
+          "torch.per_tensor_symmetric",
+          "torch.per_channel_affine",
+          "torch.per_channel_symmetric",
+          "torch.per_channel_affine_float_qparams" ->
           Scalar.OTHER;
       default ->
           throw Problems.of(
               file,
               "the pickle names "
-                  + Problems.quiet(qualified)
+                  + Problems.quiet(module + "." + name)
                   + "; refused, since no tensor needs it, and nothing was run; expected tensors and"
                   + " plain values: save the state_dict alone, or distrust the file");
     };
@@ -93,20 +133,23 @@ final class TorchObjects {
     List<PickleValue> args = sequence.items();
     return switch (known) {
       case REBUILD_TENSOR -> rebuild(args);
-      case REBUILD_PARAMETER -> parameter(args);
+      case REBUILD_TENSOR_OF_TYPE -> rebuildOfType(args);
+      case REBUILD_OPAQUE -> Tensor.opaque(shapeIn(args));
+      case REBUILD_PARAMETER, REBUILD_ON_DEVICE -> first(known, args);
       case REBUILD_FROM_TYPE -> fromType(args);
       case ORDERED_DICT -> orderedDict(args);
+      case LIST -> new Sequence(false, new ArrayList<>(itemsOf(known, args)));
       case SIZE -> size(args);
-      case DEVICE -> Scalar.OTHER;
+      case PLAIN -> Scalar.OTHER;
     };
   }
 
-  /** (tensor, requires_grad, hooks). */
-  private Tensor parameter(List<PickleValue> args) {
-    if (args.size() == 3 && args.getFirst() instanceof Tensor tensor) {
+  /** (tensor, requires_grad, hooks) and perhaps attributes, or (tensor, dtype, device, ...). */
+  private Tensor first(Function function, List<PickleValue> args) {
+    if (args.size() >= 3 && args.size() <= 4 && args.getFirst() instanceof Tensor tensor) {
       return tensor;
     }
-    throw badCall(Function.REBUILD_PARAMETER);
+    throw badCall(function);
   }
 
   /** (function, class, its arguments, attributes); the class changes nothing about the elements. */
@@ -126,16 +169,58 @@ final class TorchObjects {
     throw badCall(Function.SIZE);
   }
 
-  /** (storage, offset, shape, strides, requires_grad, hooks). */
+  /**
+   * (storage, offset, shape, strides, requires_grad, hooks) and, where the elements are to be
+   * conjugated or negated, a note on that; the oldest files end behind the strides.
+   */
   private Tensor rebuild(List<PickleValue> args) {
-    if (args.size() == 6
+    if (args.size() >= 4
+        && args.size() <= 7
         && args.get(0) instanceof Storage storage
         && args.get(1) instanceof Whole offset
         && args.get(2) instanceof Sequence shape
         && args.get(3) instanceof Sequence strides) {
-      return new Tensor(storage, offset.value(), numbers(shape), numbers(strides));
+      return args.size() == 7
+          ? Tensor.opaque(numbers(shape))
+          : new Tensor(storage, offset.value(), numbers(shape), numbers(strides));
     }
     throw badCall(Function.REBUILD_TENSOR);
+  }
+
+  /** As above with the dtype of the elements behind the hooks; the storage counts bytes. */
+  private Tensor rebuildOfType(List<PickleValue> args) {
+    if (args.size() < 7
+        || args.size() > 8
+        || !(args.get(6) instanceof StorageKind(StorageType type))) {
+      throw badCall(Function.REBUILD_TENSOR_OF_TYPE);
+    }
+    Tensor bytes = rebuild(args.subList(0, 6));
+    Storage storage = bytes.storage();
+    if (args.size() == 8 || type == StorageType.OPAQUE || storage.type().byteSize() != 1) {
+      return Tensor.opaque(bytes.shape());
+    }
+    long elements = storage.elements() / type.byteSize();
+    return new Tensor(
+        new Storage(type, storage.key(), elements, 0, elements),
+        bytes.offset(),
+        bytes.shape(),
+        bytes.strides());
+  }
+
+  /** The first tuple of integers among arguments, or among those of a tuple in them. */
+  private long[] shapeIn(List<PickleValue> args) {
+    return args.stream()
+        .flatMap(TorchObjects::tuples)
+        .flatMap(tuple ->
+            Stream.concat(Stream.of(tuple), tuple.items().stream().flatMap(TorchObjects::tuples)))
+        .filter(tuple -> tuple.items().stream().allMatch(Whole.class::isInstance))
+        .findFirst()
+        .map(this::numbers)
+        .orElse(new long[0]);
+  }
+
+  private static Stream<Sequence> tuples(PickleValue value) {
+    return value instanceof Sequence tuple && tuple.frozen() ? Stream.of(tuple) : Stream.empty();
   }
 
   private long[] numbers(Sequence sequence) {
@@ -153,16 +238,19 @@ final class TorchObjects {
     return numbers;
   }
 
-  /** Empty, or as Python 2 wrote it, with one list of pairs. */
+  /** Of no arguments, a dict, a factory of defaults or, as Python 2 wrote it, a list of pairs. */
   private Dictionary orderedDict(List<PickleValue> args) {
     Dictionary dictionary = new Dictionary(new ArrayList<>(), new ArrayList<>());
     if (args.isEmpty()) {
       return dictionary;
     }
-    if (args.size() != 1 || !(args.getFirst() instanceof Sequence pairs)) {
-      throw badCall(Function.ORDERED_DICT);
+    if (args.getFirst() instanceof Dictionary given) {
+      return given;
     }
-    for (PickleValue item : pairs.items()) {
+    if (args.getFirst() instanceof Function || args.getFirst() == Scalar.NONE) {
+      return dictionary;
+    }
+    for (PickleValue item : itemsOf(Function.ORDERED_DICT, args)) {
       if (!(item instanceof Sequence pair) || pair.items().size() != 2) {
         throw badCall(Function.ORDERED_DICT);
       }
@@ -170,6 +258,17 @@ final class TorchObjects {
       dictionary.values().add(pair.items().getLast());
     }
     return dictionary;
+  }
+
+  /** The items of a list or tuple that is the first argument; none if there is no argument. */
+  private List<PickleValue> itemsOf(Function function, List<PickleValue> args) {
+    if (args.isEmpty()) {
+      return List.of();
+    }
+    if (args.getFirst() instanceof Sequence items && args.size() <= 2) {
+      return items.items();
+    }
+    throw badCall(function);
   }
 
   /**

@@ -71,6 +71,11 @@ public final class CheckpointImport {
     List<Item> items = new ArrayList<>();
     for (String name : source.names()) {
       TensorEntry entry = source.entry(name);
+      if (entry.dtype() == StorageType.OPAQUE) {
+        throw new UserException(
+            "%s: tensor %s is sparse, quantised or without data and can't be converted; save the model without it"
+                .formatted(source.path(), name));
+      }
       items.add(
           Elements.isFloating(entry.dtype())
               ? converted(entry, requireTarget(dtype.apply(name)), overflowed)
@@ -124,8 +129,7 @@ public final class CheckpointImport {
   static StorageType requireTarget(StorageType dtype) {
     return switch (dtype) {
       case BF16, F32, F16 -> dtype;
-      case F64, I64, I32, I16, I8, U8, BOOL ->
-          throw new IllegalArgumentException(dtype + "; expected BF16, F32 or F16");
+      default -> throw new IllegalArgumentException(dtype + "; expected BF16, F32 or F16");
     };
   }
 }

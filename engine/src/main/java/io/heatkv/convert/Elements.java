@@ -27,7 +27,7 @@ final class Elements {
   static boolean isFloating(StorageType type) {
     return switch (type) {
       case F64, F32, F16, BF16 -> true;
-      case I64, I32, I16, I8, U8, BOOL -> false;
+      default -> false;
     };
   }
 
@@ -81,8 +81,7 @@ final class Elements {
           values[i] = Float.intBitsToFloat(in.get(SHORT, base + 2L * i) << 16);
         }
       }
-      case I64, I32, I16, I8, U8, BOOL ->
-          throw new IllegalArgumentException(entry + " is no floating-point tensor");
+      default -> throw new IllegalArgumentException(entry + " is no floating-point tensor");
     }
     return overflowed;
   }
@@ -110,8 +109,7 @@ final class Elements {
           overflowed += (half & 0x7FFF) == 0x7F80 && Float.isFinite(values[i]) ? 1 : 0;
         }
       }
-      case F64, I64, I32, I16, I8, U8, BOOL ->
-          throw new IllegalArgumentException("can't convert to " + target);
+      default -> throw new IllegalArgumentException("can't convert to " + target);
     }
     return overflowed;
   }

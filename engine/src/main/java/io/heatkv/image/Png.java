@@ -11,6 +11,7 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.UUID;
+import java.util.function.Consumer;
 import javax.imageio.IIOImage;
 import javax.imageio.ImageIO;
 import javax.imageio.ImageWriteParam;
@@ -73,11 +74,20 @@ public final class Png {
    * All texts of a PNG file (tEXt, zTXt and iTXt), in the order of the file. The whole file is
    * checked, pixels by their checksums only.
    *
-   * @throws UserException if the file cannot be read, is no PNG, is damaged or cut short, or its
-   *     texts exceed 1000 or together 16 MiB
+   * @throws UserException if the file cannot be read, is no PNG, is damaged or cut short, none of
+   *     its texts is sound, or they exceed 1000 or together 16 MiB
    */
   public static List<PngText> readMetadata(Path file) {
-    return PngReader.readTexts(file);
+    return readMetadata(file, _ -> {});
+  }
+
+  /**
+   * As above.
+   *
+   * @param problems is told of texts that can't be read, beside others that can
+   */
+  public static List<PngText> readMetadata(Path file, Consumer<UserException> problems) {
+    return PngReader.readTexts(file, problems);
   }
 
   private static byte[] encodePixels(PngImage image) {

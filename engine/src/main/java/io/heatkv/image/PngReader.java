@@ -1,6 +1,7 @@
 package io.heatkv.image;
 
 import io.heatkv.error.UserException;
+import io.heatkv.error.WrongDownload;
 import java.io.BufferedInputStream;
 import java.io.DataInputStream;
 import java.io.EOFException;
@@ -13,6 +14,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Consumer;
 import java.util.zip.CRC32;
 import java.util.zip.DataFormatException;
 import java.util.zip.Inflater;
@@ -33,6 +35,7 @@ final class PngReader {
   private final DataInputStream in;
   private final byte[] piece = new byte[PIECE];
   private final List<PngText> texts = new ArrayList<>();
+  private final List<UserException> malformed = new ArrayList<>();
   private long left;
   private int textLeft = MOST_TEXT;
 
@@ -42,7 +45,16 @@ final class PngReader {
     this.left = size;
   }
 
-  static List<PngText> readTexts(Path file) {
+  /** A text that can't be read, though its chunk is whole. */
+  private static final class MalformedText extends Exception {
+    private static final long serialVersionUID = 1;
+
+    MalformedText(String message) {
+      super(message);
+    }
+  }
+
+  static List<PngText> readTexts(Path file, Consumer<UserException> problems) {
     if (Files.isDirectory(file)) {
       throw Problems.of(file, "is a folder; expected a PNG file");
     }
@@ -51,7 +63,13 @@ final class PngReader {
     }
     try (DataInputStream in =
         new DataInputStream(new BufferedInputStream(Files.newInputStream(file)))) {
-      return new PngReader(file, in, Files.size(file)).read();
+      PngReader reader = new PngReader(file, in, Files.size(file));
+      reader.read();
+      if (reader.texts.isEmpty() && !reader.malformed.isEmpty()) {
+        throw reader.malformed.getFirst();
+      }
+      reader.malformed.forEach(problems);
+      return List.copyOf(reader.texts);
     } catch (EOFException e) {
       throw Problems.damaged(file, "ends in the middle of a chunk");
     } catch (IOException e) {
@@ -59,16 +77,16 @@ final class PngReader {
     }
   }
 
-  private List<PngText> read() throws IOException {
+  private void read() throws IOException {
     if (!Arrays.equals(in.readNBytes(SIGNATURE.length), SIGNATURE)) {
-      throw Problems.of(file, "does not start like a PNG; expected a PNG file");
+      throw Problems.of(
+          file, WrongDownload.in(file).orElse("does not start like a PNG; expected a PNG file"));
     }
     left -= SIGNATURE.length;
     String type = readChunk(true);
     while (!type.equals("IEND")) {
       type = readChunk(false);
     }
-    return List.copyOf(texts);
   }
 
   /** Reads a chunk, checksum included, and returns its type. */
@@ -103,7 +121,11 @@ final class PngReader {
       throw Problems.damaged(file, "has a chunk " + type + " whose checksum is wrong");
     }
     if (text != null) {
-      texts.add(parse(type, text));
+      try {
+        texts.add(parse(type, text));
+      } catch (MalformedText e) {
+        malformed.add(Problems.damaged(file, String.valueOf(e.getMessage())));
+      }
     }
     return type;
   }
@@ -122,7 +144,7 @@ final class PngReader {
   }
 
   private byte[] take(String type, long length) throws IOException {
-    if (length > textLeft || texts.size() == MOST_TEXTS) {
+    if (length > textLeft || texts.size() + malformed.size() == MOST_TEXTS) {
       throw tooMuch(type);
     }
     byte[] data = new byte[(int) length];
@@ -141,7 +163,7 @@ final class PngReader {
     }
   }
 
-  private PngText parse(String type, byte[] data) {
+  private PngText parse(String type, byte[] data) throws MalformedText {
     ByteBuffer rest = ByteBuffer.wrap(data);
     String keyword = string(rest, type);
     if (!PngText.isKeyword(keyword)) {
@@ -163,7 +185,7 @@ final class PngReader {
   }
 
   /** Flag, method, language and translated keyword, then UTF-8, perhaps packed. */
-  private String international(ByteBuffer rest, String type) {
+  private String international(ByteBuffer rest, String type) throws MalformedText {
     boolean packed = flag(rest, type, 1) == 1;
     int method = flag(rest, type, 255);
     if (packed && method != 0) {
@@ -175,11 +197,11 @@ final class PngReader {
     try {
       return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
     } catch (CharacterCodingException e) {
-      throw Problems.damaged(file, "has a chunk iTXt that is not valid UTF-8");
+      throw new MalformedText("has a chunk iTXt that is not valid UTF-8");
     }
   }
 
-  private int flag(ByteBuffer rest, String type, int highest) {
+  private static int flag(ByteBuffer rest, String type, int highest) throws MalformedText {
     int value = rest.hasRemaining() ? rest.get() & 0xFF : 256;
     if (value > highest) {
       throw malformed(type);
@@ -188,7 +210,7 @@ final class PngReader {
   }
 
   /** The bytes up to the next zero, which is passed. */
-  private String string(ByteBuffer rest, String type) {
+  private static String string(ByteBuffer rest, String type) throws MalformedText {
     int start = rest.position();
     while (rest.hasRemaining()) {
       if (rest.get() == 0) {
@@ -207,12 +229,12 @@ final class PngReader {
     return new String(bytes, StandardCharsets.ISO_8859_1);
   }
 
-  private byte[] inflate(byte[] packed, String type) {
+  private byte[] inflate(byte[] packed, String type) throws MalformedText {
     Inflater inflater = new Inflater();
+    int size = 0;
     try {
       inflater.setInput(packed);
       byte[] out = new byte[Math.min(textLeft, PIECE)];
-      int size = 0;
       while (!inflater.finished()) {
         if (size == out.length) {
           if (out.length >= textLeft) {
@@ -226,17 +248,17 @@ final class PngReader {
         }
         size += count;
       }
-      textLeft -= size;
       return Arrays.copyOf(out, size);
     } catch (DataFormatException e) {
-      throw Problems.damaged(file, "has a chunk " + type + " that cannot be unpacked");
+      throw new MalformedText("has a chunk " + type + " that cannot be unpacked");
     } finally {
+      textLeft -= size;
       inflater.end();
     }
   }
 
-  private UserException malformed(String type) {
-    return Problems.damaged(file, "has a malformed chunk " + type);
+  private static MalformedText malformed(String type) {
+    return new MalformedText("has a malformed chunk " + type);
   }
 
   private UserException tooMuch(String type) {

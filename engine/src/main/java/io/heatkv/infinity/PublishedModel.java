@@ -4,6 +4,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.scale.Resolution;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -20,6 +21,8 @@ public enum PublishedModel {
   // scripts/infer.sh draws with cfg 4 and tau 0.5; the 8B notebooks with 3 and 1.
   INFINITY_2B("infinity-2b", "", 32, 2048, 16, 8, 32, false, Resolution.P1, 4, 0.5),
   INFINITY_8B("infinity-8b", "", 40, 3584, 28, 8, 14, true, Resolution.P1, 3, 1),
+  // Other weights of the same shapes, of a middle stage of its training; the README's Model ZOO.
+  INFINITY_8B_512("infinity-8b-512", "", 40, 3584, 28, 8, 14, true, Resolution.P025, 3, 1),
   // Depth, width and heads are registered (infinity_20b); weights, bits and chunks aren't
   // published.
   // The code's inference asserts more than one chunk, so it is 2, 29 or 58; files are read with
@@ -97,7 +100,22 @@ public enum PublishedModel {
                         .collect(Collectors.joining(", "))));
   }
 
-  /** The model of that depth and width. */
+  /**
+   * The model of that depth and width that weights are of; where two have the same, the name under
+   * which they were published tells, such as {@code infinity_8b_512x512_weights}.
+   *
+   * @param weights their file
+   */
+  public static Optional<PublishedModel> of(int depth, int width, Path weights) {
+    Path folder = weights.toAbsolutePath().getParent();
+    boolean small =
+        Stream.of(weights, folder == null ? weights : folder)
+            .anyMatch(path -> String.valueOf(path.getFileName()).contains("512x512"));
+    Optional<PublishedModel> model = of(depth, width);
+    return small && model.equals(Optional.of(INFINITY_8B)) ? Optional.of(INFINITY_8B_512) : model;
+  }
+
+  /** The model of that depth and width, the largest where two have the same. */
   public static Optional<PublishedModel> of(int depth, int width) {
     return Arrays.stream(values())
         .filter(model -> model.depth == depth && model.width == width)

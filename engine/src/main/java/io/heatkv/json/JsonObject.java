@@ -8,6 +8,7 @@ import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import io.heatkv.error.UserException;
+import io.heatkv.error.WrongDownload;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -23,8 +24,8 @@ import org.jspecify.annotations.Nullable;
  *
  * @param source file that it comes from
  * @param path of keys to this object, for messages
- * @param values by key: Map, List, String, Double, Boolean or absent for null; whole numbers that a
- *     Double can't hold exactly are Long
+ * @param values by key: Map, List, String, Double, Boolean or absent for null, which keeps its
+ *     place in lists only; whole numbers that a Double can't hold exactly are Long
  */
 public record JsonObject(Path source, String path, Map<String, Object> values) {
   private static final long MAX_BYTES = 64L << 20;
@@ -61,6 +62,10 @@ public record JsonObject(Path source, String path, Map<String, Object> values) {
       }
       if (Files.size(file) > MAX_BYTES) {
         throw new UserException(file + ": is larger than 64 MiB; expected a small JSON file");
+      }
+      Optional<String> wrong = WrongDownload.in(file);
+      if (wrong.isPresent()) {
+        throw new UserException(file + ": " + wrong.get());
       }
       return document(file, "JSON", JSON.createParser(Files.readAllBytes(file)));
     } catch (IOException e) {
@@ -176,7 +181,7 @@ public record JsonObject(Path source, String path, Map<String, Object> values) {
     List<Object> items = new ArrayList<>();
     while (parser.nextToken() != JsonToken.END_ARRAY) {
       Object item = value(parser);
-      items.add(item == null ? "null" : item);
+      items.add(item == null ? JsonNull.NULL : item);
     }
     return items;
   }

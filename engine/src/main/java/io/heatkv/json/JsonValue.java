@@ -14,6 +14,7 @@ public final class JsonValue {
   public static void write(JsonGenerator json, @Nullable Object value) throws IOException {
     switch (value) {
       case null -> json.writeNull();
+      case JsonNull _ -> json.writeNull();
       case Map<?, ?> map -> {
         json.writeStartObject();
         for (Map.Entry<?, ?> entry : map.entrySet()) {

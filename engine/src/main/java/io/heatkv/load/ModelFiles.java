@@ -4,9 +4,6 @@ import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Checkpoints;
 import io.heatkv.error.UserException;
 import java.io.IOException;
-import java.io.InputStream;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -21,11 +18,8 @@ import java.util.stream.Stream;
 final class ModelFiles {
   private static final int DEEPEST = 5;
   private static final int MOST_ENTRIES = 20_000;
-  private static final int START = 16;
-  private static final long LONGEST_HEADER = 100_000_000;
   private static final String INDEX = ".index.json";
   private static final String SAFETENSORS = ".safetensors";
-  private static final List<String> SUFFIXES = List.of(SAFETENSORS, ".pth", ".pt", ".bin", ".ckpt");
 
   private final Set<Candidate> candidates = new LinkedHashSet<>();
   private final List<UserException> problems = new ArrayList<>();
@@ -74,7 +68,7 @@ final class ModelFiles {
 
   private void walk(Path folder, int depth) {
     if (HubCache.isRepository(folder)) {
-      HubCache.snapshot(folder).ifPresent(snapshot -> walk(snapshot, depth + 1));
+      HubCache.snapshot(folder, problems).ifPresent(snapshot -> walk(snapshot, depth + 1));
       return;
     }
     List<Path> children = children(folder);
@@ -110,7 +104,7 @@ final class ModelFiles {
       }
     }
     files.stream()
-        .filter(file -> !shards.contains(file.getFileName().toString()) && looksLikeModel(file))
+        .filter(file -> !shards.contains(file.getFileName().toString()) && Checkpoints.isLike(file))
         .forEach(whole::add);
     // A HuggingFace folder often holds the same weights in both formats.
     whole.sort(Comparator.comparing(file -> !file.toString().contains(SAFETENSORS)));
@@ -143,6 +137,15 @@ final class ModelFiles {
     }
   }
 
+  /** Whether two paths lead to one file. */
+  static boolean isSame(Path a, Path b) {
+    try {
+      return Files.isSameFile(a, b);
+    } catch (IOException _) {
+      return false;
+    }
+  }
+
   private static boolean isBeside(Path a, Path b) {
     return a.resolveSibling(b.getFileName()).equals(b);
   }
@@ -153,26 +156,5 @@ final class ModelFiles {
     } catch (IOException e) {
       throw new UserException(file + ": no such file or folder; check the path", e);
     }
-  }
-
-  /** Formats by their first bytes; a damaged file is one by its name, so that it is reported. */
-  private static boolean looksLikeModel(Path file) {
-    byte[] start;
-    try (InputStream in = Files.newInputStream(file)) {
-      start = in.readNBytes(START);
-    } catch (IOException _) {
-      return false;
-    }
-    if (SUFFIXES.stream().anyMatch(file.toString()::endsWith)) {
-      return true;
-    }
-    if (start.length < START) {
-      return false;
-    }
-    long length = ByteBuffer.wrap(start).order(ByteOrder.LITTLE_ENDIAN).getLong();
-    boolean safetensors = length > 0 && length <= LONGEST_HEADER && start[Long.BYTES] == '{';
-    boolean zip = start[0] == 'P' && start[1] == 'K' && start[2] == 3 && start[3] == 4;
-    boolean pickle = start[0] == (byte) 0x80 && start[1] >= 2 && start[1] <= 5;
-    return safetensors || zip || pickle;
   }
 }

@@ -32,15 +32,15 @@ public final class ModelFinder {
   private static final double TAU = 1;
 
   private final List<Path> sources;
-  private final List<Path> transformers;
+  private final List<Path> named;
   private final ModelFiles files;
   private final ModelPins pins;
   private final HubCache hub;
 
   private ModelFinder(
-      List<Path> sources, List<Path> transformers, ModelFiles files, ModelPins pins, HubCache hub) {
+      List<Path> sources, List<Path> named, ModelFiles files, ModelPins pins, HubCache hub) {
     this.sources = sources;
-    this.transformers = transformers;
+    this.named = named;
     this.files = files;
     this.pins = pins;
     this.hub = hub;
@@ -48,7 +48,8 @@ public final class ModelFinder {
 
   /**
    * Finds transformer, image tokenizer and text encoder in files and folders; a text encoder that
-   * is not there is looked for in the hub's cache.
+   * is not there is looked for in the hub's cache. What a named file holds is taken before what
+   * lies in a folder, and before it a file that is named for one network alone.
    *
    * @throws UserException if one is missing, damaged or ambiguous, or they don't fit each other
    */
@@ -62,8 +63,8 @@ public final class ModelFinder {
   }
 
   private static FoundModel find(List<Path> sources, ModelPins pins, HubCache hub) {
-    ModelFiles files = ModelFiles.scan(sources);
-    return new ModelFinder(sources, files.of(Network.TRANSFORMER), files, pins, hub).find();
+    List<Path> named = sources.stream().filter(Files::isRegularFile).toList();
+    return new ModelFinder(sources, named, ModelFiles.scan(sources), pins, hub).find();
   }
 
   /**
@@ -71,19 +72,18 @@ public final class ModelFinder {
    * above if the file is an index, since shards are published in a folder of their own.
    */
   static FoundModel beside(Path transformer, HubCache hub) {
-    Path folder = folder(transformer.toAbsolutePath());
-    List<Path> sources = List.of(folder);
-    ModelFiles files = ModelFiles.scan(sources);
-    if (files.of(Network.IMAGE_TOKENIZER).isEmpty() && ModelFiles.isIndex(transformer)) {
-      sources = List.of(folder(folder));
-      files = ModelFiles.scan(sources);
-    }
-    List<Path> named = ModelFiles.scan(List.of(transformer)).of(Network.TRANSFORMER);
-    if (named.isEmpty()) {
+    if (ModelFiles.scan(List.of(transformer)).of(Network.TRANSFORMER).isEmpty()) {
       throw new UserException(
           transformer + ": holds no Infinity transformer; name its file or the model's folder");
     }
-    return new ModelFinder(sources, named, files, ModelPins.none(), hub).find();
+    Path file = transformer.toAbsolutePath();
+    Path folder = folder(file);
+    ModelFiles files = ModelFiles.scan(List.of(file, folder));
+    if (files.of(Network.IMAGE_TOKENIZER).isEmpty() && ModelFiles.isIndex(transformer)) {
+      folder = folder(folder);
+      files = ModelFiles.scan(List.of(file, folder));
+    }
+    return new ModelFinder(List.of(folder), List.of(file), files, ModelPins.none(), hub).find();
   }
 
   private FoundModel find() {
@@ -100,7 +100,7 @@ public final class ModelFinder {
     }
     Optional<Path> pinnedText = pins.file(Network.TEXT_ENCODER);
     Path text = pinnedText.orElseGet(() -> textEncoder(transformer, sizes.textChannels));
-    Optional<PublishedModel> known = PublishedModel.of(config.depth(), config.width());
+    Optional<PublishedModel> known = PublishedModel.of(config.depth(), config.width(), transformer);
     ModelDescription description =
         new ModelDescription(
             pins.name(
@@ -202,11 +202,31 @@ public final class ModelFinder {
   }
 
   private Path transformer() {
-    if (transformers.isEmpty()) {
+    List<Path> all = files.of(Network.TRANSFORMER);
+    if (all.isEmpty()) {
       throw missing(
           Network.TRANSFORMER, "put infinity_2b_reg.pth, a model.json or a folder of shards there");
     }
-    return onlyOne(Network.TRANSFORMER, transformers);
+    List<Path> chosen = all.stream().filter(this::isNamed).toList();
+    return onlyOne(Network.TRANSFORMER, chosen.isEmpty() ? all : chosen);
+  }
+
+  private boolean isNamed(Path file) {
+    return named.stream().anyMatch(name -> ModelFiles.isSame(name, file));
+  }
+
+  /**
+   * Those of a transformer's companions that are meant: named ones, else that which a trainer saved
+   * in the transformer's own file, else all.
+   */
+  private List<Path> meant(List<Path> found, Path transformer) {
+    List<Path> apart =
+        found.stream().filter(f -> isNamed(f) && !ModelFiles.isSame(f, transformer)).toList();
+    return !apart.isEmpty()
+        ? apart
+        : found.stream().anyMatch(f -> ModelFiles.isSame(f, transformer))
+            ? List.of(transformer)
+            : found;
   }
 
   private Path onlyOne(Network network, List<Path> found) {
@@ -241,13 +261,14 @@ public final class ModelFinder {
     if (all.isEmpty()) {
       throw missing(Network.IMAGE_TOKENIZER, "put an infinity_vae_*.pth there");
     }
-    List<Path> fitting = all.stream().filter(vae -> fits(vae, sizes.bits)).toList();
+    List<Path> fitting =
+        meant(all, transformer).stream().filter(vae -> fits(vae, sizes.bits)).toList();
     if (fitting.isEmpty()) {
       throw new UserException(
           "%s: has codes of %d bits, but transformer %s draws %d bits a token%s; they belong to different models"
               .formatted(
-                  all.getFirst(),
-                  channels(all.getFirst()),
+                  meant(all, transformer).getFirst(),
+                  channels(meant(all, transformer).getFirst()),
                   transformer,
                   sizes.bits,
                   sizes.bits % 4 == 0 ? " (or 4 codes of " + sizes.bits / 4 + ")" : ""));
@@ -280,7 +301,8 @@ public final class ModelFinder {
     if (all.isEmpty()) {
       return cachedTextEncoder(width);
     }
-    List<Path> fitting = all.stream().filter(path -> width(path) == width).toList();
+    List<Path> fitting =
+        meant(all, transformer).stream().filter(path -> width(path) == width).toList();
     if (fitting.isEmpty()) {
       throw new UserException(
           "%s: the text encoder has %d channels, but transformer %s reads %d; they belong to different models"
@@ -294,7 +316,7 @@ public final class ModelFinder {
   }
 
   private Path cachedTextEncoder(int width) {
-    for (Path snapshot : hub.textEncoders(width)) {
+    for (Path snapshot : hub.textEncoders(width, files.problems())) {
       List<Path> weights = ModelFiles.scan(List.of(snapshot)).of(Network.TEXT_ENCODER);
       if (!weights.isEmpty()) {
         return weights.getFirst();

@@ -3,6 +3,9 @@ package io.heatkv.load;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Checkpoints;
 import io.heatkv.error.UserException;
+import io.heatkv.infinity.TransformerConfig;
+import io.heatkv.infinity.TransformerConfigs;
+import io.heatkv.infinity.vae.VaeConfig;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -54,8 +57,12 @@ public enum Network {
     }
   }
 
-  /** The keys above this network's tensors, or empty if there are none above. */
-  private Optional<String> place(Checkpoint checkpoint) {
+  /**
+   * The keys above this network's tensors, or empty if there are none above.
+   *
+   * @throws UserException if the file holds several such networks
+   */
+  public Optional<String> place(Checkpoint checkpoint) {
     Set<String> places = places(checkpoint);
     if (places.isEmpty() || places.contains("")) {
       return Optional.empty();
@@ -71,6 +78,28 @@ public enum Network {
               .formatted(checkpoint.path(), label, String.join(", ", places)));
     }
     return Optional.of(places.iterator().next());
+  }
+
+  /**
+   * What its shapes tell of it, for people; empty if that is nothing.
+   *
+   * @param part its tensors, as {@link #open} gives them
+   * @throws UserException if one that tells a size is missing
+   */
+  public String sizes(Checkpoint part) {
+    return switch (this) {
+      case TRANSFORMER -> {
+        TransformerConfig config = TransformerConfigs.infer(part, false);
+        yield "%d layers, %d heads of %d, width %d, %d bits a token"
+            .formatted(
+                config.depth(), config.heads(), config.headDim(), config.width(), config.bits());
+      }
+      case IMAGE_TOKENIZER -> {
+        VaeConfig config = VaeConfig.infer(part);
+        yield "codes of %d bits, stride %d".formatted(config.channels(), config.stride());
+      }
+      case TEXT_ENCODER -> "";
+    };
   }
 
   private Set<String> places(Checkpoint checkpoint) {

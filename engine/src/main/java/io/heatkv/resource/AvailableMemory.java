@@ -5,6 +5,7 @@ import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.Stream;
 
 /** How much memory this process may still take. */
 public final class AvailableMemory {
@@ -44,11 +45,12 @@ public final class AvailableMemory {
         continue;
       }
       boolean unified = parts[1].isEmpty();
-      if (unified || parts[1].equals("memory")) {
+      if (unified || List.of(parts[1].split(",")).contains("memory")) {
         Path top = unified ? mount : mount.resolve("memory");
         Path group = top.resolve(parts[2].substring(1)).normalize();
         // In a container the group may lie outside what is mounted; its limit is then at the top.
-        for (Path at = group; at != null && at.startsWith(top); at = at.getParent()) {
+        Path at = group.startsWith(top) ? group : top;
+        for (; at != null && at.startsWith(top); at = at.getParent()) {
           least = Math.min(least, unified ? left(at) : leftOfOldKind(at));
         }
       }
@@ -56,25 +58,44 @@ public final class AvailableMemory {
     return least;
   }
 
+  /** Swap doesn't count as memory here, as it doesn't in MemAvailable. */
   private static long left(Path group) {
+    Path stat = group.resolve("memory.stat");
+    long limit = Math.min(limit(group.resolve("memory.max")), limit(group.resolve("memory.high")));
     return left(
-        number(group.resolve("memory.max")),
+        limit,
         number(group.resolve("memory.current")),
-        field(group.resolve("memory.stat"), "inactive_file"));
+        sum(stat, "active_file", "inactive_file", "slab_reclaimable"));
   }
 
+  /** Here a second limit counts memory and swap together. */
   private static long leftOfOldKind(Path group) {
-    return left(
-        number(group.resolve("memory.limit_in_bytes")),
-        number(group.resolve("memory.usage_in_bytes")),
-        field(group.resolve("memory.stat"), "total_inactive_file"));
+    long files = sum(group.resolve("memory.stat"), "total_active_file", "total_inactive_file");
+    return Math.min(
+        left(
+            limit(group.resolve("memory.limit_in_bytes")),
+            number(group.resolve("memory.usage_in_bytes")),
+            files),
+        left(
+            limit(group.resolve("memory.memsw.limit_in_bytes")),
+            number(group.resolve("memory.memsw.usage_in_bytes")),
+            files));
   }
 
-  /** Cached files that weren't used lately count as used but are given up. */
-  private static long left(long limit, long used, long inactive) {
-    return limit < 0 || used < 0
+  /** Cached and mapped files count as used, but the kernel gives them up before it refuses. */
+  private static long left(long limit, long used, long files) {
+    return limit == Long.MAX_VALUE || used < 0
         ? Long.MAX_VALUE
-        : Math.max(0, limit - used + Math.max(0, inactive));
+        : Math.max(0, limit - Math.max(0, used - files));
+  }
+
+  private static long limit(Path file) {
+    long number = number(file);
+    return number < 0 ? Long.MAX_VALUE : number;
+  }
+
+  private static long sum(Path file, String... names) {
+    return Stream.of(names).mapToLong(name -> Math.max(0, field(file, name))).sum();
   }
 
   /** The number that a file holds, or -1 for none, such as {@code max}. */

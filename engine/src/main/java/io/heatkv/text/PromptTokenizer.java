@@ -4,6 +4,7 @@ import ai.djl.huggingface.tokenizers.Encoding;
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import ai.djl.huggingface.tokenizers.jni.LibUtils;
 import io.heatkv.error.UserException;
+import io.heatkv.error.WrongDownload;
 import io.heatkv.resource.JniLibrary;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
@@ -13,6 +14,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /** Turns prompts into token ids as HuggingFace's T5 tokenizer does. */
 public final class PromptTokenizer implements AutoCloseable {
@@ -79,6 +81,10 @@ public final class PromptTokenizer implements AutoCloseable {
           file + ": no such file; expected the text encoder's tokenizer.json or spiece.model");
     }
     try (InputStream in = Files.newInputStream(file)) {
+      Optional<String> wrong = WrongDownload.in(file);
+      if (wrong.isPresent()) {
+        throw new UserException(file + ": " + wrong.get());
+      }
       return new PromptTokenizer(library(file, in), maxTokens);
     } catch (IOException e) {
       throw new UserException(file + ": can't be read: " + e.getMessage(), e);

@@ -1,6 +1,7 @@
 package io.heatkv.text;
 
 import io.heatkv.error.UserException;
+import io.heatkv.error.WrongDownload;
 import io.heatkv.text.UnigramModel.Kind;
 import io.heatkv.text.UnigramModel.Piece;
 import java.io.IOException;
@@ -13,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Reads a {@code spiece.model}: the protocol buffer of sentencepiece_model.proto, of which the
@@ -58,6 +60,10 @@ final class SentencePiece {
     try {
       if (Files.size(file) > MOST_BYTES) {
         throw new UserException(file + ": is larger than 64 MiB; expected a SentencePiece model");
+      }
+      Optional<String> wrong = WrongDownload.in(file);
+      if (wrong.isPresent()) {
+        throw new UserException(file + ": " + wrong.get());
       }
       bytes = Files.readAllBytes(file);
     } catch (IOException e) {

@@ -108,7 +108,7 @@ public final class Weights implements AutoCloseable {
       case I32 -> DType.I32;
       case U8 -> DType.U8;
       case BOOL -> DType.BOOL;
-      case I16, I8 ->
+      default ->
           throw new UserException(
               checkpoint.path()
                   + ": tensor "

@@ -212,6 +212,23 @@ class HostilePickleTest {
                     .raw('q', 0, '(', 'h', 0, 'N', ')', 'N', 't', 'R'),
             "calls REBUILD_FROM_TYPE"),
         row(
+            "tensor of a type that is none",
+            p ->
+                p.global("torch._utils", "_rebuild_tensor_v3")
+                    .raw('(')
+                    .storage("ByteStorage", "0", 24)
+                    .whole(0)
+                    .wholes(6)
+                    .wholes(1)
+                    .raw('N', 'N')
+                    .text("float32")
+                    .raw('t', 'R'),
+            "calls REBUILD_TENSOR_OF_TYPE"),
+        row("sparse of a huge shape", sparse(1L << 62, 4), "too large to address"),
+        row("sparse of a negative shape", sparse(-2, 3), "negative size or stride"),
+        row("state of a plain value", p -> plain(p).raw('}', 'b'), "state of something that is no"),
+        row("call of a plain value", p -> plain(p).raw(')', 'R'), "no function of tensors"),
+        row(
             "ordered dict of a text",
             p -> p.global("collections", "OrderedDict").text("x").raw(0x85, 'R'),
             "calls ORDERED_DICT"),
@@ -285,6 +302,23 @@ class HostilePickleTest {
             "under a key that is neither text nor integer"));
   }
 
+  private static Consumer<PickleBytes> sparse(long... shape) {
+    return p ->
+        p.raw('}')
+            .text("w")
+            .tensor("FloatStorage", "0", 6, 0, l(6), l(1))
+            .raw('s')
+            .text("sparse")
+            .global("torch._utils", "_rebuild_sparse_tensor")
+            .raw('N', '(', 'N', 'N')
+            .wholes(shape)
+            .raw('t', 0x86, 'R', 's');
+  }
+
+  private static PickleBytes plain(PickleBytes pickle) {
+    return pickle.global("_codecs", "encode").text("a").text("latin1").raw(0x86, 'R');
+  }
+
   private static void expandedOften(PickleBytes pickle) {
     pickle.raw('}');
     for (int i = 0; i < 40; i++) {
@@ -321,6 +355,27 @@ class HostilePickleTest {
       assertThat(refusal).as(label).hasMessageContaining(words);
       TestFiles.assertOneLine(refusal, file);
     }
+  }
+
+  /** 24 bytes hold 12 elements of uint16. */
+  @Test
+  void aViewOfBytesStaysInsideThem() {
+    byte[] pickle =
+        PickleBytes.of(p ->
+            p.raw('}')
+                .text("w")
+                .global("torch._utils", "_rebuild_tensor_v3")
+                .raw('(')
+                .storage("ByteStorage", "0", 24)
+                .whole(0)
+                .wholes(13)
+                .wholes(1)
+                .raw('N', 'N')
+                .global("torch", "uint16")
+                .raw('t', 'R', 's'));
+    Path file = TestFiles.write(folder.resolve("a.pth"), ZipBytes.torch(pickle, 24).bytes());
+    assertThat(catchThrowableOfType(UserException.class, () -> Checkpoints.open(file).close()))
+        .hasMessageContaining("reaches element 12 of a storage of 12");
   }
 
   @Test

@@ -15,6 +15,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
@@ -27,6 +28,13 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class SafetensorsWriterTest {
+  /** Those of the format whose elements are whole bytes. */
+  private static final List<StorageType> TYPES =
+      Arrays.stream(StorageType.values())
+          .filter(type -> StorageType.named(type.name()).isPresent())
+          .filter(type -> !type.name().matches("F[46].*"))
+          .toList();
+
   @TempDir Path folder;
 
   @ParameterizedTest
@@ -37,7 +45,7 @@ class SafetensorsWriterTest {
     Map<String, byte[]> contents = new HashMap<>();
     int count = random.nextInt(40);
     for (int i = 0; i < count; i++) {
-      StorageType dtype = StorageType.values()[random.nextInt(StorageType.values().length)];
+      StorageType dtype = TYPES.get(random.nextInt(TYPES.size()));
       long[] shape = random.longs(random.nextInt(5), 0, 7).toArray();
       byte[] content = new byte[(int) dtype.bytesOf(shape)];
       random.nextBytes(content);

@@ -38,7 +38,10 @@ class TorchCheckpointTest {
     "attributed, attributed, 3",
     "wrapped, wrapped, 2",
     "wrapped_legacy, wrapped, 2",
-    "training, training, 4"
+    "training, training, 4",
+    "plain, plain, 2",
+    "plain_legacy, plain, 2",
+    "plain_protocol5, plain, 2"
   })
   void readsWhatPytorchWrote(String name, String expected, int count) {
     try (Checkpoint read = Checkpoints.open(TestFiles.fixture(name + ".pth"));
@@ -54,6 +57,44 @@ class TorchCheckpointTest {
         Checkpoint truth = Checkpoints.open(TestFiles.fixture("sharded.safetensors"))) {
       assertThat(folder.path()).hasFileName("pytorch_model.bin.index.json");
       assertSame(folder, truth);
+    }
+  }
+
+  /** What PyTorch itself said of each tensor when it wrote the file. */
+  @Test
+  void listsTensorsThatItCannotComputeWith() {
+    try (Checkpoint read = Checkpoints.open(TestFiles.fixture("others.pth"))) {
+      assertThat(read.names().stream().map(read::entry).map(TensorEntry::toString))
+          .containsExactly(
+              "'complex.transposed' C128 [3, 2]",
+              "'complex128' C128 [2, 3]",
+              "'complex64' C64 [2, 3]",
+              "'conjugate' OPAQUE [2, 3]",
+              "'csr' OPAQUE [2, 3]",
+              "'float8.row' F8_E5M2 [3]",
+              "'float8_e4m3fn' F8_E4M3 [2, 3]",
+              "'float8_e4m3fnuz' F8_E4M3FNUZ [2, 3]",
+              "'float8_e5m2' F8_E5M2 [2, 3]",
+              "'float8_e5m2fnuz' F8_E5M2FNUZ [2, 3]",
+              "'float8_e8m0fnu' F8_E8M0 [2, 3]",
+              "'meta' OPAQUE [2, 3]",
+              "'negated' OPAQUE [2, 3]",
+              "'nested' OPAQUE []",
+              "'parameter' C64 [2, 3]",
+              "'quantised' OPAQUE [2, 3]",
+              "'quantised.by.channel' OPAQUE [2, 3]",
+              "'sparse' OPAQUE [2, 3]",
+              "'uint16' U16 [2, 3]",
+              "'uint32' U32 [2, 3]",
+              "'uint64' U64 [2, 3]",
+              "'w' F32 [2, 3]");
+      assertThat(read.entry("uint16").bytes().toArray(ValueLayout.JAVA_BYTE))
+          .containsExactly(0, 0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0);
+      assertThat(read.entry("float8.row").bytes().byteSize()).isEqualTo(3);
+      // Of 0 1 2 / 3 4 5, the second column begins with 1 and its second row holds 4, as doubles.
+      assertThat(
+              read.entry("complex.transposed").bytes().toArray(ValueLayout.JAVA_DOUBLE_UNALIGNED))
+          .containsExactly(0, 0, 3, 0, 1, 0, 4, 0, 2, 0, 5, 0);
     }
   }
 
@@ -100,10 +141,6 @@ class TorchCheckpointTest {
         "module | the pickle names torch.nn.modules.linear.Linear; refused",
         "namespace | the pickle names argparse.Namespace; refused",
         "numpy_scalar | the pickle names numpy._core.multiarray.scalar; refused",
-        "complex | the pickle names torch.ComplexFloatStorage; refused",
-        "float8 | the pickle names torch._utils._rebuild_tensor_v3; refused",
-        "uint16 | the pickle names torch._utils._rebuild_tensor_v3; refused",
-        "sparse | the pickle names torch._utils._rebuild_sparse_tensor; refused",
         "bare_tensor | holds one tensor without a name; expected a dict of tensors",
         "no_tensor | holds no tensor; expected a state_dict",
         "torchscript | is compressed (method 8); expected only stored entries"

@@ -13,6 +13,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
@@ -113,6 +114,28 @@ class HostilePngTest {
         .hasMessageStartingWith(png + ": ")
         .hasMessageContaining(words)
         .hasMessageNotContainingAny("\n", "\r", "\u001b");
+  }
+
+  static Stream<Arguments> malformed() {
+    return broken()
+        .filter(row -> ((String) row.get()[2]).matches("malformed.*|.*UTF-8|.*unpacked"));
+  }
+
+  /** A text that can't be read hides no other, before it or behind it. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("malformed")
+  void soundTextsSurviveAMalformedOne(String label, byte[] bytes, String words) throws IOException {
+    byte[] text = Arrays.copyOfRange(bytes, HEAD.length, bytes.length - END.length);
+    Path png =
+        Files.write(
+            folder.resolve("a.png"),
+            file(chunk("tEXt", latin1("a\0first")), text, chunk("tEXt", latin1("b\0last"))));
+    List<UserException> problems = new ArrayList<>();
+    assertThat(Png.readMetadata(png, problems::add))
+        .as(label)
+        .containsExactly(new PngText("a", "first"), new PngText("b", "last"));
+    assertThat(problems).hasSize(1);
+    assertThat(problems.getFirst()).hasMessageContaining(words);
   }
 
   @Test

@@ -9,6 +9,7 @@ import io.heatkv.checkpoint.Checkpoints;
 import io.heatkv.checkpoint.SafetensorsWriter;
 import io.heatkv.checkpoint.SafetensorsWriter.Item;
 import io.heatkv.checkpoint.StorageType;
+import io.heatkv.checkpoint.TensorEntry;
 import io.heatkv.error.UserException;
 import io.heatkv.infinity.RotaryNormalization;
 import io.heatkv.scale.Resolution;
@@ -30,6 +31,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class ModelFinderTest {
   private static final Path FILES = TestDevice.resource("/golden-published");
@@ -244,6 +246,125 @@ class ModelFinderTest {
     for (String ref : List.of("aaaa", "bbbb\n")) {
       Files.writeString(repository.resolve("refs/main"), ref);
       assertThat(find().description().textEncoder()).isEqualTo(snapshots.resolve(ref.strip()));
+    }
+  }
+
+  /**
+   * What lies beside a checkpoint as Infinity's trainer saves it, its own tokenizer inside, and
+   * which tokenizer is meant when the checkpoint is named.
+   */
+  @ParameterizedTest(name = "{0}")
+  @CsvSource({
+    "alone, '', new.safetensors",
+    "a published tokenizer, infinity_vae_d16.pth, new.safetensors",
+    "two of them, infinity_vae_d16.pth infinity_vae_d16_reg.pth, new.safetensors",
+    "an earlier checkpoint, old.safetensors, new.safetensors",
+    "both, old.safetensors infinity_vae_d16.pth, new.safetensors",
+    "a published model, tiny_2b.pth infinity_vae_d16.pth, new.safetensors"
+  })
+  void aNamedTrainingCheckpointIsChosenWhole(String label, String beside, String tokenizer)
+      throws IOException {
+    training("new.safetensors");
+    for (String name : beside.isEmpty() ? new String[0] : beside.split(" ")) {
+      if (name.equals("old.safetensors")) {
+        training(name);
+      } else {
+        copy(name.equals("tiny_2b.pth") ? name : "tiny_2b.vae.pth", name);
+      }
+    }
+    copyFolder("flan-t5", "flan-t5-xl");
+    Path file = folder.resolve("new.safetensors");
+    ModelDescription alone = ModelFinder.beside(file, new HubCache(caches)).description();
+    ModelDescription named =
+        ModelFinder.find(List.of(file, folder), new HubCache(caches)).description();
+    for (ModelDescription model : List.of(alone, named)) {
+      assertThat(model.transformerFile()).as(label).isEqualTo(file);
+      assertThat(model.vaeFile()).as(label).isEqualTo(folder.resolve(tokenizer));
+    }
+  }
+
+  @Test
+  void aTokenizerNamedBesideATrainingCheckpointIsChosen() throws IOException {
+    training("new.safetensors");
+    copy("tiny_2b.vae.pth", "infinity_vae_d16.pth");
+    Path text = copyFolder("flan-t5", "flan-t5-xl");
+    Path vae = folder.resolve("infinity_vae_d16.pth");
+    List<Path> sources = List.of(folder.resolve("new.safetensors"), vae, text);
+    assertThat(ModelFinder.find(sources, new HubCache(caches)).description().vaeFile())
+        .isEqualTo(vae);
+  }
+
+  @Test
+  void twoNamedTransformersAreOneTooMany() throws IOException {
+    training("new.safetensors");
+    training("old.safetensors");
+    Path text = copyFolder("flan-t5", "flan-t5-xl");
+    List<Path> sources =
+        List.of(folder.resolve("new.safetensors"), folder.resolve("old.safetensors"), text);
+    assertThatThrownBy(() -> ModelFinder.find(sources, new HubCache(caches)))
+        .isInstanceOf(UserException.class)
+        .hasMessageContainingAll("more than one Infinity transformer", "new", "old");
+  }
+
+  private void training(String name) {
+    try (Checkpoint transformer = Checkpoints.open(FILES.resolve("tiny_2b.pth"));
+        Checkpoint vae = Checkpoints.open(FILES.resolve("tiny_2b.vae.pth"))) {
+      List<Item> items = new ArrayList<>();
+      add(items, "gpt_fsdp.", transformer);
+      add(items, "vae_local.", vae);
+      SafetensorsWriter.write(folder.resolve(name), items, Map.of());
+    }
+  }
+
+  private static void add(List<Item> items, String prefix, Checkpoint source) {
+    for (String name : source.names()) {
+      TensorEntry entry = source.entry(name);
+      items.add(new Item(prefix + name, entry.dtype(), entry.shape(), entry::bytes));
+    }
+  }
+
+  /** What the download of the snapshot that refs/main names left out. */
+  @ParameterizedTest
+  @ValueSource(strings = {"content", "weights", "shard", "tokenizer", "everything", "no folder"})
+  void passesOverAnIncompleteSnapshotOfTheHub(String lack) throws IOException {
+    copy("tiny_2b.pth", "a.pth");
+    copy("tiny_2b.vae.pth", "b.pth");
+    hub("models--google--flan-t5-xl", "1111", "other", 128);
+    hub("models--google--flan-t5-xl", "2222", "main", 128);
+    Path snapshots = caches.resolve("models--google--flan-t5-xl/snapshots");
+    Path main = snapshots.resolve("2222");
+    try (Stream<Path> all = Files.list(main)) {
+      for (Path file : all.toList()) {
+        String name = file.getFileName().toString();
+        boolean weights = name.matches(".*(safetensors|bin|index\\.json)");
+        boolean gone =
+            switch (lack) {
+              case "content", "shard", "weights" -> weights;
+              case "tokenizer" -> name.matches("tokenizer\\.json|spiece\\.model");
+              default -> true;
+            };
+        if (gone) {
+          Files.delete(file);
+        }
+      }
+    }
+    switch (lack) {
+      case "content" ->
+          Files.createSymbolicLink(main.resolve("model.safetensors"), Path.of("../../blobs/none"));
+      case "shard" ->
+          Files.writeString(
+              main.resolve("model.safetensors.index.json"),
+              "{\"weight_map\":{\"shared.weight\":\"model-00001-of-00001.safetensors\"}}");
+      case "no folder" -> Files.delete(main);
+      default -> {}
+    }
+    FoundModel found = find();
+    assertThat(found.description().textEncoder()).isEqualTo(snapshots.resolve("1111"));
+    if (!lack.equals("no folder")) {
+      assertThat(found.notes().getLast())
+          .startsWith("left aside: " + main + ": is incomplete, it lacks ")
+          .contains("took 1111")
+          .doesNotContain("\n");
     }
   }
 

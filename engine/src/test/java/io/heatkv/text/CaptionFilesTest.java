@@ -63,6 +63,33 @@ class CaptionFilesTest {
         .hasLineCount(1);
   }
 
+  /** JSON's null stands for a missing value and is never drawn as the word. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "captions.json [null]",
+        "captions.json [\"a\", null]",
+        "captions.json {\"group\": [\"a\", null]}",
+        "captions.json [{\"prompt\": null}]",
+        "captions.json [{\"caption\": null, \"captions\": [null, \"a\"]}]",
+        "captions.json {\"annotations\": [{\"image_id\": 1, \"caption\": null}, null]}",
+        "prompts.jsonl null",
+        "prompts.jsonl {\"prompt\": null}",
+        "prompts.jsonl {\"caption\": null}",
+        "prompts.jsonl {\"captions\": null}",
+        "prompts.jsonl {\"captions\": [null]}",
+        "prompts.jsonl {\"captions\": [null, \"a\"]}"
+      })
+  void nullIsNoText(String fileAndText) throws IOException {
+    String[] parts = fileAndText.split(" ", 2);
+    Path file = Files.writeString(folder.resolve(parts[0]), parts[1]);
+    assertThatThrownBy(() -> PromptFiles.read(file))
+        .isInstanceOf(UserException.class)
+        .hasMessageContaining(parts[0])
+        .message()
+        .hasLineCount(1);
+  }
+
   @ParameterizedTest
   @ValueSource(strings = {"[\" \"]", "[3]", "[{\"tag\": \"colors\"}]", "{\"a\": [\"b\", \"\"]}"})
   void saysWhichItemHasNoPrompt(String text) throws IOException {

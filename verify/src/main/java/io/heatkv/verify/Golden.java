@@ -12,7 +12,9 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
@@ -22,18 +24,42 @@ import java.util.stream.Stream;
  * @param folder that holds the files
  * @param backend to test
  * @param device to test
+ * @param known files that comparisons asked for
  */
-record Golden(Path folder, Backend backend, Device device) {
+record Golden(Path folder, Backend backend, Device device, Set<String> known) {
+  Golden(Path folder, Backend backend, Device device) {
+    this(folder, backend, device, new HashSet<>());
+  }
+
   boolean has(String... files) {
-    return Arrays.stream(files).allMatch(file -> Files.isRegularFile(folder.resolve(file)));
+    boolean all = Arrays.stream(files).allMatch(file -> Files.isRegularFile(folder.resolve(file)));
+    if (all) {
+      known.addAll(List.of(files));
+    }
+    return all;
   }
 
   Checkpoint open(String file) {
-    return Checkpoints.open(folder.resolve(file));
+    Path path = folder.resolve(file);
+    if (file.endsWith(".index.json")) {
+      known.addAll(Checkpoints.shards(path));
+    }
+    return Checkpoints.open(path);
+  }
+
+  /** Names of all visible files but texts for people. */
+  List<String> all() {
+    return listed(Pattern.compile("[^.].*(?<!\\.md)"));
   }
 
   /** Names of the files that match, sorted. */
   List<String> files(Pattern pattern) {
+    List<String> found = listed(pattern);
+    known.addAll(found);
+    return found;
+  }
+
+  private List<String> listed(Pattern pattern) {
     try (Stream<Path> files = Files.list(folder)) {
       return files
           .filter(Files::isRegularFile)

@@ -8,7 +8,12 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 
@@ -25,6 +30,8 @@ public final class GoldenFolder {
           new GoldenSchedules(),
           new GoldenModel());
 
+  private static final int MOST_NAMED = 5;
+
   private GoldenFolder() {}
 
   /**
@@ -32,27 +39,58 @@ public final class GoldenFolder {
    *
    * @param folder with recorded files, a model with its own recording, or a folder of such folders
    * @param checks is given each result as it is known
+   * @return files that took no part, since nothing here knows them
    * @throws UserException if there is nothing to compare, a file is damaged, or files don't fit
    *     each other
    */
-  public static void verify(Path folder, Backend backend, Device device, Consumer<Check> checks) {
-    boolean any = false;
+  public static List<String> verify(
+      Path folder, Backend backend, Device device, Consumer<Check> checks) {
+    Map<String, List<String>> files = new LinkedHashMap<>();
+    Set<String> known = new HashSet<>();
+    boolean model = false;
     for (Path part : withFolders(folder)) {
-      Golden golden = new Golden(part, backend, device);
+      String place = part.equals(folder) ? "" : part.getFileName().toString();
+      files.put(place, new Golden(part, backend, device).all());
       for (GoldenGroup group : GROUPS) {
+        Golden golden = new Golden(part, backend, device);
         if (group.isIn(golden)) {
-          any = true;
-          String prefix = part.equals(folder) ? "" : part.getFileName() + ": ";
-          verify(golden, group, check -> checks.accept(check.prefixed(prefix)));
+          AtomicBoolean compared = new AtomicBoolean();
+          verify(
+              golden,
+              group,
+              check -> {
+                compared.set(true);
+                checks.accept(check.prefixed(place.isEmpty() ? "" : place + ": "));
+              });
+          if (compared.get()) {
+            known.addAll(golden.known());
+            // All else in a model's folder is the model's.
+            model |= group instanceof GoldenModel;
+          }
         }
       }
     }
-    if (!any) {
+    List<String> unknown = new ArrayList<>();
+    files.forEach((place, names) ->
+        names.stream()
+            .filter(name -> !known.contains(name))
+            .forEach(name -> unknown.add(place.isEmpty() ? name : place + "/" + name)));
+    if (known.isEmpty()) {
       throw new UserException(
           folder
-              + ": has nothing to compare with; expected recorded files such as unit.safetensors or"
-              + " full_1.0.safetensors, or a model whose model.json names a golden file");
+              + ": has nothing to compare with"
+              + (unknown.isEmpty() ? "" : " (it knows none of " + few(unknown) + ")")
+              + "; expected recorded files such as unit.safetensors or full_1.0.safetensors, or a"
+              + " model whose model.json names a golden file");
     }
+    return model ? List.of() : unknown;
+  }
+
+  /** Some names, and how many more there are. */
+  public static String few(List<String> names) {
+    int more = names.size() - MOST_NAMED;
+    return String.join(", ", names.stream().limit(MOST_NAMED).toList())
+        + (more > 0 ? " and " + more + " more" : "");
   }
 
   private static void verify(Golden golden, GoldenGroup group, Consumer<Check> checks) {

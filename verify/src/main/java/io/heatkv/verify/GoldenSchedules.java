@@ -56,8 +56,9 @@ final class GoldenSchedules implements GoldenGroup {
   private static HeadOrders orders(Golden golden, String model, JsonObject recorded) {
     String name = "orders-" + model + ".json";
     Path file = golden.folder().resolve(name);
-    if (!Files.isRegularFile(file)) {
+    if (!golden.has(name)) {
       file = golden.folder().resolveSibling(name);
+      golden.known().add(name);
     }
     if (!Files.isRegularFile(file)) {
       throw new UserException(

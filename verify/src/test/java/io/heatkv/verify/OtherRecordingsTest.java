@@ -26,6 +26,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Recordings of other sizes agree, wrong ones show, and unreadable ones say so in a line. */
 class OtherRecordingsTest {
@@ -157,6 +159,58 @@ class OtherRecordingsTest {
     copy(List.of("tiny_vae.safetensors", "tiny_vae_io.safetensors"));
     reshape("tiny_vae_io.safetensors", "vae_in.1", 1, 8, 32, 16);
     refused("don't fit each other");
+  }
+
+  /** Folders in which nothing is compared can't pass; what is in them is named. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "",
+        "notes.txt",
+        "unit.safetensors",
+        "full_1.0.safetensors",
+        "scas_1.0.safetensors tiny_text.safetensors",
+        "tiny_vae.safetensors",
+        "var/unit.safetensors var/info.json"
+      })
+  void aFolderWithNothingToCompareIsRefused(String names) throws IOException {
+    for (String name : names.isEmpty() ? new String[0] : names.split(" ")) {
+      Path file = folder.resolve(name);
+      Files.createDirectories(file.getParent());
+      if (name.endsWith("unit.safetensors")) {
+        // A unit recording of another family: sound, and nothing in it has a known name.
+        SafetensorsWriter.write(
+            file,
+            List.of(
+                item(
+                    "area.0.in",
+                    StorageType.U8,
+                    new long[] {1},
+                    MemorySegment.ofArray(new byte[1]))),
+            Map.of());
+      } else {
+        Files.writeString(file, "{}");
+      }
+    }
+    assertThatThrownBy(this::verify)
+        .isInstanceOf(UserException.class)
+        .hasMessageContaining("nothing to compare")
+        .hasMessageContainingAll(names.split(" "))
+        .message()
+        .doesNotContain("\n");
+  }
+
+  @Test
+  void filesThatNothingKnowsAreNamed() throws IOException {
+    copy(List.of("tiny_t5.safetensors", "tiny_t5_config.json", "tiny_t5_io.safetensors"));
+    Files.writeString(folder.resolve("README.md"), "for people");
+    Files.writeString(folder.resolve("full_plain.safetensors"), "of another family");
+    Path other = Files.createDirectory(folder.resolve("other"));
+    Files.writeString(other.resolve("info.json"), "{}");
+    List<Check> checks = new ArrayList<>();
+    assertThat(GoldenFolder.verify(folder, backend, TestDevice.device(), checks::add))
+        .containsExactly("full_plain.safetensors", "other/info.json");
+    assertThat(checks).isNotEmpty();
   }
 
   private List<Check> verify() {
