@@ -1,24 +1,21 @@
 package io.heatkv;
 
-import io.heatkv.cache.CachePolicy;
-import io.heatkv.calibrate.ObservedCache;
+import io.heatkv.cache.KvShape;
+import io.heatkv.calibrate.Observation;
+import io.heatkv.calibrate.PromptMeasurement;
 import io.heatkv.error.UserException;
-import io.heatkv.model.Condition;
-import io.heatkv.model.InfinityTransformer;
+import io.heatkv.family.Conditioning;
+import io.heatkv.family.PictureRequest;
+import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.profile.PromptSet;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.schedule.CalibrationProfile;
 import io.heatkv.schedule.CalibrationSetup;
-import io.heatkv.schedule.PromptSet;
-import io.heatkv.schedule.PromptStatistics;
-import io.heatkv.tensor.Scope;
-import io.heatkv.tensor.Tensor;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 import java.util.concurrent.CancellationException;
 
 /**
@@ -41,7 +38,7 @@ public final class Calibrator {
     boolean isCancelled();
   }
 
-  private final TextToImage model;
+  private final ImageGenerator generator;
   private final ScaleSchedule schedule;
   private final SamplingOptions sampling;
   private final int sinkScales;
@@ -55,12 +52,12 @@ public final class Calibrator {
    * @param seed of the first prompt
    */
   public Calibrator(
-      TextToImage model,
+      ImageGenerator generator,
       ScaleSchedule schedule,
       SamplingOptions sampling,
       int sinkScales,
       long seed) {
-    this(model, schedule, sampling, sinkScales, seed, true);
+    this(generator, schedule, sampling, sinkScales, seed, true);
   }
 
   /**
@@ -70,13 +67,13 @@ public final class Calibrator {
    *     without it the profile serves HeatKV alone
    */
   public Calibrator(
-      TextToImage model,
+      ImageGenerator generator,
       ScaleSchedule schedule,
       SamplingOptions sampling,
       int sinkScales,
       long seed,
       boolean peers) {
-    this.model = model;
+    this.generator = generator;
     this.schedule = schedule;
     this.sampling = sampling;
     this.sinkScales = sinkScales;
@@ -92,14 +89,14 @@ public final class Calibrator {
    * @throws UserException if the partial file is of another calibration, or can't be written
    */
   public CalibrationProfile calibrate(List<String> prompts, Path output, Listener listener) {
-    model.requireDrawable(schedule);
+    generator.model().requireDrawable(schedule);
     PromptSet set = PromptSet.of(prompts, seed);
     Path partial = partial(output);
     CalibrationProfile profile = CalibrationProfile.resume(partial, setup(), set);
     listener.promptDone(profile.promptsDone(), prompts.size());
     while (!profile.isComplete()) {
       int next = profile.promptsDone();
-      Measurement measured = measure(prompts.get(next), seed + next, listener);
+      PromptMeasurement measured = measure(prompts.get(next), seed + next, listener);
       profile = profile.plus(measured.masses(), measured.statistics(), measured.removal());
       profile.write(partial);
       listener.promptDone(next + 1, prompts.size());
@@ -119,11 +116,12 @@ public final class Calibrator {
   }
 
   private CalibrationSetup setup() {
+    KvShape shape = generator.model().kvShape(1, 1, schedule);
     return new CalibrationSetup(
-        model.description().name(),
-        model.fingerprint(),
-        model.transformer().config().depth(),
-        model.transformer().config().heads(),
+        generator.description().name(),
+        generator.fingerprint(),
+        shape.layers(),
+        shape.heads(),
         schedule,
         sinkScales,
         sampling.cfg(),
@@ -132,50 +130,25 @@ public final class Calibrator {
   }
 
   /**
-   * What one prompt gives.
-   *
-   * @param masses [target][source][layer][head]; null where not measured
-   * @param statistics for the peers of HeatKV; empty where they aren't measured
-   * @param removal cost of removing each atom [source][layer][head]
-   */
-  public record Measurement(
-      double[][][][] masses, Optional<PromptStatistics> statistics, double[][][] removal) {}
-
-  /**
    * Draws one prompt and measures its attention.
    *
    * @throws CancellationException if the listener ended it
    */
-  public Measurement measure(String prompt, long promptSeed, Listener listener) {
+  public PromptMeasurement measure(String prompt, long promptSeed, Listener listener) {
+    Observation observation = new Observation(sinkScales, peers);
     GenerationRequest request =
         new GenerationRequest(
-            List.of(prompt), Optional.empty(), 1, promptSeed, schedule, sampling, CachePolicy.FULL);
-    InfinityTransformer transformer = model.transformer();
-    double[][][][] masses = new double[schedule.count()][][][];
-    try (Scope _ = Scope.open();
-        Condition condition = transformer.condition(model.rows(request, new ArrayList<>()));
-        ObservedCache cache =
-            new ObservedCache(
-                transformer.backend(),
-                transformer.device(),
-                model.kvShape(request),
-                sinkScales,
-                (target, mass) -> masses[target] = mass,
-                peers)) {
-      new ScaleLoop(transformer, model.quantizer())
-          .run(condition, schedule, sampling, new long[] {promptSeed}, cache, new Watch(listener));
-      return new Measurement(masses, cache.statistics(), cache.removalCosts());
-    }
-  }
-
-  /** Ends a cancelled calibration between scales. */
-  private record Watch(Listener listener) implements ScaleObserver {
-
-    @Override
-    public void scaleDone(int scale, Tensor bits, Tensor sum) {
-      if (listener.isCancelled()) {
-        throw new CancellationException("the calibration was cancelled");
+            List.of(new PictureRequest(prompt, promptSeed, sampling)), schedule, observation);
+    try (Conditioning text = generator.model().encode(request.pictures(), sampling.isGuided());
+        Generation generation =
+            Generation.open(generator.model(), text, request, null, observation)) {
+      while (!generation.isDone()) {
+        generation.step();
+        if (listener.isCancelled()) {
+          throw new CancellationException("the calibration was cancelled");
+        }
       }
     }
+    return observation.measurement();
   }
 }

@@ -2,66 +2,51 @@ package io.heatkv;
 
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.error.UserException;
+import io.heatkv.family.PictureRequest;
 import io.heatkv.sample.ImageSeeds;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
 /**
- * Pictures to draw in one pass.
+ * Pictures to draw in one pass: all over the same scales, under the same policy, with the same form
+ * of guidance. Prompts, seeds and the values of sampling may differ.
  *
- * @param prompts one or more
- * @param negativePrompt takes the place of the learned unconditional text
- * @param imagesPerPrompt pictures of each prompt
- * @param seeds one for each picture
+ * @param pictures one or more
  * @param schedule grids of the scales
- * @param sampling how bits are drawn
  * @param policy what is remembered of earlier scales
  */
 public record GenerationRequest(
-    List<String> prompts,
-    Optional<String> negativePrompt,
-    int imagesPerPrompt,
-    List<Long> seeds,
-    ScaleSchedule schedule,
-    SamplingOptions sampling,
-    CachePolicy policy) {
+    List<PictureRequest> pictures, ScaleSchedule schedule, CachePolicy policy) {
   /**
-   * @throws UserException if there is no prompt, a blank one, no picture asked for, or another
-   *     number of seeds than of pictures
+   * @throws UserException if there is no picture, or pictures differ in their form of guidance
    */
   public GenerationRequest {
-    prompts = List.copyOf(prompts);
-    if (prompts.isEmpty()) {
+    pictures = List.copyOf(pictures);
+    if (pictures.isEmpty()) {
       throw new UserException("no prompt; give at least one text");
     }
-    for (int i = 0; i < prompts.size(); i++) {
-      if (prompts.get(i).isBlank()) {
+    SamplingOptions first = pictures.getFirst().sampling();
+    for (PictureRequest picture : pictures) {
+      if (!picture.sampling().hasFormOf(first)) {
         throw new UserException(
-            "prompt " + (i + 1) + " is blank; expected a text that says what to draw");
+            "pictures of one pass have different forms of guidance; draw guided and unguided ones,"
+                + " and those with other guided layers, in passes of their own");
       }
-    }
-    if (imagesPerPrompt < 1) {
-      throw new UserException("count " + imagesPerPrompt + " is out of range; expected 1 or more");
-    }
-    seeds = List.copyOf(seeds);
-    if (seeds.size() != (long) prompts.size() * imagesPerPrompt) {
-      throw new UserException(
-          seeds.size()
-              + " seeds don't fit "
-              + prompts.size()
-              + " prompts of "
-              + imagesPerPrompt
-              + " pictures; expected one for each picture");
     }
   }
 
   /**
-   * The same with one seed.
+   * Some pictures of each prompt with the same sampling.
    *
+   * @param negativePrompt takes the place of the learned unconditional text
+   * @param imagesPerPrompt pictures of each prompt; all of one prompt stand together
    * @param seed of the first picture; the others' follow from it, see {@link ImageSeeds}
+   * @throws UserException if there is no prompt, a blank one, or no picture asked for
    */
-  public GenerationRequest(
+  public static GenerationRequest of(
       List<String> prompts,
       Optional<String> negativePrompt,
       int imagesPerPrompt,
@@ -69,28 +54,35 @@ public record GenerationRequest(
       ScaleSchedule schedule,
       SamplingOptions sampling,
       CachePolicy policy) {
-    this(
-        prompts,
-        negativePrompt,
-        imagesPerPrompt,
-        ImageSeeds.all(seed, Math.max(0, Math.multiplyExact(prompts.size(), imagesPerPrompt))),
-        schedule,
-        sampling,
-        policy);
+    if (imagesPerPrompt < 1) {
+      throw new UserException("count " + imagesPerPrompt + " is out of range; expected 1 or more");
+    }
+    List<PictureRequest> pictures = new ArrayList<>();
+    for (int i = 0; i < prompts.size(); i++) {
+      if (prompts.get(i).isBlank()) {
+        throw new UserException(
+            "prompt " + (i + 1) + " is blank; expected a text that says what to draw");
+      }
+      for (int j = 0; j < imagesPerPrompt; j++) {
+        long own = ImageSeeds.of(seed, pictures.size());
+        pictures.add(new PictureRequest(prompts.get(i), negativePrompt, own, sampling));
+      }
+    }
+    return new GenerationRequest(pictures, schedule, policy);
   }
 
-  /** Seed of the first picture. */
-  public long seed() {
-    return seeds.getFirst();
-  }
-
-  /** Pictures of the whole request. */
+  /** Number of pictures. */
   public int images() {
-    return Math.multiplyExact(prompts.size(), imagesPerPrompt);
+    return pictures.size();
   }
 
-  /** The prompt of picture {@code image}: all pictures of a prompt stand together. */
-  public String promptOf(int image) {
-    return prompts.get(image / imagesPerPrompt);
+  /** Rows of a batch that a picture takes: with guidance two, conditional and unconditional. */
+  public int rowsPerPicture() {
+    return pictures.getFirst().sampling().isGuided() ? 2 : 1;
+  }
+
+  /** The same pictures under another policy. */
+  public GenerationRequest with(CachePolicy other) {
+    return new GenerationRequest(pictures, schedule, other);
   }
 }

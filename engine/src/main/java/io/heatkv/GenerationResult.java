@@ -1,13 +1,12 @@
 package io.heatkv;
 
 import io.heatkv.cache.KvMemory;
-import io.heatkv.image.PngImage;
 import java.util.List;
 
 /**
  * Pictures and what it took to draw them.
  *
- * @param images in the order of the request
+ * @param images in the order of the request, without cancelled ones
  * @param timings of the stages
  * @param tokens drawn for each picture
  * @param kv bytes that the cache took
@@ -15,7 +14,7 @@ import java.util.List;
  * @param warnings for the user, such as a prompt that was cut
  */
 public record GenerationResult(
-    List<Image> images,
+    List<Picture> images,
     Timings timings,
     int tokens,
     KvMemory kv,
@@ -27,18 +26,9 @@ public record GenerationResult(
   }
 
   /**
-   * One picture.
-   *
-   * @param prompt that it draws
-   * @param seed that draws it alone
-   * @param pixels 8-bit RGB
-   */
-  public record Image(String prompt, long seed, PngImage pixels) {}
-
-  /**
    * Milliseconds of the stages.
    *
-   * @param text tokenizer, text encoder and conditioning
+   * @param text from prompts to what the transformer reads, and the cache
    * @param scales each scale of the transformer
    * @param decode codes to pixels
    */

@@ -4,16 +4,16 @@ import io.heatkv.cache.KvShape;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.TensorEntry;
 import io.heatkv.error.UserException;
+import io.heatkv.infinity.TransformerConfig;
+import io.heatkv.infinity.TransformerKeys;
+import io.heatkv.infinity.vae.VaeConfig;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.Network;
-import io.heatkv.model.TransformerConfig;
-import io.heatkv.model.TransformerKeys;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.text.T5Config;
 import io.heatkv.text.T5Encoder;
-import io.heatkv.vae.VaeConfig;
 import java.util.List;
 import java.util.Locale;
 
@@ -41,9 +41,11 @@ public record MemoryEstimate(long weights, long mapped, long cache, long activat
   public static MemoryEstimate of(ModelDescription model, DType dtype, GenerationRequest request) {
     TransformerConfig config = model.transformer();
     ScaleSchedule schedule = request.schedule();
-    int rows = request.images() * (request.sampling().isGuided() ? 2 : 1);
+    int pictureRows = request.rowsPerPicture();
+    int rows = request.images() * pictureRows;
     KvShape shape =
-        new KvShape(config.depth(), rows, config.heads(), config.headDim(), dtype, schedule);
+        new KvShape(
+            config.depth(), rows, pictureRows, config.heads(), config.headDim(), dtype, schedule);
     Weighed weighed = new Weighed();
     long text;
     try (Checkpoint transformer = Network.TRANSFORMER.open(model.transformerFile());
@@ -65,7 +67,7 @@ public record MemoryEstimate(long weights, long mapped, long cache, long activat
     return new MemoryEstimate(
         weighed.converted,
         weighed.mapped,
-        request.policy().bytes(shape),
+        request.policy().plan(shape).bytes(),
         Math.max(text, Math.max(blocks(config, schedule, rows, dtype), decoding(model, schedule))));
   }
 
@@ -82,7 +84,7 @@ public record MemoryEstimate(long weights, long mapped, long cache, long activat
         MemoryNeed.ofTransformer(
             model.transformer(),
             request.schedule(),
-            request.images() * (request.sampling().isGuided() ? 2 : 1),
+            request.images() * request.rowsPerPicture(),
             TEXT_TOKENS,
             request.policy(),
             dtype,

@@ -1,10 +1,11 @@
 package io.heatkv;
 
 import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.KvPlan;
 import io.heatkv.cache.KvShape;
 import io.heatkv.error.UserException;
-import io.heatkv.model.TransformerConfig;
-import io.heatkv.model.TransformerKeys;
+import io.heatkv.infinity.TransformerConfig;
+import io.heatkv.infinity.TransformerKeys;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -40,11 +41,12 @@ public record MemoryNeed(long weights, long cache, long scratch) {
       DType dtype,
       Device device) {
     KvShape shape =
-        new KvShape(config.depth(), rows, config.heads(), config.headDim(), dtype, schedule);
+        new KvShape(config.depth(), rows, 1, config.heads(), config.headDim(), dtype, schedule);
+    KvPlan plan = policy.plan(shape);
     return new MemoryNeed(
         weights(config, dtype),
-        policy.bytes(shape),
-        scratch(config, shape, textTokens, policy, device));
+        plan.bytes(),
+        scratch(config, shape, textTokens, plan.bytes(), device));
   }
 
   /** Bytes of all weights, those around the blocks float32. */
@@ -74,7 +76,7 @@ public record MemoryNeed(long weights, long cache, long scratch) {
    * <p>Besides, what every block knows of the text, and the rotary table.
    */
   private static long scratch(
-      TransformerConfig config, KvShape shape, int textTokens, CachePolicy policy, Device device) {
+      TransformerConfig config, KvShape shape, int textTokens, long cache, Device device) {
     ScaleSchedule schedule = shape.schedule();
     long rows = shape.batch();
     long tokens = rows * schedule.last().tokens();
@@ -82,8 +84,7 @@ public record MemoryNeed(long weights, long cache, long scratch) {
     long stream = tokens * config.width() * DType.F32.bytes();
     long earlier =
         device.isCuda()
-            ? (policy.bytes(shape) == shape.fullBytes() ? 0 : policy.bytes(shape) / config.depth())
-                + 2 * unit
+            ? (cache == shape.fullBytes() ? 0 : cache / config.depth()) + 2 * unit
             : 2 * rows * schedule.totalTokens() * config.width() * shape.dtype().bytes();
     long attending = 8 * unit + earlier;
     long feeding = 4 * unit + tokens * config.hidden() * shape.dtype().bytes();

@@ -40,16 +40,19 @@ class ArchitectureTest {
           Map.entry("image", Set.of("error")),
           Map.entry("scale", Set.of("error", "json")),
           Map.entry("schedule", Set.of("error", "json", "scale")),
+          Map.entry("profile", Set.of("error", "json", "scale", "schedule")),
           Map.entry("checkpoint", Set.of("error", "json")),
           Map.entry("tensor", Set.of("error")),
           Map.entry("tensor.libtorch", Set.of("error", "resource", "tensor")),
           Map.entry("weights", Set.of("error", "checkpoint", "tensor")),
           Map.entry("cache", Set.of("error", "tensor", "scale", "schedule")),
+          Map.entry("policy", Set.of("error", "cache", "scale", "schedule")),
+          Map.entry("calibrate", Set.of("cache", "tensor", "scale", "schedule")),
           Map.entry("sample", Set.of("error", "tensor", "scale")),
-          Map.entry("vae", Set.of("error", "tensor", "scale", "checkpoint", "weights")),
+          Map.entry("infinity.vae", Set.of("error", "tensor", "scale", "checkpoint", "weights")),
           Map.entry("text", Set.of("error", "json", "resource", "tensor", "checkpoint", "weights")),
           Map.entry(
-              "model",
+              "infinity",
               Set.of("error", "json", "tensor", "scale", "cache", "checkpoint", "weights")));
 
   private static final JavaClasses CLASSES =
@@ -77,7 +80,7 @@ class ArchitectureTest {
       }
     }
     assertThat(wrong).isEmpty();
-    assertThat(seen).contains("scale", "image", "model", "cache", "tensor.libtorch");
+    assertThat(seen).contains("scale", "image", "infinity", "cache", "tensor.libtorch");
   }
 
   private static String name(JavaClass type) {
@@ -124,7 +127,8 @@ class ArchitectureTest {
   void theMethodHasNoTensors() {
     noClasses()
         .that()
-        .resideInAnyPackage("io.heatkv.scale..", "io.heatkv.schedule..", "io.heatkv.image..")
+        .resideInAnyPackage(
+            "io.heatkv.scale..", "io.heatkv.schedule..", "io.heatkv.profile..", "io.heatkv.image..")
         .should()
         .transitivelyDependOnClassesThat(resideInAPackage("io.heatkv.tensor.."))
         .check(CLASSES);
@@ -137,7 +141,7 @@ class ArchitectureTest {
             .or(assignableTo(KvCache.class).and(DescribedPredicate.not(INTERFACES)));
     noClasses()
         .that()
-        .resideInAPackage("io.heatkv.model..")
+        .resideInAPackage("io.heatkv.infinity..")
         .should()
         .dependOnClassesThat(policy)
         .check(CLASSES);

@@ -5,9 +5,10 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.error.UserException;
 import io.heatkv.load.ModelSource;
+import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
-import io.heatkv.schedule.CalibrationProfile;
 import io.heatkv.tensor.DType;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -23,14 +24,14 @@ class CalibratorTest {
   private static final ScaleSchedule SCALES = ScaleSchedules.parse("1x1,2x2,4x4,6x6");
   private static final List<String> PROMPTS = List.of("a red apple", "a cat", "a green tree");
 
-  private static TextToImage model;
+  private static ImageGenerator model;
 
   @TempDir Path folder;
 
   @BeforeAll
   static void load() {
     model =
-        new TextToImage(
+        new ImageGenerator(
             ModelSource.find(ModelSource.EMBEDDED),
             TestDevice.backend(),
             TestDevice.device(),

@@ -8,6 +8,7 @@ import io.heatkv.cache.CachePolicy;
 import io.heatkv.error.UserException;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelSource;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.tensor.DType;
@@ -24,7 +25,7 @@ class MemoryEstimateTest {
     return MemoryEstimate.of(
         MODEL,
         dtype,
-        new GenerationRequest(
+        GenerationRequest.of(
             List.of("an apple"),
             Optional.empty(),
             1,

@@ -8,8 +8,8 @@ import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvShape;
 import io.heatkv.calibrate.ObservedCache;
 import io.heatkv.error.UserException;
-import io.heatkv.model.PublishedModel;
-import io.heatkv.model.TransformerConfig;
+import io.heatkv.infinity.PublishedModel;
+import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.scale.Resolution;
 import io.heatkv.scale.ScaleTemplate;
 import io.heatkv.tensor.DType;
@@ -61,6 +61,7 @@ class MemoryNeedTest {
     KvShape shape =
         new KvShape(
             config.depth(),
+            2,
             2,
             config.heads(),
             config.headDim(),

@@ -2,13 +2,13 @@ package io.heatkv;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.heatkv.model.PublishedModel;
-import io.heatkv.model.TransformerConfig;
-import io.heatkv.model.TransformerKeys;
+import io.heatkv.infinity.PublishedModel;
+import io.heatkv.infinity.TransformerConfig;
+import io.heatkv.infinity.TransformerKeys;
+import io.heatkv.infinity.vae.VaeConfig;
+import io.heatkv.infinity.vae.VaeKeys;
 import io.heatkv.text.T5Config;
 import io.heatkv.text.T5Encoder;
-import io.heatkv.vae.VaeConfig;
-import io.heatkv.vae.VaeKeys;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -4,28 +4,27 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import io.heatkv.cache.CachePolicy;
-import io.heatkv.cache.KvCache;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Checkpoints;
 import io.heatkv.checkpoint.StorageType;
 import io.heatkv.convert.ModelImport;
+import io.heatkv.family.Conditioning;
+import io.heatkv.family.ScaleObserver;
 import io.heatkv.image.PngImage;
 import io.heatkv.load.HubCache;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelFinder;
 import io.heatkv.load.ModelSource;
-import io.heatkv.model.Condition;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.Resolution;
 import io.heatkv.scale.ScaleTemplate;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
-import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -129,7 +128,7 @@ class PublishedFilesTest {
   }
 
   private static GenerationRequest request(ModelDescription model) {
-    return new GenerationRequest(
+    return GenerationRequest.of(
         List.of(PROMPT),
         Optional.of(NEGATIVE),
         1,
@@ -145,22 +144,11 @@ class PublishedFilesTest {
     try (Checkpoint recorded =
             Checkpoints.open(
                 TestDevice.resource("/golden-published/" + name + ".recorded.safetensors"));
-        TextToImage engine = new TextToImage(model, backend, TestDevice.device(), DType.F32);
-        Scope _ = Scope.open();
-        Condition condition =
-            engine.transformer().condition(engine.rows(request, new ArrayList<>()));
-        KvCache cache =
-            request.policy().open(backend, TestDevice.device(), engine.kvShape(request))) {
-      Tensor codes =
-          new ScaleLoop(engine.transformer(), engine.quantizer())
-              .run(
-                  condition,
-                  request.schedule(),
-                  request.sampling(),
-                  new long[] {0},
-                  cache,
-                  compare(recorded));
-      PngImage picture = engine.decode(codes).getFirst();
+        ImageGenerator engine = new ImageGenerator(model, backend, TestDevice.device(), DType.F32);
+        Conditioning text = engine.model().encode(request.pictures(), true);
+        Generation generation =
+            Generation.open(engine.model(), text, request, null, compare(recorded))) {
+      PngImage picture = generation.finish().images().getFirst().pixels();
       assertThat(picture.width()).isEqualTo(256);
       compareImage(recorded, picture);
     }
@@ -173,7 +161,7 @@ class PublishedFilesTest {
       public void logits(int scale, Tensor raw, Tensor guided) {
         float[] all = guided.toFloats();
         int tokens = Math.toIntExact(guided.size(1));
-        int width = Math.toIntExact(guided.size(2));
+        int width = 2 * Math.toIntExact(guided.size(2));
         float[] expected = floats(recorded, "logits." + scale);
         int at = 0;
         for (int token = 0; token < tokens; token += Math.ceilDiv(tokens, TOKENS)) {

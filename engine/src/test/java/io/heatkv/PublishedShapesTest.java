@@ -5,21 +5,22 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.error.UserException;
+import io.heatkv.infinity.PublishedModel;
+import io.heatkv.infinity.TransformerConfig;
+import io.heatkv.infinity.TransformerKeys;
+import io.heatkv.infinity.vae.VaeConfig;
+import io.heatkv.infinity.vae.VaeKeys;
 import io.heatkv.load.FoundModel;
 import io.heatkv.load.HubCache;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelFinder;
-import io.heatkv.model.PublishedModel;
-import io.heatkv.model.TransformerConfig;
-import io.heatkv.model.TransformerKeys;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.Resolution;
 import io.heatkv.scale.ScaleTemplate;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.text.T5Config;
 import io.heatkv.text.T5Encoder;
-import io.heatkv.vae.VaeConfig;
-import io.heatkv.vae.VaeKeys;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
@@ -107,7 +108,7 @@ class PublishedShapesTest {
     return MemoryEstimate.of(
         model,
         dtype,
-        new GenerationRequest(
+        GenerationRequest.of(
             List.of("a cat"),
             Optional.empty(),
             1,

@@ -62,7 +62,7 @@ class WrongShapesTest {
           }
         };
     assertThatThrownBy(
-            () -> new TextToImage(model, backend, TestDevice.device(), DType.F32).close())
+            () -> new ImageGenerator(model, backend, TestDevice.device(), DType.F32).close())
         .isInstanceOf(UserException.class)
         .hasMessageStartingWith(folder.resolve("other.safetensors") + ": ")
         .hasMessageContaining("'" + name + "' [3, 5] instead of " + shape)

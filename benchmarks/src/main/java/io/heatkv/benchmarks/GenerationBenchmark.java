@@ -4,18 +4,20 @@ import io.heatkv.Calibrator;
 import io.heatkv.GenerationListener;
 import io.heatkv.GenerationRequest;
 import io.heatkv.GenerationResult;
-import io.heatkv.SamplingOptions;
-import io.heatkv.TextToImage;
-import io.heatkv.cache.CachePolicies;
+import io.heatkv.ImageGenerator;
 import io.heatkv.cache.CachePolicy;
-import io.heatkv.cache.PolicyInputs;
+import io.heatkv.calibrate.PromptMeasurement;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelProfile;
 import io.heatkv.load.ModelSource;
+import io.heatkv.policy.CachePolicies;
+import io.heatkv.policy.PolicyInputs;
 import io.heatkv.resource.CacheFolder;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.schedule.Budget;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
+import io.heatkv.tensor.libtorch.HostTuning;
 import io.heatkv.tensor.libtorch.LibTorch;
 import io.heatkv.tensor.libtorch.LibTorchLocation;
 import java.util.List;
@@ -50,14 +52,15 @@ public class GenerationBenchmark {
   private static final long SEED = 1;
 
   private final ModelDescription description = ModelSource.find(ModelSource.EMBEDDED);
-  private final TextToImage model;
+  private final ImageGenerator model;
   private final SamplingOptions sampling;
   private final Calibrator calibrator;
   private final Calibrator alone;
 
   public GenerationBenchmark() {
+    HostTuning.apply();
     LibTorch library = LibTorch.open(LibTorchLocation.find(null, CacheFolder.locate()), 0);
-    model = new TextToImage(description, library, Device.CPU, DType.F32);
+    model = new ImageGenerator(description, library, Device.CPU, DType.F32);
     sampling = SamplingOptions.of(description.cfg(), description.tau(), description.topP());
     calibrator = new Calibrator(model, description.schedule(), sampling, SINK_SCALES, SEED);
     alone = new Calibrator(model, description.schedule(), sampling, SINK_SCALES, SEED, false);
@@ -80,16 +83,16 @@ public class GenerationBenchmark {
 
   /** With what the peers need. */
   @Benchmark
-  public Calibrator.Measurement calibrating() {
+  public PromptMeasurement calibrating() {
     return measure(calibrator);
   }
 
   @Benchmark
-  public Calibrator.Measurement calibratingHeatKvAlone() {
+  public PromptMeasurement calibratingHeatKvAlone() {
     return measure(alone);
   }
 
-  private static Calibrator.Measurement measure(Calibrator calibrator) {
+  private static PromptMeasurement measure(Calibrator calibrator) {
     return calibrator.measure(
         PROMPT,
         SEED,
@@ -106,7 +109,7 @@ public class GenerationBenchmark {
 
   private GenerationResult draw(CachePolicy policy) {
     GenerationRequest request =
-        new GenerationRequest(
+        GenerationRequest.of(
             List.of(PROMPT), Optional.empty(), 1, SEED, description.schedule(), sampling, policy);
     return model.generate(request, GenerationListener.NONE);
   }

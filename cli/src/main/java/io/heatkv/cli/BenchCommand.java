@@ -2,24 +2,23 @@ package io.heatkv.cli;
 
 import io.heatkv.GenerationRequest;
 import io.heatkv.GenerationResult;
-import io.heatkv.SamplingOptions;
-import io.heatkv.TextToImage;
+import io.heatkv.ImageGenerator;
 import io.heatkv.bench.PipelineBenchmark;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.error.UserException;
 import io.heatkv.eval.run.Cell;
+import io.heatkv.family.PictureRequest;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.sample.ImageSeeds;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -142,7 +141,7 @@ final class BenchCommand implements Callable<Integer> {
     report.put("gflops_bf16", bf16);
     List<Map<String, Object>> runs = new ArrayList<>();
     long before = library.liveTensors();
-    try (TextToImage engine = choice.load(library)) {
+    try (ImageGenerator engine = choice.load(library)) {
       for (Timed one : timed) {
         runs.add(run(one, PipelineBenchmark.run(engine, one.request, repeats), fp32, bf16));
       }
@@ -177,13 +176,11 @@ final class BenchCommand implements Callable<Integer> {
     for (int i = 0; i < batch; i++) {
       seeds.add(ImageSeeds.of(1, i));
     }
+    SamplingOptions sampling =
+        SamplingOptions.of(description.cfg(), description.tau(), description.topP());
     return new GenerationRequest(
-        Collections.nCopies(batch, PROMPT),
-        Optional.empty(),
-        1,
-        seeds,
+        seeds.stream().map(seed -> new PictureRequest(PROMPT, seed, sampling)).toList(),
         schedule,
-        SamplingOptions.of(description.cfg(), description.tau(), description.topP()),
         policy);
   }
 

@@ -2,12 +2,12 @@ package io.heatkv.cli;
 
 import io.heatkv.Calibrator;
 import io.heatkv.GenerationRequest;
-import io.heatkv.SamplingOptions;
-import io.heatkv.TextToImage;
+import io.heatkv.ImageGenerator;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.error.UserException;
+import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.schedule.CalibrationProfile;
 import io.heatkv.schedule.ScheduleShape;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.nio.file.Path;
@@ -148,13 +148,13 @@ final class CalibrateCommand implements Callable<Integer> {
         schedule,
         sinkScales);
     GenerationRequest request =
-        new GenerationRequest(
+        GenerationRequest.of(
             texts.subList(0, 1), Optional.empty(), 1, seed, schedule, options, CachePolicy.FULL);
     MemoryCheck.host(choice, request);
     LibTorch library = choice.library();
     MemoryCheck.calibration(choice, library, request);
     try (Interruption interruption = new Interruption();
-        TextToImage engine = choice.load(library)) {
+        ImageGenerator engine = choice.load(library)) {
       PromptProgress progress = new PromptProgress(console, output, quiet, interruption);
       CalibrationProfile profile =
           new Calibrator(engine, schedule, options, sinkScales, seed, !heatkvOnly)

@@ -1,15 +1,15 @@
 package io.heatkv.cli;
 
+import io.heatkv.Generation;
 import io.heatkv.GenerationListener;
 import io.heatkv.GenerationRequest;
-import io.heatkv.SamplingOptions;
-import io.heatkv.TextToImage;
+import io.heatkv.ImageGenerator;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.error.UserException;
 import io.heatkv.eval.Drawing;
 import io.heatkv.eval.run.Cell;
-import io.heatkv.image.PngImage;
 import io.heatkv.image.PngText;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.nio.file.Path;
@@ -18,7 +18,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ThreadLocalRandom;
-import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -104,12 +103,15 @@ final class CompareCommand implements Callable<Integer> {
     try (Interruption interruption = new Interruption()) {
       LibTorch library = choice.library();
       MemoryCheck.device(choice, library, requests.getFirst());
-      try (TextToImage engine = choice.load(library)) {
+      try (ImageGenerator engine = choice.load(library)) {
         List<ComparisonReport.Row> rows = new ArrayList<>();
         for (int i = 0; i < requests.size(); i++) {
           GenerationRequest request = requests.get(i);
           String label = i == 0 ? "full cache" : label(cells, cells.get(i - 1));
-          Drawing drawing = Drawing.of(engine, request, follower(label, schedule, interruption));
+          Drawing drawing;
+          try (Generation generation = engine.open(request)) {
+            drawing = Drawing.of(generation, follower(label, schedule, interruption));
+          }
           drawing.result().warnings().stream()
               .filter(_ -> rows.isEmpty())
               .forEach(warning -> console.message("warning: " + warning));
@@ -158,7 +160,7 @@ final class CompareCommand implements Callable<Integer> {
     long drawn = seed != null ? seed : ThreadLocalRandom.current().nextLong(1L << 32);
     return Stream.concat(Stream.of(CachePolicy.FULL), cells.stream().map(Cell::cache))
         .map(policy ->
-            new GenerationRequest(
+            GenerationRequest.of(
                 List.of(prompt), Optional.empty(), 1, drawn, schedule, options, policy))
         .toList();
   }
@@ -176,7 +178,7 @@ final class CompareCommand implements Callable<Integer> {
         quiet ? Optional.empty() : Optional.of(new ScaleProgress(console, label, schedule));
     return new GenerationListener() {
       @Override
-      public void scaleDone(int scale, int count, Supplier<List<PngImage>> preview) {
+      public void scaleDone(int scale, int count, Generation generation) {
         progress.ifPresent(shown -> shown.done(scale));
       }
 

@@ -46,16 +46,16 @@ record ComparisonReport(
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("version", Version.text());
     json.put("file", file);
-    json.put("prompt", request.prompts().getFirst());
-    json.put("seed", request.seed());
+    json.put("prompt", request.pictures().getFirst().prompt());
+    json.put("seed", request.pictures().getFirst().seed());
     json.put("model", choice.description().name());
     json.put("device", choice.device());
     json.put("dtype", choice.dtype());
     json.put("libtorch", libtorch);
     json.put("scales", request.schedule());
-    json.put("cfg", request.sampling().cfg());
-    json.put("tau", request.sampling().tau());
-    json.put("top_p", request.sampling().topP());
+    json.put("cfg", request.pictures().getFirst().sampling().cfg());
+    json.put("tau", request.pictures().getFirst().sampling().tau());
+    json.put("top_p", request.pictures().getFirst().sampling().topP());
     json.put("full", bytesAndTime(rows.getFirst()));
     List<Object> budgets = new ArrayList<>();
     for (Row row : budgeted()) {
@@ -84,7 +84,7 @@ record ComparisonReport(
         Math.max(14, rows.stream().mapToInt(row -> row.label().length() + 1).max().orElse(0));
     String name = "%-" + width + "s";
     List<String> lines = new ArrayList<>();
-    lines.add(file + " (seed " + request.seed() + ")");
+    lines.add(file + " (seed " + request.pictures().getFirst().seed() + ")");
     lines.add(
         (name + " %10s %8s %8s %7s %10s")
             .formatted("", "KV cache", "of full", "PSNR dB", "SSIM", "equal bits"));
@@ -126,14 +126,14 @@ record ComparisonReport(
     List<Sheet.Tile> tiles = new ArrayList<>();
     tiles.add(
         new Sheet.Tile(
-            rows.getFirst().drawing().picture(),
+            rows.getFirst().drawing().pictures().getFirst(),
             rows.getFirst().label(),
             List.of("KV " + size(rows.getFirst()))));
     for (Row row : budgeted()) {
       Likeness likeness = likeness(row);
       tiles.add(
           new Sheet.Tile(
-              row.drawing().picture(),
+              row.drawing().pictures().getFirst(),
               row.label(),
               List.of(
                   "KV %s (%s)".formatted(size(row), share(row)),
@@ -145,7 +145,10 @@ record ComparisonReport(
     }
     String title =
         "%s · %s, seed %d"
-            .formatted(request.prompts().getFirst(), choice.description().name(), request.seed());
+            .formatted(
+                request.pictures().getFirst().prompt(),
+                choice.description().name(),
+                request.pictures().getFirst().seed());
     return new Sheet(Console.oneLine(title), tiles).draw();
   }
 

@@ -1,14 +1,12 @@
 package io.heatkv.cli;
 
 import io.heatkv.GenerationRequest;
-import io.heatkv.TextToImage;
+import io.heatkv.ImageGenerator;
 import io.heatkv.cache.CachePolicy;
-import io.heatkv.cache.HeatKvPolicy;
 import io.heatkv.error.UserException;
 import io.heatkv.eval.chart.HeatMap;
 import io.heatkv.eval.report.Illustration;
 import io.heatkv.eval.report.Report;
-import io.heatkv.eval.run.Cell;
 import io.heatkv.eval.run.Evaluation;
 import io.heatkv.eval.run.EvaluationFolder;
 import io.heatkv.eval.run.EvaluationFolder.Existing;
@@ -16,7 +14,7 @@ import io.heatkv.eval.run.EvaluationSettings;
 import io.heatkv.eval.run.Evaluator;
 import io.heatkv.eval.run.MetricSuite;
 import io.heatkv.load.ModelProfile;
-import io.heatkv.schedule.CalibrationProfile;
+import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.io.IOException;
@@ -153,7 +151,7 @@ final class EvaluateCommand implements Callable<Integer> {
         settings.put(task, own);
       }
       if (!tasks.stream().allMatch(Task::isDone)) {
-        try (TextToImage engine = choice.load(library)) {
+        try (ImageGenerator engine = choice.load(library)) {
           for (Task task : tasks) {
             draw(engine, task, metrics, share, interruption);
           }
@@ -194,7 +192,11 @@ final class EvaluateCommand implements Callable<Integer> {
   }
 
   private void draw(
-      TextToImage engine, Task task, MetricSuite metrics, Shard share, Interruption interruption) {
+      ImageGenerator engine,
+      Task task,
+      MetricSuite metrics,
+      Shard share,
+      Interruption interruption) {
     if (!quiet) {
       task.evaluation().absent().forEach(line -> console.message("left out: " + line));
     }
@@ -221,7 +223,7 @@ final class EvaluateCommand implements Callable<Integer> {
   /** The fullest moment: a batch with the full cache. */
   private static GenerationRequest fullest(Evaluation evaluation) {
     int pictures = Math.min(evaluation.batch(), evaluation.pictures());
-    return new GenerationRequest(
+    return GenerationRequest.of(
         Collections.nCopies(pictures, "a"),
         Optional.empty(),
         1,
@@ -273,16 +275,12 @@ final class EvaluateCommand implements Callable<Integer> {
 
   /** What HeatKV's schedule keeps, where it was drawn; at the middle of its budgets. */
   private List<Illustration> heatMaps(ModelChoice choice, Evaluation evaluation) {
-    List<HeatKvPolicy> policies =
-        evaluation.cells().stream()
-            .map(Cell::cache)
-            .filter(HeatKvPolicy.class::isInstance)
-            .map(HeatKvPolicy.class::cast)
-            .toList();
-    if (policies.isEmpty()) {
+    List<PruningSchedule> schedules =
+        evaluation.cells().stream().flatMap(cell -> cell.cache().schedule().stream()).toList();
+    if (schedules.isEmpty()) {
       return List.of();
     }
-    PruningSchedule schedule = policies.get(policies.size() / 2).schedule();
+    PruningSchedule schedule = schedules.get(schedules.size() / 2);
     CalibrationProfile profile =
         ModelProfile.find(choice.description(), evaluation.schedule(), options.profile(choice));
     try {

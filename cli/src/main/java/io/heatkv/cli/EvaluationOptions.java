@@ -1,6 +1,5 @@
 package io.heatkv.cli;
 
-import io.heatkv.SamplingOptions;
 import io.heatkv.cache.KvShape;
 import io.heatkv.error.UserException;
 import io.heatkv.eval.config.Preset;
@@ -9,6 +8,7 @@ import io.heatkv.eval.run.Cells;
 import io.heatkv.eval.run.Evaluation;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelProfile;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.text.PromptFiles;
 import java.nio.file.Files;

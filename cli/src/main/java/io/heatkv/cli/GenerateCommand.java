@@ -1,17 +1,20 @@
 package io.heatkv.cli;
 
+import io.heatkv.Generation;
 import io.heatkv.GenerationListener;
 import io.heatkv.GenerationRequest;
 import io.heatkv.GenerationResult;
+import io.heatkv.ImageGenerator;
 import io.heatkv.MemoryEstimate;
-import io.heatkv.SamplingOptions;
-import io.heatkv.TextToImage;
+import io.heatkv.Picture;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.error.UserException;
+import io.heatkv.family.PictureRequest;
 import io.heatkv.image.PngImage;
 import io.heatkv.image.PngText;
 import io.heatkv.resource.AvailableMemory;
 import io.heatkv.sample.ImageSeeds;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.nio.file.Path;
@@ -21,7 +24,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ThreadLocalRandom;
-import java.util.function.Supplier;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -126,7 +129,7 @@ final class GenerateCommand implements Callable<Integer> {
       long start = System.nanoTime();
       LibTorch library = choice.library();
       MemoryCheck.device(choice, library, requests.getFirst());
-      try (TextToImage engine = choice.load(library)) {
+      try (ImageGenerator engine = choice.load(library)) {
         GenerationReport report =
             new GenerationReport(choice, library, (System.nanoTime() - start) / 1e6);
         int first = 0;
@@ -167,17 +170,15 @@ final class GenerateCommand implements Callable<Integer> {
         texts.stream().flatMap(text -> Collections.nCopies(count, text).stream()).toList();
     long first = seed != null ? seed : ThreadLocalRandom.current().nextLong(1L << 32);
     List<Long> seeds = ImageSeeds.all(first, each.size());
+    Optional<String> negative = Optional.ofNullable(negativePrompt);
     List<GenerationRequest> requests = new ArrayList<>();
     for (int from = 0; from < each.size(); from += batch) {
-      int to = Math.min(from + batch, each.size());
       requests.add(
           new GenerationRequest(
-              each.subList(from, to),
-              Optional.ofNullable(negativePrompt),
-              1,
-              seeds.subList(from, to),
+              IntStream.range(from, Math.min(from + batch, each.size()))
+                  .mapToObj(i -> new PictureRequest(each.get(i), negative, seeds.get(i), options))
+                  .toList(),
               schedule,
-              options,
               policy));
     }
     return requests;
@@ -190,7 +191,7 @@ final class GenerateCommand implements Callable<Integer> {
   }
 
   private void draw(
-      TextToImage engine,
+      ImageGenerator engine,
       GenerationRequest request,
       List<Path> files,
       Interruption interruption,
@@ -204,12 +205,12 @@ final class GenerateCommand implements Callable<Integer> {
     GenerationListener listener =
         new GenerationListener() {
           @Override
-          public void scaleDone(int scale, int count, Supplier<List<PngImage>> preview) {
+          public void scaleDone(int scale, int count, Generation generation) {
             if (saveScales && !isCancelled()) {
-              List<PngImage> pictures = preview.get();
+              List<Picture> pictures = generation.preview();
               for (int i = 0; i < pictures.size(); i++) {
                 Path target = OutputFiles.scale(files.get(i), scale);
-                PngImage picture = pictures.get(i);
+                PngImage picture = pictures.get(i).pixels();
                 interruption.write(target, picture, texts(request, i, planned, report, picture));
                 scaleFiles.get(i).add(target);
               }
@@ -232,7 +233,7 @@ final class GenerateCommand implements Callable<Integer> {
       double writeMillis = (System.nanoTime() - start) / 1e6;
       report.add(request, i, files.get(i), scaleFiles.get(i), result, kv, writeMillis);
       if (!quiet && !json) {
-        console.print(files.get(i) + " (seed " + request.seeds().get(i) + ")");
+        console.print(files.get(i) + " (seed " + request.pictures().get(i).seed() + ")");
         if (cache.isLimited()) {
           console.print("  " + kv.toText());
         }

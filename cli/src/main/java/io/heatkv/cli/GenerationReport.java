@@ -2,6 +2,7 @@ package io.heatkv.cli;
 
 import io.heatkv.GenerationRequest;
 import io.heatkv.GenerationResult;
+import io.heatkv.Picture;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -36,7 +37,7 @@ record GenerationReport(
       GenerationResult result,
       KvUse kv,
       double writeMillis) {
-    GenerationResult.Image image = result.images().get(index);
+    Picture image = result.images().get(index);
     GenerationResult.Timings timings = result.timings();
     Map<String, Object> millis = new LinkedHashMap<>();
     millis.put("text", timings.text());
@@ -48,8 +49,8 @@ record GenerationReport(
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("file", file);
     json.put("scale_files", scaleFiles);
-    json.put("prompt", image.prompt());
-    json.put("seed", image.seed());
+    json.put("prompt", image.request().prompt());
+    json.put("seed", image.request().seed());
     json.put("width", image.pixels().width());
     json.put("height", image.pixels().height());
     json.put("scales", request.schedule());

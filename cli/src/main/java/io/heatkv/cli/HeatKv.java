@@ -62,7 +62,7 @@ final class HeatKv implements Runnable {
     int status;
     try {
       if (arguments.length > 1 && arguments[0].equals("generate")) {
-        WarmUp.library(List.of(arguments));
+        WarmUp.library(arguments);
       }
       status = commandLine(console, List.of(arguments)).execute(arguments);
     } catch (CancellationException _) {
@@ -115,13 +115,17 @@ final class HeatKv implements Runnable {
       }
     }
     commands.forEach((name, command) -> line.addSubcommand(name, command.apply(console)));
-    return line.setOut(console.out())
+    return strict(line)
+        .setOut(console.out())
         .setErr(console.err())
-        .setUseSimplifiedAtFiles(false)
-        .setExpandAtFiles(false)
         .setExecutionStrategy(HeatKv::execute)
         .setParameterExceptionHandler((e, _) -> root.misused(e))
         .setExecutionExceptionHandler((e, _, _) -> root.failed(e));
+  }
+
+  /** Arguments are what they are: a prompt may begin with an at sign. */
+  static CommandLine strict(CommandLine line) {
+    return line.setUseSimplifiedAtFiles(false).setExpandAtFiles(false);
   }
 
   /** Refuses lists without an item, such as {@code --budgets ,}, which parse as empty. */

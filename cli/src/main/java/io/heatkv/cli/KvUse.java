@@ -1,9 +1,8 @@
 package io.heatkv.cli;
 
 import io.heatkv.GenerationRequest;
-import io.heatkv.cache.EvictionPolicy;
-import io.heatkv.cache.HeatKvPolicy;
 import io.heatkv.cache.KvMemory;
+import io.heatkv.cache.KvPlan;
 import io.heatkv.cache.KvShape;
 import java.util.LinkedHashMap;
 import java.util.Locale;
@@ -27,17 +26,11 @@ record KvUse(double budget, long arena, long peak, long full, Optional<KvMemory>
    */
   static KvUse planned(GenerationRequest request, KvShape shape) {
     int pictures = request.images();
-    long arena = request.policy().bytes(shape);
-    long peak = arena;
-    if (request.policy() instanceof HeatKvPolicy heat) {
-      peak = heat.schedule().peakTokens() * shape.bytesPerHeadToken();
-    } else if (request.policy() instanceof EvictionPolicy evicting) {
-      peak = evicting.peakBytes(shape);
-    }
+    KvPlan plan = request.policy().plan(shape);
     return new KvUse(
         request.policy().budget(),
-        arena / pictures,
-        peak / pictures,
+        plan.bytes() / pictures,
+        plan.peakBytes() / pictures,
         shape.fullBytes() / pictures,
         Optional.empty());
   }

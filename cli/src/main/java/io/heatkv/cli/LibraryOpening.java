@@ -1,14 +1,17 @@
 package io.heatkv.cli;
 
-import io.heatkv.resource.CacheFolder;
 import io.heatkv.tensor.Device;
+import io.heatkv.tensor.libtorch.HostTuning;
 import io.heatkv.tensor.libtorch.LibTorch;
 import io.heatkv.tensor.libtorch.LibTorchLocation;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.function.Supplier;
 
-/** libtorch while it is being opened: the system's loader takes half a second beside other work. */
+/**
+ * libtorch while it is being opened: the system's loader takes half a second beside other work. The
+ * process is ours, so it is tuned for libtorch.
+ */
 final class LibraryOpening {
   private final CompletableFuture<LibTorch> library;
 
@@ -16,18 +19,14 @@ final class LibraryOpening {
     this.library = library;
   }
 
-  /**
-   * Begins to open libtorch.
-   *
-   * @param threads on the CPU, or 0 for libtorch's own choice
-   */
+  /** Begins to open libtorch, see {@link LibTorch#open}. */
   static LibraryOpening start(LibTorchLocation location, int threads) {
     return start(() -> LibTorch.open(location, threads));
   }
 
-  /** Begins to open the one that serves where no option says otherwise. */
-  static LibraryOpening startStandard() {
-    return start(() -> LibTorch.open(LibTorchLocation.find(null, CacheFolder.locate()), 0));
+  /** Begins to open what options say. */
+  static LibraryOpening start(LibraryOptions options) {
+    return start(() -> LibTorch.open(options.location(), options.threads()));
   }
 
   private static LibraryOpening start(Supplier<LibTorch> open) {
@@ -38,6 +37,7 @@ final class LibraryOpening {
             .daemon()
             .unstarted(() -> {
               try {
+                HostTuning.apply();
                 library.complete(open.get());
               } catch (RuntimeException | Error e) {
                 library.completeExceptionally(e);

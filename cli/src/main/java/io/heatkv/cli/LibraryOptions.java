@@ -12,7 +12,7 @@ final class LibraryOptions {
   @Option(
       names = "--threads",
       paramLabel = "N",
-      description = "Threads on the CPU. Default: as many as libtorch chooses.")
+      description = "Threads on the CPU. Default: one for each core that the process may use.")
   private @Nullable Integer threads;
 
   @Option(
@@ -33,7 +33,7 @@ final class LibraryOptions {
   }
 
   /**
-   * Threads asked for, or 0 for the library's own choice.
+   * Threads asked for, or 0 for the default.
    *
    * @throws UserException if the number is out of range
    */

@@ -1,6 +1,6 @@
 package io.heatkv.cli;
 
-import io.heatkv.TextToImage;
+import io.heatkv.ImageGenerator;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -19,7 +19,7 @@ record ModelChoice(
   }
 
   /** Loads the model. */
-  TextToImage load(LibTorch library) {
-    return new TextToImage(description, library, device, dtype);
+  ImageGenerator load(LibTorch library) {
+    return new ImageGenerator(description, library, device, dtype);
   }
 }

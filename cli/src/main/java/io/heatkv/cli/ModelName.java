@@ -1,10 +1,10 @@
 package io.heatkv.cli;
 
+import io.heatkv.infinity.PublishedModel;
+import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.load.FoundModel;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelSource;
-import io.heatkv.model.PublishedModel;
-import io.heatkv.model.TransformerConfig;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import org.jspecify.annotations.Nullable;

@@ -1,7 +1,7 @@
 package io.heatkv.cli;
 
+import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.load.FoundModel;
-import io.heatkv.model.TransformerConfig;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.libtorch.LibTorch;

@@ -4,9 +4,9 @@ import io.heatkv.MemoryEstimate;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.error.UserException;
 import io.heatkv.eval.Ssim;
+import io.heatkv.infinity.vae.VaeConfig;
 import io.heatkv.load.Network;
 import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.vae.VaeConfig;
 
 /**
  * Pixels of what a model draws.

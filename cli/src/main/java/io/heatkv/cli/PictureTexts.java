@@ -1,8 +1,9 @@
 package io.heatkv.cli;
 
 import io.heatkv.GenerationRequest;
-import io.heatkv.SamplingOptions;
+import io.heatkv.family.PictureRequest;
 import io.heatkv.image.PngText;
+import io.heatkv.sample.SamplingOptions;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -40,19 +41,20 @@ final class PictureTexts {
   /** Prompt, negative prompt and one line of settings, as image tools read it. */
   private static String parameters(
       GenerationRequest request, int index, ModelChoice choice, int width, int height) {
-    SamplingOptions sampling = request.sampling();
+    PictureRequest picture = request.pictures().get(index);
+    SamplingOptions sampling = picture.sampling();
     Map<String, String> settings = new LinkedHashMap<>();
     settings.put("Steps", String.valueOf(request.schedule().count()));
     settings.put("Sampler", sampling.argmax() ? "Argmax" : "Bitwise");
     settings.put("CFG scale", numbers(sampling.cfg()));
-    settings.put("Seed", String.valueOf(request.seeds().get(index)));
+    settings.put("Seed", String.valueOf(picture.seed()));
     settings.put("Size", width + "x" + height);
     settings.put("Model", choice.description().name());
     settings.put("Tau", numbers(sampling.tau()));
     settings.put("Top P", number(sampling.topP()));
     settings.put("Version", "HeatKV " + Version.text());
-    List<String> lines = new ArrayList<>(List.of(request.promptOf(index)));
-    request.negativePrompt().ifPresent(text -> lines.add("Negative prompt: " + text));
+    List<String> lines = new ArrayList<>(List.of(picture.prompt()));
+    picture.negativePrompt().ifPresent(text -> lines.add("Negative prompt: " + text));
     lines.add(
         settings.entrySet().stream()
             .map(entry -> entry.getKey() + ": " + quoted(entry.getValue()))
@@ -85,12 +87,13 @@ final class PictureTexts {
       String libtorch,
       int width,
       int height) {
-    SamplingOptions sampling = request.sampling();
+    PictureRequest picture = request.pictures().get(index);
+    SamplingOptions sampling = picture.sampling();
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("version", Version.text());
-    json.put("prompt", request.promptOf(index));
-    request.negativePrompt().ifPresent(text -> json.put("negative_prompt", text));
-    json.put("seed", request.seeds().get(index));
+    json.put("prompt", picture.prompt());
+    picture.negativePrompt().ifPresent(text -> json.put("negative_prompt", text));
+    json.put("seed", picture.seed());
     json.put("width", width);
     json.put("height", height);
     json.put("model", choice.description().name());

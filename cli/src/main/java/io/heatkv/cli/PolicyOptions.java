@@ -1,17 +1,17 @@
 package io.heatkv.cli;
 
-import io.heatkv.cache.CachePolicies;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvShape;
-import io.heatkv.cache.PolicyInputs;
 import io.heatkv.error.UserException;
 import io.heatkv.eval.run.Cell;
 import io.heatkv.eval.run.Cells;
 import io.heatkv.load.ModelProfile;
+import io.heatkv.policy.CachePolicies;
+import io.heatkv.policy.PolicyInputs;
+import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
-import io.heatkv.schedule.CalibrationProfile;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Iterator;

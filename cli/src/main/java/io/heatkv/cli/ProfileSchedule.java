@@ -2,9 +2,9 @@ package io.heatkv.cli;
 
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelProfile;
+import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
-import io.heatkv.schedule.CalibrationProfile;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;

@@ -1,8 +1,8 @@
 package io.heatkv.cli;
 
-import io.heatkv.SamplingOptions;
 import io.heatkv.error.UserException;
 import io.heatkv.load.ModelDescription;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import java.util.List;
 import java.util.Set;

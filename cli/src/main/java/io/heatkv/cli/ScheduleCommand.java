@@ -2,12 +2,12 @@ package io.heatkv.cli;
 
 import io.heatkv.error.UserException;
 import io.heatkv.json.JsonFile;
+import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.profile.OrdersFile;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
-import io.heatkv.schedule.CalibrationProfile;
-import io.heatkv.schedule.HeadOrders;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleReport;
 import io.heatkv.schedule.ScheduleShape;
@@ -141,7 +141,7 @@ final class ScheduleCommand implements Callable<Integer> {
             sinkScales == null ? 3 : sinkScales);
     return PruningSchedule.of(
         shape,
-        HeadOrders.read(file, layers, heads, shape.firstSource(), shape.lastSource()),
+        OrdersFile.read(file, layers, heads, shape.firstSource(), shape.lastSource()),
         ratio);
   }
 

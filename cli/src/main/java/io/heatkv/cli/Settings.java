@@ -1,6 +1,5 @@
 package io.heatkv.cli;
 
-import io.heatkv.SamplingOptions;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Fingerprint;
 import io.heatkv.error.UserException;
@@ -8,7 +7,8 @@ import io.heatkv.eval.run.Cell;
 import io.heatkv.eval.run.Evaluation;
 import io.heatkv.eval.run.EvaluationSettings;
 import io.heatkv.load.Network;
-import io.heatkv.schedule.PromptSet;
+import io.heatkv.profile.PromptSet;
+import io.heatkv.sample.SamplingOptions;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;

@@ -2,7 +2,7 @@ package io.heatkv.cli;
 
 import io.heatkv.convert.SyntheticModel;
 import io.heatkv.error.UserException;
-import io.heatkv.model.PublishedModel;
+import io.heatkv.infinity.PublishedModel;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;

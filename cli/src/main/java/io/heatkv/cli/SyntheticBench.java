@@ -6,23 +6,23 @@ import io.heatkv.bench.Measurement;
 import io.heatkv.bench.RandomOrders;
 import io.heatkv.bench.Workload;
 import io.heatkv.cache.CachePolicy;
-import io.heatkv.cache.HeatKvPolicy;
 import io.heatkv.cache.KvShape;
 import io.heatkv.calibrate.ObservedCache;
 import io.heatkv.error.UserException;
 import io.heatkv.eval.run.Cell;
+import io.heatkv.infinity.PublishedModel;
+import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelProfile;
 import io.heatkv.load.ModelSource;
-import io.heatkv.model.PublishedModel;
-import io.heatkv.model.TransformerConfig;
+import io.heatkv.policy.HeatKvPolicy;
+import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.resource.AvailableMemory;
 import io.heatkv.scale.Resolution;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleTemplate;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
-import io.heatkv.schedule.CalibrationProfile;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;
 import io.heatkv.tensor.DType;
@@ -81,7 +81,7 @@ record SyntheticBench(
     ScaleSchedule schedule = scales.schedule(sizes.schedule());
     DType dtype = model.dtype(config);
     KvShape shape =
-        new KvShape(config.depth(), 2, config.heads(), config.headDim(), dtype, schedule);
+        new KvShape(config.depth(), 2, 2, config.heads(), config.headDim(), dtype, schedule);
     List<Cell> cells =
         policies.cells(budgets, shape, (name, budget) -> policy(name, shape, budget));
     List<Workload> workloads = new ArrayList<>();

@@ -5,21 +5,31 @@ import io.heatkv.image.PngImage;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.text.PromptTokenizer;
 import java.util.List;
+import picocli.CommandLine;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ParseResult;
 
 /** What a first picture will need, begun before it is asked for. */
 final class WarmUp {
   private WarmUp() {}
 
   /**
-   * Begins to open libtorch while the command line is still read, unless that says otherwise. Where
-   * it fails, opening it again says why.
+   * Begins to open libtorch before the other options are read, which takes as long as a small
+   * scale. Where it fails, opening it again says why.
    *
    * @param arguments of a command that draws
    */
-  static void library(List<String> arguments) {
-    if (arguments.stream()
-        .noneMatch(argument -> argument.matches("--libtorch.*|--threads.*|--help|-h"))) {
-      LibraryOpening.startStandard();
+  static void library(String... arguments) {
+    LibraryOptions options = new LibraryOptions();
+    CommandLine parser = HeatKv.strict(new CommandLine(options)).setUnmatchedArgumentsAllowed(true);
+    parser.getCommandSpec().mixinStandardHelpOptions(true);
+    try {
+      ParseResult parsed = parser.parseArgs(arguments);
+      if (!parsed.isUsageHelpRequested() && !parsed.isVersionHelpRequested()) {
+        LibraryOpening.start(options);
+      }
+    } catch (ParameterException _) {
+      // The parser of all options says so.
     }
   }
 

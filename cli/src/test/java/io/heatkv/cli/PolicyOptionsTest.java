@@ -2,8 +2,8 @@ package io.heatkv.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.heatkv.cache.CachePolicies;
 import io.heatkv.json.JsonObject;
+import io.heatkv.policy.CachePolicies;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -1,27 +1,33 @@
 package io.heatkv.cache;
 
-import io.heatkv.tensor.Backend;
-import io.heatkv.tensor.Device;
+import io.heatkv.schedule.PruningSchedule;
+import java.util.Optional;
 
-/** What a generation remembers of earlier scales: makes a fresh cache for each generation. */
+/**
+ * What a generation remembers of earlier scales. A policy may serve many generations, also at a
+ * time; each opens a cache of its own.
+ */
 public interface CachePolicy {
   /** Name on the command line and in reports. */
   String name();
-
-  /**
-   * Allocates the storage of one generation.
-   *
-   * @throws io.heatkv.error.UserException if the policy doesn't fit the model or the schedule
-   */
-  KvCache open(Backend backend, Device device, KvShape shape);
 
   /** Ratio of the full cache that is allowed. */
   default double budget() {
     return 1;
   }
 
-  /** Bytes that {@link #open} will allocate for keys and values. */
-  long bytes(KvShape shape);
+  /**
+   * Plans the storage for a shape; planning the same model and scales again costs nothing.
+   *
+   * @throws io.heatkv.error.UserException if the policy doesn't fit the model or the schedule, or
+   *     its budget is below its floor
+   */
+  KvPlan plan(KvShape shape);
+
+  /** What is removed when, where that is fixed beforehand. */
+  default Optional<PruningSchedule> schedule() {
+    return Optional.empty();
+  }
 
   /** Keeps everything. */
   CachePolicy FULL =
@@ -32,13 +38,8 @@ public interface CachePolicy {
         }
 
         @Override
-        public KvCache open(Backend backend, Device device, KvShape shape) {
-          return new FullCache(backend, device, shape);
-        }
-
-        @Override
-        public long bytes(KvShape shape) {
-          return shape.fullBytes();
+        public KvPlan plan(KvShape shape) {
+          return KvPlan.full(shape);
         }
       };
 }

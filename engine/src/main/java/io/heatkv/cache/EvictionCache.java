@@ -5,29 +5,40 @@ import io.heatkv.tensor.Device;
 import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.stream.IntStream;
+import java.util.stream.LongStream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A cache from which an {@link EvictionRule} drops tokens: one arena of the budget's size for all
+ * A cache from which an {@link EvictionRule} drops tokens: one store of the budget's size for all
  * layers and heads.
  *
  * <p>A layer attends to what its heads hold and to all tokens of the current scale. Then its heads
- * choose; slots of dropped tokens are given back; and the chosen tokens of the scale are written.
- * Keys are stored as they come, with their rotary positions. The last scale is never stored.
+ * choose, each row for itself; slots of dropped tokens are given back; and the chosen tokens of the
+ * scale are put into free ones. Keys are stored as they come, with their rotary positions. The last
+ * scale is never stored.
  */
 final class EvictionCache implements KvCache {
   private final KvShape shape;
   private final EvictionRule rule;
   private final Quotas quotas;
-  private final SlotArena arena;
-  // [layer][head]
-  private final HeadEntries[][] entries;
   private final DeviceOps ops;
-  private final MemoryMeter meter = new MemoryMeter();
+  private final KvStore store;
+  private final List<Row> rows = new ArrayList<>();
+  // Rows hold the same tokens as long as no rule has looked at their attention.
+  private boolean alike = true;
+
+  /**
+   * What a row holds.
+   *
+   * @param entries [layer][head]
+   */
+  private record Row(RowSlots slots, HeadEntries[][] entries) {}
 
   EvictionCache(
       Backend backend,
@@ -40,35 +51,51 @@ final class EvictionCache implements KvCache {
     this.rule = rule;
     this.quotas = quotas;
     ops = backend.ops(device);
-    entries = new HeadEntries[shape.layers()][shape.heads()];
-    for (HeadEntries[] layer : entries) {
-      Arrays.setAll(layer, _ -> new HeadEntries(shape.batch()));
+    for (int row = 0; row < shape.batch(); row++) {
+      HeadEntries[][] entries = new HeadEntries[shape.layers()][shape.heads()];
+      for (HeadEntries[] layer : entries) {
+        Arrays.fill(layer, HeadEntries.NONE);
+      }
+      rows.add(new Row(new RowSlots(capacity), entries));
     }
-    arena = new SlotArena(backend, device, shape, capacity);
+    store = new KvStore(backend, device, shape, capacity);
   }
 
   @Override
   public Tensor attend(int layer, int scale, Tensor q, Tensor k, Tensor v) {
-    int[] lengths = Arrays.stream(entries[layer]).mapToInt(HeadEntries::count).toArray();
-    int[] slots =
-        Arrays.stream(entries[layer]).flatMapToInt(head -> Arrays.stream(head.slots())).toArray();
+    int[] lengths =
+        Arrays.stream(rows.getFirst().entries[layer]).mapToInt(HeadEntries::count).toArray();
+    int held = Arrays.stream(lengths).sum();
     try (Scope scope = Scope.open()) {
       Tensor attended;
-      Tensor retained = null;
-      if (slots.length == 0) {
-        meter.add(k, v);
+      Tensor keys = null;
+      store.note(k, v, held);
+      if (held == 0) {
         attended = ops.attention(q, k, v, 1);
       } else {
-        retained = arena.readAllRows(slots);
-        meter.add(k, v, retained.bytes());
+        Tensor retained = store.read(places(layer, held));
+        keys = retained.select(0, 0);
         attended = RaggedAttention.attend(q, k, v, retained, lengths);
       }
       if (scale < shape.schedule().count() - 1) {
-        Tensor keys = retained == null ? null : retained.select(0, 0);
         replace(layer, scale, observe(scale, q, k, keys, lengths), k, v);
       }
       return scope.keep(attended);
     }
+  }
+
+  /** What the layer's heads hold, row after row and head after head. */
+  private long[] places(int layer, int held) {
+    long[] places = new long[rows.size() * held];
+    int next = 0;
+    for (int row = 0; row < rows.size(); row++) {
+      for (HeadEntries head : rows.get(row).entries[layer]) {
+        for (int slot : head.slots()) {
+          places[next++] = store.place(row, slot);
+        }
+      }
+    }
+    return places;
   }
 
   private float @Nullable [][][] observe(
@@ -77,54 +104,70 @@ final class EvictionCache implements KvCache {
     if (window.length == 0) {
       return null;
     }
+    alike = false;
     long[] queries = Arrays.stream(window).asLongStream().toArray();
-    return WindowAttention.of(q, k, retained, lengths, arena.index(queries));
+    return WindowAttention.of(q, k, retained, lengths, store.index(queries));
   }
 
   private void replace(int layer, int scale, float @Nullable [][][] attention, Tensor k, Tensor v) {
-    Replacement[] heads = new Replacement[shape.heads()];
-    for (int h = 0; h < heads.length; h++) {
-      heads[h] =
-          new Replacement(
-              entries[layer][h],
-              shape.schedule().offset(scale),
-              shape.schedule().tokens(scale),
-              quotas.count(scale, layer, h),
-              shape.batch());
-    }
-    // Without attention all rows choose as the first.
-    int choices = attention == null ? 1 : shape.batch();
-    inParallel(choices, (row, h) -> choose(heads[h], row, layer, scale, h, attention));
-    for (Replacement head : heads) {
-      for (int row = choices; row < shape.batch(); row++) {
-        head.repeatFirst(row);
+    int first = shape.schedule().offset(scale);
+    int tokens = shape.schedule().tokens(scale);
+    int heads = shape.heads();
+    Replacement[][] changes = new Replacement[rows.size()][heads];
+    for (int row = 0; row < changes.length; row++) {
+      for (int h = 0; h < heads; h++) {
+        changes[row][h] =
+            new Replacement(
+                rows.get(row).entries[layer][h], first, tokens, quotas.count(scale, layer, h));
       }
     }
-    // All heads give before one takes, so that nothing but the budget bounds them.
-    for (Replacement head : heads) {
-      head.give(arena);
+    inParallel(
+        alike ? 1 : changes.length,
+        (row, h) -> {
+          float[] observed =
+              attention == null ? new float[changes[row][h].candidates()] : attention[row][h];
+          choose(changes[row][h], layer, scale, h, observed);
+        });
+    for (int row = 1; alike && row < changes.length; row++) {
+      for (int h = 0; h < heads; h++) {
+        changes[row][h].repeat(changes[0][h]);
+      }
     }
-    for (Replacement head : heads) {
-      head.take(arena);
+    for (int row = 0; row < changes.length; row++) {
+      // All heads give before one takes, so that nothing but the budget bounds them.
+      for (Replacement head : changes[row]) {
+        head.give(rows.get(row).slots);
+      }
+      for (Replacement head : changes[row]) {
+        head.take(rows.get(row).slots);
+      }
     }
-    SlotWrites writes = new SlotWrites(shape.batch(), heads.length, shape.schedule().tokens(scale));
-    inParallel(shape.batch(), (row, h) -> heads[h].place(row, arena, writes.row(row, h)));
-    for (Replacement head : heads) {
-      head.commit();
-    }
-    writes.run(arena, k, v);
+    // [row * heads + head]
+    LongStream.Builder[] places = new LongStream.Builder[changes.length * heads];
+    LongStream.Builder[] sources = new LongStream.Builder[places.length];
+    inParallel(
+        changes.length,
+        (row, h) -> {
+          int at = row * heads + h;
+          places[at] = LongStream.builder();
+          sources[at] = LongStream.builder();
+          rows.get(row).entries[layer][h] =
+              changes[row][h].result(
+                  changes[row - row % shape.pictureRows()][h],
+                  (token, slot) -> {
+                    places[at].add(store.place(row, slot));
+                    sources[at].add((long) at * tokens + token);
+                  });
+        });
+    store.put(join(places), join(sources), k, v);
   }
 
-  private void choose(
-      Replacement replacement,
-      int row,
-      int layer,
-      int scale,
-      int head,
-      float @Nullable [][][] attention) {
-    float[] observed =
-        attention == null ? new float[replacement.candidates()] : attention[row][head];
-    int[] tokens = replacement.list(row, observed);
+  private static long[] join(LongStream.Builder[] parts) {
+    return Arrays.stream(parts).flatMapToLong(LongStream.Builder::build).toArray();
+  }
+
+  private void choose(Replacement replacement, int layer, int scale, int head, float[] observed) {
+    int[] tokens = replacement.list(observed);
     Candidates candidates =
         new Candidates(
             shape.schedule(),
@@ -134,8 +177,8 @@ final class EvictionCache implements KvCache {
             quotas.count(scale, layer, head),
             tokens,
             observed,
-            replacement.accumulated(row));
-    replacement.keepBest(row, rule.scores(candidates));
+            replacement.accumulated());
+    replacement.keepBest(rule.scores(candidates));
   }
 
   /** One head of one row. */
@@ -144,11 +187,11 @@ final class EvictionCache implements KvCache {
   }
 
   /** Runs a choice for all heads of some rows; with many rows that is most of a cache's time. */
-  private void inParallel(int rows, Choice choice) {
+  private void inParallel(int count, Choice choice) {
     int heads = shape.heads();
     // A stream would wrap it in another of its kind.
     Queue<RuntimeException> failures = new ConcurrentLinkedQueue<>();
-    IntStream.range(0, rows * heads)
+    IntStream.range(0, count * heads)
         .parallel()
         .forEach(i -> {
           try {
@@ -162,23 +205,33 @@ final class EvictionCache implements KvCache {
     }
   }
 
-  /** Tokens that a head holds for a row, ascending. */
-  int[] tokens(int layer, int head, int row) {
-    return entries[layer][head].tokens(row);
+  @Override
+  public void removeRows(int first, int count) {
+    store.removeRows(first, count);
+    int moved = Math.min(count, rows.size() - first - count);
+    for (int i = 0; i < moved; i++) {
+      rows.set(first + i, rows.get(rows.size() - moved + i));
+    }
+    rows.subList(rows.size() - count, rows.size()).clear();
   }
 
-  /** What is handed out of the budget. */
-  SlotArena arena() {
-    return arena;
+  /** Tokens that a head holds for a row, ascending. */
+  int[] tokens(int layer, int head, int row) {
+    return rows.get(row).entries[layer][head].sortedTokens();
+  }
+
+  /** What is handed out of the budget in every row. */
+  RowSlots slots() {
+    return rows.getFirst().slots;
   }
 
   @Override
   public KvMemory memory() {
-    return meter.report(arena.tensor());
+    return store.memory();
   }
 
   @Override
   public void close() {
-    arena.close();
+    store.close();
   }
 }

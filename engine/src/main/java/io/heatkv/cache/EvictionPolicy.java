@@ -1,17 +1,24 @@
 package io.heatkv.cache;
 
 import io.heatkv.error.UserException;
+import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Device;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 
 /**
  * A rule under a budget. The budget bounds the live head-tokens of all layers after every layer of
- * every scale, as HeatKV's does, and is allocated as one arena.
+ * every scale, as HeatKV's does, and is allocated as one store.
  */
 public final class EvictionPolicy implements CachePolicy {
   private final String name;
   private final EvictionRule rule;
   private final double budget;
+  private final Map<Sizes, Quotas> quotas = new ConcurrentHashMap<>();
+
+  /** What quotas depend on: they are the same for any number of pictures. */
+  private record Sizes(int layers, int heads, ScaleSchedule schedule) {}
 
   /**
    * @param name on the command line and in reports
@@ -33,48 +40,30 @@ public final class EvictionPolicy implements CachePolicy {
     return budget;
   }
 
-  /**
-   * Most bytes that will be live: what the heads' whole numbers of tokens leave of the budget.
-   *
-   * @throws UserException if the budget is below the rule's floor
-   */
-  public long peakBytes(KvShape shape) {
-    return quotas(shape).peak() * shape.bytesPerHeadToken();
-  }
-
-  /**
-   * Allocates the budget.
-   *
-   * @throws UserException if the budget is below the rule's floor
-   */
+  /** The budget, rounded down to whole head-tokens; heads' whole tokens may leave some of it. */
   @Override
-  public KvCache open(Backend backend, Device device, KvShape shape) {
+  public KvPlan plan(KvShape shape) {
+    Quotas fitted = quotas(shape);
     // Nothing to drop: the full cache's own arithmetic, so that the bits are the same.
-    return quotas(shape).peak() == Quotas.allTokens(shape)
-        ? new FullCache(backend, device, shape)
-        : evicting(backend, device, shape);
+    return fitted.peak() == Quotas.allTokens(shape)
+        ? KvPlan.full(shape)
+        : new KvPlan(
+            KvStore.bytes(shape, capacity(shape)),
+            KvStore.bytes(shape, fitted.peak()),
+            (backend, device) -> evicting(backend, device, shape));
   }
 
   EvictionCache evicting(Backend backend, Device device, KvShape shape) {
     return new EvictionCache(backend, device, shape, rule, quotas(shape), capacity(shape));
   }
 
-  /**
-   * The budget in bytes, rounded down to whole head-tokens.
-   *
-   * @throws UserException if the budget is below the rule's floor
-   */
-  @Override
-  public long bytes(KvShape shape) {
-    quotas(shape);
-    return capacity(shape) * shape.bytesPerHeadToken();
-  }
-
   private Quotas quotas(KvShape shape) {
-    return Quotas.fit(name, rule, shape, capacity(shape));
+    return quotas.computeIfAbsent(
+        new Sizes(shape.layers(), shape.heads(), shape.schedule()),
+        _ -> Quotas.fit(name, rule, shape, capacity(shape)));
   }
 
-  /** Head-tokens of the arena. */
+  /** Head-tokens of the store. */
   private int capacity(KvShape shape) {
     double slots = Math.floor(budget * Quotas.allTokens(shape));
     if (slots > Integer.MAX_VALUE) {

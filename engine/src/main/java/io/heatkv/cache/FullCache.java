@@ -7,36 +7,43 @@ import io.heatkv.tensor.Ops.AttentionParts;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 
-/** Keeps everything, as the models were trained: the baseline. The last scale is never stored. */
+/**
+ * Keeps everything, as the models were trained: the baseline. The last scale is never stored.
+ *
+ * <p>Slots lie in the order of layers, heads and tokens, so that attention reads them where they
+ * are.
+ */
 public final class FullCache implements KvCache {
   private final KvShape shape;
-  private final Scope storage = Scope.detached();
-  // [layers, 2, batch, heads, cached tokens, head_dim]; index 0 keys, 1 values.
-  private final Tensor arena;
-  private final MemoryMeter meter = new MemoryMeter();
+  private final DeviceOps ops;
+  private final KvStore store;
+  private final Scope views = Scope.detached();
+  // [layer]: [batch, heads, cached tokens, head_dim]
+  private final Tensor[] keys;
+  private final Tensor[] values;
 
   public FullCache(Backend backend, Device device, KvShape shape) {
     this.shape = shape;
+    ops = backend.ops(device);
+    int tokens = shape.schedule().cachedTokens();
+    long layerSlots = (long) shape.heads() * tokens;
+    store = new KvStore(backend, device, shape, shape.layers() * layerSlots);
+    keys = new Tensor[shape.layers()];
+    values = new Tensor[shape.layers()];
     try (Scope _ = Scope.open()) {
-      arena =
-          storage.adopt(
-              Tensor.empty(
-                  backend,
-                  shape.dtype(),
-                  device,
-                  shape.layers(),
-                  2,
-                  shape.batch(),
-                  shape.heads(),
-                  shape.schedule().cachedTokens(),
-                  shape.headDim()));
+      for (int l = 0; l < keys.length; l++) {
+        keys[l] = views.adopt(store.keys(l * layerSlots, shape.heads(), tokens));
+        values[l] = views.adopt(store.values(l * layerSlots, shape.heads(), tokens));
+      }
+    } catch (RuntimeException e) {
+      close();
+      throw e;
     }
   }
 
   @Override
   public Tensor attend(int layer, int scale, Tensor q, Tensor k, Tensor v) {
-    DeviceOps ops = q.backend().ops(q.device());
-    Stored stored = store(ops, layer, scale, k, v);
+    Stored stored = store(layer, scale, k, v);
     return isLast(scale)
         ? ops.attentionOverBoth(q, k, v, stored.keys, stored.values, 1)
         : ops.attention(q, stored.keys, stored.values, 1);
@@ -44,8 +51,7 @@ public final class FullCache implements KvCache {
 
   /** As {@link #attend}, to the last bit, with the log-sum-exp of each query's scores [b, h, n]. */
   public AttentionParts attendWithLse(int layer, int scale, Tensor q, Tensor k, Tensor v) {
-    DeviceOps ops = q.backend().ops(q.device());
-    Stored stored = store(ops, layer, scale, k, v);
+    Stored stored = store(layer, scale, k, v);
     return isLast(scale)
         ? ops.attentionOverBothWithLse(q, k, v, stored.keys, stored.values, 1)
         : ops.attentionWithLse(q, stored.keys, stored.values, 1);
@@ -55,55 +61,65 @@ public final class FullCache implements KvCache {
     return scale == shape.schedule().count() - 1;
   }
 
-  /** What a scale sees of the arena: all scales up to it, or before it if it is the last. */
+  /** What a scale sees of the store: all scales up to it, or before it if it is the last. */
   private record Stored(Tensor keys, Tensor values) {}
 
-  private Stored store(DeviceOps ops, int layer, int scale, Tensor k, Tensor v) {
+  private Stored store(int layer, int scale, Tensor k, Tensor v) {
     int start = shape.schedule().offset(scale);
-    Tensor keys = keys(layer);
-    Tensor values = values(layer);
-    if (isLast(scale)) {
-      Stored earlier = new Stored(keys.narrow(2, 0, start), values.narrow(2, 0, start));
-      if (ops.joinsKeys()) {
-        meter.add(k, v, earlier.keys, earlier.values, k, v);
-      } else {
-        meter.add(k, v);
-      }
-      return earlier;
-    }
-    meter.add(k, v);
-    ops.append(keys, values, start, k, v);
     int seen = start + shape.schedule().tokens(scale);
-    return new Stored(keys.narrow(2, 0, seen), values.narrow(2, 0, seen));
+    Tensor layerKeys = keys(layer);
+    Tensor layerValues = values(layer);
+    if (isLast(scale)) {
+      store.note(k, v, ops.joinsKeys() ? (long) shape.heads() * seen : 0);
+      seen = start;
+    } else {
+      store.note(k, v, 0);
+      ops.append(layerKeys, layerValues, start, k, v);
+    }
+    return new Stored(layerKeys.narrow(2, 0, seen), layerValues.narrow(2, 0, seen));
   }
 
-  /** Stored keys of all layers [layers, batch, heads, cached tokens, head_dim]; a view. */
+  /** Stored keys of all layers [rows, layers, heads, cached tokens, head_dim]; a view. */
   public Tensor keys() {
-    return arena.select(1, 0);
+    return layers(store.keys(0, allHeads(), shape.schedule().cachedTokens()));
   }
 
   /** Stored values of all layers, same shape; a view. */
   public Tensor values() {
-    return arena.select(1, 1);
+    return layers(store.values(0, allHeads(), shape.schedule().cachedTokens()));
   }
 
-  /** Stored keys of a layer [batch, heads, cached tokens, head_dim]; a view. */
+  private long allHeads() {
+    return (long) shape.layers() * shape.heads();
+  }
+
+  private Tensor layers(Tensor heads) {
+    return heads.reshape(
+        heads.size(0), shape.layers(), shape.heads(), heads.size(2), heads.size(3));
+  }
+
+  /** Stored keys of a layer [rows, heads, cached tokens, head_dim]; a view. */
   public Tensor keys(int layer) {
-    return arena.select(0, layer).select(0, 0);
+    return keys[layer].narrow(0, 0, store.rows());
   }
 
-  /** Stored values of a layer, same shape; a view. */
-  public Tensor values(int layer) {
-    return arena.select(0, layer).select(0, 1);
+  private Tensor values(int layer) {
+    return values[layer].narrow(0, 0, store.rows());
+  }
+
+  @Override
+  public void removeRows(int first, int count) {
+    store.removeRows(first, count);
   }
 
   @Override
   public KvMemory memory() {
-    return meter.report(arena);
+    return store.memory();
   }
 
   @Override
   public void close() {
-    storage.close();
+    views.close();
+    store.close();
   }
 }

@@ -6,7 +6,9 @@ import io.heatkv.tensor.Tensor;
  * Keys and values of earlier scales, and attention over them.
  *
  * <p>One cache serves one generation: its storage is allocated before the first scale, scales and
- * layers come in ascending order, and closing it frees the storage.
+ * layers come in ascending order, and closing it frees the storage. The rows of one picture lie
+ * together (see {@link KvShape#pictureRows}), and what a picture's rows get doesn't depend on the
+ * other pictures.
  */
 public interface KvCache extends AutoCloseable {
   /**
@@ -17,12 +19,26 @@ public interface KvCache extends AutoCloseable {
    *
    * @param layer index of the layer
    * @param scale index of the current scale
-   * @param q queries [batch, heads, tokens, head_dim]
+   * @param q queries [rows, heads, tokens, head_dim]
    * @param k keys of the current scale, same shape
    * @param v values of the current scale, same shape
-   * @return [batch, heads, tokens, head_dim]
+   * @return [rows, heads, tokens, head_dim]
    */
   Tensor attend(int layer, int scale, Tensor q, Tensor k, Tensor v);
+
+  /**
+   * Takes pictures out, between scales: of the rows behind the removed ones, the last {@code count}
+   * (all of them, if they are fewer) take the removed ones' places, in their order, and the cache
+   * serves {@code count} rows fewer. What is stored moves in place, without a second copy of it;
+   * where the removed rows are the last ones, nothing moves. The storage keeps its size until the
+   * cache is closed, and the other pictures' bits don't change.
+   *
+   * @param first first row that is removed, the first of a picture
+   * @param count rows of whole pictures, at least one; at least one picture stays
+   * @throws IllegalArgumentException if the rows aren't those of whole pictures, or none would stay
+   * @throws UnsupportedOperationException if the cache serves one picture only
+   */
+  void removeRows(int first, int count);
 
   /** What this cache has taken so far. */
   KvMemory memory();

@@ -7,14 +7,28 @@ import io.heatkv.tensor.DType;
  * Sizes that determine the memory of a cache.
  *
  * @param layers self-attention layers
- * @param batch rows, both guidance halves counted
+ * @param batch rows of all pictures; those of one picture lie together
+ * @param pictureRows rows of one picture: the conditional and the unconditional one under guidance,
+ *     else one
  * @param heads heads of a layer
  * @param headDim channels of a head
- * @param dtype of stored keys and values
+ * @param dtype in which keys and values come and are attended to
  * @param schedule tokens of each scale
  */
 public record KvShape(
-    int layers, int batch, int heads, int headDim, DType dtype, ScaleSchedule schedule) {
+    int layers,
+    int batch,
+    int pictureRows,
+    int heads,
+    int headDim,
+    DType dtype,
+    ScaleSchedule schedule) {
+  public KvShape {
+    if (pictureRows < 1 || batch % pictureRows != 0) {
+      throw new IllegalArgumentException(batch + " rows aren't pictures of " + pictureRows);
+    }
+  }
+
   /** Bytes of the key and value of one token in one head of one layer, all rows. */
   public long bytesPerHeadToken() {
     return 2L * batch * headDim * dtype.bytes();

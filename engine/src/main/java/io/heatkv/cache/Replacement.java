@@ -2,88 +2,78 @@ package io.heatkv.cache;
 
 import java.util.Arrays;
 
-/** One head's change after a scale: which candidates stay, and into which slots they go. */
+/** One head's change for one row after a scale: which candidates stay, and in which slots. */
 final class Replacement {
   private static final int NONE = -1;
 
-  private final HeadEntries entry;
+  private final HeadEntries held;
   // Candidates are the entries by ascending token, then the tokens of the scale.
   private final int firstToken;
   private final int tokens;
   private final int count;
-  // [row][candidate before the scale]: its entry
-  private final int[][] order;
-  private final float[][] attention;
-  // [row][kept]: candidates, ascending
-  private final int[][] kept;
-  private int[] stayingEntries = new int[0];
-  private int[] slots = new int[0];
-  // [entry before the scale]: its place in slots
-  private int[] placeOf = new int[0];
-  private final int[][] newTokens;
-  private final float[][] newAttention;
+  // [candidate before the scale]: its entry
+  private int[] order = {};
+  private float[] attention = {};
+  // Candidates, ascending
+  private int[] kept = {};
+  private int[] fresh = {};
 
   /**
    * @param firstToken number of the scale's first token
    * @param tokens of the scale
    * @param count candidates that stay
    */
-  Replacement(HeadEntries entry, int firstToken, int tokens, int count, int rows) {
-    this.entry = entry;
+  Replacement(HeadEntries held, int firstToken, int tokens, int count) {
+    this.held = held;
     this.firstToken = firstToken;
     this.tokens = tokens;
     this.count = count;
-    order = new int[rows][];
-    attention = new float[rows][];
-    kept = new int[rows][];
-    newTokens = new int[rows][];
-    newAttention = new float[rows][];
   }
 
   /** Number of candidates. */
   int candidates() {
-    return entry.count() + tokens;
+    return held.count() + tokens;
   }
 
   /**
-   * Lists a row's candidates: their tokens, and the attention they have got with what is observed.
+   * Lists the candidates: their tokens, and the attention they have got with what is observed.
    *
    * @param observed of the entries, then of the scale's tokens; reordered as the candidates are
    */
-  int[] list(int row, float[] observed) {
-    int held = entry.count();
-    order[row] = entry.order(row);
-    attention[row] = observed.clone();
+  int[] list(float[] observed) {
+    int before = held.count();
+    order = held.order();
+    attention = observed.clone();
     float[] unordered = observed.clone();
     int[] numbers = new int[candidates()];
     for (int i = 0; i < numbers.length; i++) {
-      if (i < held) {
-        int from = order[row][i];
-        numbers[i] = entry.token(row, from);
+      if (i < before) {
+        int from = order[i];
+        numbers[i] = held.tokens()[from];
         observed[i] = unordered[from];
-        attention[row][i] = entry.attention(row, from) + unordered[from];
+        attention[i] = held.attention()[from] + unordered[from];
       } else {
-        numbers[i] = firstToken + i - held;
+        numbers[i] = firstToken + i - before;
       }
     }
     return numbers;
   }
 
-  /** All attention that the row's candidates have got so far. */
-  float[] accumulated(int row) {
-    return attention[row];
+  /** All attention that the candidates have got so far. */
+  float[] accumulated() {
+    return attention;
   }
 
-  /** Keeps the best candidates of a row. */
-  void keepBest(int row, double[] scores) {
-    kept[row] = best(scores, count);
+  /** Keeps the best candidates. */
+  void keepBest(double[] scores) {
+    kept = best(scores, count);
   }
 
-  /** Decides for a row as for the first one. */
-  void repeatFirst(int row) {
-    order[row] = order[0];
-    attention[row] = attention[0];
-    kept[row] = kept[0];
+  /** Decides as for another row that holds the same tokens. */
+  void repeat(Replacement other) {
+    order = other.order;
+    attention = other.attention;
+    kept = other.kept;
   }
 
   /**
@@ -114,79 +104,94 @@ final class Replacement {
     return chosen;
   }
 
-  /** Gives back the slots that the head no longer needs. */
-  void give(SlotArena arena) {
-    int held = entry.count();
-    int staying = Math.min(count, held);
-    // Slots of what the first row keeps stay, so that it moves nothing.
-    int[] entries = new int[held];
-    int next = 0;
-    boolean[] survives = new boolean[held];
-    for (int candidate : kept[0]) {
-      if (candidate < held) {
-        survives[order[0][candidate]] = true;
-        entries[next++] = order[0][candidate];
+  /** Gives back the slots of what is dropped. */
+  void give(RowSlots slots) {
+    boolean[] survives = new boolean[held.count()];
+    for (int candidate : kept) {
+      if (candidate < survives.length) {
+        survives[order[candidate]] = true;
       }
     }
-    for (int i = 0; i < held; i++) {
+    for (int i = 0; i < survives.length; i++) {
       if (!survives[i]) {
-        entries[next++] = i;
+        slots.give(held.slots()[i]);
       }
     }
-    stayingEntries = Arrays.copyOf(entries, staying);
-    for (int i = staying; i < held; i++) {
-      arena.give(entry.slots()[entries[i]]);
-    }
   }
 
-  /** Takes the slots that the head needs more. */
-  void take(SlotArena arena) {
-    int[] old = entry.slots();
-    placeOf = new int[old.length];
-    Arrays.fill(placeOf, NONE);
-    slots = new int[count];
-    for (int p = 0; p < stayingEntries.length; p++) {
-      slots[p] = old[stayingEntries[p]];
-      placeOf[stayingEntries[p]] = p;
+  /** Takes slots for the tokens of the scale that stay. */
+  void take(RowSlots slots) {
+    int added = 0;
+    for (int candidate : kept) {
+      added += candidate < held.count() ? 0 : 1;
     }
-    int[] more = arena.take(count - stayingEntries.length);
-    System.arraycopy(more, 0, slots, stayingEntries.length, more.length);
+    fresh = slots.take(added);
   }
 
-  /** Finds a row's place for every candidate that stays; what is to be written goes there. */
-  void place(int row, SlotArena arena, SlotWrites.Row writes) {
-    int[] old = entry.slots();
-    newTokens[row] = new int[count];
-    newAttention[row] = new float[count];
+  /**
+   * What the head holds afterwards.
+   *
+   * <p>Sums of attention depend on its order to the last bit. It is the picture's own: entries of
+   * its first row stay in a row, and its other rows put what they keep besides into the gaps.
+   *
+   * @param first the same head's change for the first row of the picture
+   * @param scale notes the tokens that are to be stored, and their slots
+   */
+  HeadEntries result(Replacement first, Writes scale) {
+    int[] placeOf = first.places();
     boolean[] filled = new boolean[count];
-    for (int candidate : kept[row]) {
-      if (candidate < old.length && placeOf[order[row][candidate]] != NONE) {
-        filled[placeOf[order[row][candidate]]] = true;
+    for (int candidate : kept) {
+      if (candidate < placeOf.length && placeOf[order[candidate]] != NONE) {
+        filled[placeOf[order[candidate]]] = true;
       }
     }
-    int free = 0;
-    for (int candidate : kept[row]) {
-      boolean stored = candidate < old.length;
-      int from = stored ? order[row][candidate] : NONE;
+    HeadEntries result = new HeadEntries(new int[count], new int[count], new float[count]);
+    int gap = 0;
+    int taken = 0;
+    for (int candidate : kept) {
+      boolean stored = candidate < placeOf.length;
+      int from = stored ? order[candidate] : NONE;
       int place = stored ? placeOf[from] : NONE;
       if (place == NONE) {
-        while (filled[free]) {
-          free++;
+        while (filled[gap]) {
+          gap++;
         }
-        place = free++;
-        if (stored) {
-          writes.move(arena.place(row, old[from]), arena.place(row, slots[place]));
-        } else {
-          writes.add(candidate - old.length, arena.place(row, slots[place]));
-        }
+        place = gap++;
       }
-      newTokens[row][place] = stored ? entry.token(row, from) : firstToken + candidate - old.length;
-      newAttention[row][place] = attention[row][candidate];
+      if (stored) {
+        result.slots()[place] = held.slots()[from];
+        result.tokens()[place] = held.tokens()[from];
+      } else {
+        int token = candidate - placeOf.length;
+        scale.add(token, fresh[taken]);
+        result.slots()[place] = fresh[taken++];
+        result.tokens()[place] = firstToken + token;
+      }
+      result.attention()[place] = attention[candidate];
     }
+    return result;
   }
 
-  /** Makes the change the head's state, once all rows have their places. */
-  void commit() {
-    entry.set(slots, newTokens, newAttention);
+  /** Notes a token of the scale that is to be stored in a slot. */
+  interface Writes {
+    void add(int token, int slot);
+  }
+
+  /** Where entries go, if they stay: first those kept, by ascending token, then the others. */
+  private int[] places() {
+    int[] places = new int[held.count()];
+    Arrays.fill(places, NONE);
+    int next = 0;
+    for (int candidate : kept) {
+      if (candidate < places.length) {
+        places[order[candidate]] = next++;
+      }
+    }
+    for (int i = 0; i < places.length && next < count; i++) {
+      if (places[i] == NONE) {
+        places[i] = next++;
+      }
+    }
+    return places;
   }
 }

@@ -141,8 +141,8 @@ public final class ObservedCache implements KvCache {
 
   /** Measures the waiting layers, of which {@code first} is the first. */
   private void measure(int first) {
-    Tensor keys = cache.keys().select(1, 0).narrow(0, first, waiting);
-    Tensor values = cache.values().select(1, 0).narrow(0, first, waiting);
+    Tensor keys = cache.keys().select(0, 0).narrow(0, first, waiting);
+    Tensor values = cache.values().select(0, 0).narrow(0, first, waiting);
     Tensor k = own.select(0, 0).narrow(0, 0, waiting);
     removal.measure(first, k, own.select(0, 1).narrow(0, 0, waiting), keys, values);
     if (peers != null) {
@@ -158,6 +158,11 @@ public final class ObservedCache implements KvCache {
   /** Cost of removing each atom [source][layer][head], once the last scale is drawn. */
   public double[][][] removalCosts() {
     return removal.costs();
+  }
+
+  @Override
+  public void removeRows(int first, int count) {
+    throw new UnsupportedOperationException("a prompt is observed alone");
   }
 
   @Override

@@ -4,9 +4,9 @@ import io.heatkv.cache.KvShape;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Fingerprint;
 import io.heatkv.error.UserException;
+import io.heatkv.infinity.TransformerConfig;
+import io.heatkv.infinity.TransformerConfigs;
 import io.heatkv.json.JsonObject;
-import io.heatkv.model.TransformerConfig;
-import io.heatkv.model.TransformerConfigs;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.scale.ScaleSize;
@@ -101,7 +101,7 @@ public record ModelDescription(
    */
   public KvShape kvShape(DType dtype, ScaleSchedule scales) {
     return new KvShape(
-        transformer.depth(), 2, transformer.heads(), transformer.headDim(), dtype, scales);
+        transformer.depth(), 2, 2, transformer.heads(), transformer.headDim(), dtype, scales);
   }
 
   /** A path below the folder; a model can't point elsewhere. */

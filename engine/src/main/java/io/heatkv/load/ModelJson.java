@@ -1,8 +1,8 @@
 package io.heatkv.load;
 
 import com.fasterxml.jackson.core.JsonGenerator;
+import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.json.JsonFile;
-import io.heatkv.model.TransformerConfig;
 import io.heatkv.scale.ScaleSize;
 import java.io.IOException;
 import java.nio.file.Path;

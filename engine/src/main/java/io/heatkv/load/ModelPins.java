@@ -1,9 +1,9 @@
 package io.heatkv.load;
 
 import io.heatkv.error.UserException;
+import io.heatkv.infinity.TransformerConfig;
+import io.heatkv.infinity.TransformerConfigs;
 import io.heatkv.json.JsonObject;
-import io.heatkv.model.TransformerConfig;
-import io.heatkv.model.TransformerConfigs;
 import io.heatkv.scale.ScaleSchedule;
 import java.nio.file.Files;
 import java.nio.file.Path;

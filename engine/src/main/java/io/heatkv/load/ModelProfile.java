@@ -2,8 +2,8 @@ package io.heatkv.load;
 
 import io.heatkv.cache.KvShape;
 import io.heatkv.error.UserException;
+import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.schedule.CalibrationProfile;
 import io.heatkv.schedule.CalibrationSetup;
 import java.nio.file.Path;
 import java.util.Optional;

@@ -12,17 +12,15 @@ public enum Allocation {
    */
   GREEDY("greedy") {
     @Override
-    public PruningSchedule schedule(
-        ScheduleShape shape, CalibrationProfile profile, double budget) {
-      return new PrefixBuilder(shape, profile.removalCosts().order(shape), budget).build();
+    public PruningSchedule schedule(ScheduleShape shape, HeadRanking ranking, double budget) {
+      return new PrefixBuilder(shape, ranking.removalCosts().order(shape), budget).build();
     }
   },
   /** The reference's: every source scale loses as many heads, those of least S-CAS. */
   PAPER("paper") {
     @Override
-    public PruningSchedule schedule(
-        ScheduleShape shape, CalibrationProfile profile, double budget) {
-      return PruningSchedule.of(shape, profile.orders(), budget);
+    public PruningSchedule schedule(ScheduleShape shape, HeadRanking ranking, double budget) {
+      return PruningSchedule.of(shape, ranking.orders(), budget);
     }
   };
 
@@ -38,17 +36,16 @@ public enum Allocation {
   /**
    * Builds the schedule of a budget.
    *
-   * @param profile of the same layers, heads and scales
+   * @param ranking of the same layers, heads and scales
    * @param budget ratio of the full cache
-   * @throws UserException if the budget is infeasible or the profile lacks what the rule needs
+   * @throws UserException if the budget is infeasible or it lacks what the rule needs
    */
-  public abstract PruningSchedule schedule(
-      ScheduleShape shape, CalibrationProfile profile, double budget);
+  public abstract PruningSchedule schedule(ScheduleShape shape, HeadRanking ranking, double budget);
 
   /** As above with a budget as users give it, see {@link RemovedHeads#ratio}. */
   public PruningSchedule schedule(
-      ScheduleShape shape, CalibrationProfile profile, Budget budget, long fullBytes) {
-    return schedule(shape, profile, RemovedHeads.ratio(shape, budget, fullBytes));
+      ScheduleShape shape, HeadRanking ranking, Budget budget, long fullBytes) {
+    return schedule(shape, ranking, RemovedHeads.ratio(shape, budget, fullBytes));
   }
 
   /** Name of the cache policy that keeps to this rule: the default one has the plain name. */

@@ -42,7 +42,7 @@ public final class AttentionStatistics {
    *
    * @throws UserException if a sum is no sum of so many prompts
    */
-  static AttentionStatistics of(
+  public static AttentionStatistics of(
       int prompts, long[][] selectivity, long[][] variance, long[] distance) {
     for (long[][] part : new long[][][] {selectivity, variance, {distance}}) {
       for (long[] row : part) {
@@ -77,7 +77,7 @@ public final class AttentionStatistics {
   }
 
   /** Adds the prompts of another calibration of the same model and scale schedule. */
-  AttentionStatistics plus(AttentionStatistics other) {
+  public AttentionStatistics plus(AttentionStatistics other) {
     long[][] targets = new long[selectivity.length][];
     Arrays.setAll(targets, t -> plus(selectivity[t], other.selectivity[t]));
     long[][] layers = new long[variance.length][];
@@ -134,17 +134,17 @@ public final class AttentionStatistics {
   }
 
   /** Sums in units of 2^-40 [target scale - 1][layer], as files hold them. */
-  long[][] selectivitySums() {
+  public long[][] selectivitySums() {
     return selectivity;
   }
 
   /** Sums in units of 2^-40 [layer][head]. */
-  long[][] varianceSums() {
+  public long[][] varianceSums() {
     return variance;
   }
 
   /** Sums in units of 2^-40 [layer]. */
-  long[] distanceSums() {
+  public long[] distanceSums() {
     return distance;
   }
 }

@@ -61,13 +61,13 @@ public record CalibrationSetup(
   }
 
   /** The same setup under another name. */
-  CalibrationSetup named(String name) {
+  public CalibrationSetup named(String name) {
     return new CalibrationSetup(
         name, fingerprint, layers, heads, schedule, sinkScales, cfg, tau, topP);
   }
 
   /** The same setup of other weights. */
-  CalibrationSetup fingerprinted(String other) {
+  public CalibrationSetup fingerprinted(String other) {
     return new CalibrationSetup(model, other, layers, heads, schedule, sinkScales, cfg, tau, topP);
   }
 
@@ -78,7 +78,7 @@ public record CalibrationSetup(
    * @param there name of the other profile
    * @throws UserException naming both sides of the first difference
    */
-  void requireSame(CalibrationSetup other, String here, String there) {
+  public void requireSame(CalibrationSetup other, String here, String there) {
     require("model fingerprint", fingerprint, other.fingerprint, here, there);
     require("layers", layers, other.layers, here, there);
     require("heads", heads, other.heads, here, there);

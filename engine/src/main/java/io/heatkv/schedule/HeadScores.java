@@ -67,7 +67,7 @@ public final class HeadScores {
    * @param sums [source - sinkScales][layer][head] in units of 2^-40
    * @throws UserException if a sum is no sum of so many prompts
    */
-  static HeadScores of(CalibrationSetup setup, int prompts, long[][][] sums) {
+  public static HeadScores of(CalibrationSetup setup, int prompts, long[][][] sums) {
     int scales = setup.schedule().count();
     int sinkScales = setup.sinkScales();
     checkPrompts(prompts);

@@ -14,7 +14,7 @@ public final class RemovalCosts {
   private static final int FRACTION_BITS = 30;
 
   /** What sums are multiples of. */
-  static final double UNIT = Math.scalb(1.0, -FRACTION_BITS);
+  public static final double UNIT = Math.scalb(1.0, -FRACTION_BITS);
 
   // Sums of 100,000 prompts fit 64 bits.
   private static final double MOST = 1 << 16;
@@ -31,7 +31,7 @@ public final class RemovalCosts {
   }
 
   /** Sums of no prompt. */
-  static RemovalCosts none(CalibrationSetup setup) {
+  public static RemovalCosts none(CalibrationSetup setup) {
     int sources = setup.schedule().count() - 1 - setup.sinkScales();
     return new RemovalCosts(
         0, setup.sinkScales(), new long[sources][setup.layers()][setup.heads()]);
@@ -43,7 +43,7 @@ public final class RemovalCosts {
    * @param sums [source - sinkScales][layer][head]
    * @throws UserException if a sum is no sum of so many prompts
    */
-  static RemovalCosts of(int prompts, int sinkScales, long[][][] sums) {
+  public static RemovalCosts of(int prompts, int sinkScales, long[][][] sums) {
     for (long[][] source : sums) {
       for (long[] layer : source) {
         for (long sum : layer) {
@@ -64,7 +64,7 @@ public final class RemovalCosts {
    * @param costs [source][layer][head]; read where the source is neither a sink nor the last scale
    * @throws UserException if a cost is no number or too large
    */
-  RemovalCosts plus(double[][][] costs) {
+  public RemovalCosts plus(double[][][] costs) {
     long[][][] added = copy();
     for (int i = 0; i < added.length; i++) {
       for (int l = 0; l < added[i].length; l++) {
@@ -84,7 +84,7 @@ public final class RemovalCosts {
   }
 
   /** Adds the prompts of another calibration of the same model and scale schedule. */
-  RemovalCosts plus(RemovalCosts other) {
+  public RemovalCosts plus(RemovalCosts other) {
     long[][][] added = copy();
     for (int i = 0; i < added.length; i++) {
       for (int l = 0; l < added[i].length; l++) {
@@ -108,7 +108,7 @@ public final class RemovalCosts {
   }
 
   /** Sum in units of 2^-30, as files hold it. */
-  long sum(int source, int layer, int head) {
+  public long sum(int source, int layer, int head) {
     return sums[source - sinkScales][layer][head];
   }
 

@@ -6,10 +6,10 @@ import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 
 /** SHA-256 as lower-case hexadecimal digits. */
-final class Sha256 {
+public final class Sha256 {
   private Sha256() {}
 
-  static MessageDigest digest() {
+  public static MessageDigest digest() {
     try {
       return MessageDigest.getInstance("SHA-256");
     } catch (NoSuchAlgorithmException e) {
@@ -17,17 +17,17 @@ final class Sha256 {
     }
   }
 
-  static String hex(MessageDigest digest) {
+  public static String hex(MessageDigest digest) {
     return HexFormat.of().formatHex(digest.digest());
   }
 
-  static String of(String ascii) {
+  public static String of(String ascii) {
     MessageDigest digest = digest();
     digest.update(ascii.getBytes(StandardCharsets.US_ASCII));
     return hex(digest);
   }
 
-  static boolean isHex(String text) {
+  public static boolean isHex(String text) {
     return text.matches("[0-9a-f]{64}");
   }
 }

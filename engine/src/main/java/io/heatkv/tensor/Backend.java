@@ -7,6 +7,12 @@ import org.jspecify.annotations.Nullable;
  * A library that runs operators, implemented in {@code tensor.libtorch}.
  *
  * <p>Handles are opaque non-zero numbers, each freed exactly once by {@link #free}.
+ *
+ * <p>Any number of threads, platform or virtual, may call a backend at once. A tensor may be read
+ * by several; whoever writes to it or frees it must be the only one to use it. Results are, bit by
+ * bit, those of the same calls made alone: where operators would disturb each other, they wait in
+ * line. Work on a CUDA device is queued on the calling thread's stream of libtorch, which is the
+ * same for all threads unless they choose otherwise.
  */
 public interface Backend {
   /**
@@ -83,7 +89,10 @@ public interface Backend {
    */
   record DeviceMemory(long free, long total) {}
 
-  /** Begins to listen to what a device executes; null where it can't be told, as on the CPU. */
+  /**
+   * Begins to listen to what a device executes, for all threads; null where it can't be told, as on
+   * the CPU, and while another trace is open.
+   */
   @Nullable DeviceTrace trace(Device device);
 
   /** The steps of a transformer block as this device runs them best. */

@@ -65,6 +65,14 @@ public final class HeadRanges {
     return ranges;
   }
 
+  /** The ranges of the first rows only; views. */
+  public HeadRanges ofRows(long rows) {
+    long ends = rows * lengths.length + 1;
+    return ends == keyEnds.count()
+        ? this
+        : new HeadRanges(lengths, keyEnds.narrow(0, 0, ends), queryEnds.narrow(0, 0, ends));
+  }
+
   private static int max(int[] values) {
     int max = 0;
     for (int value : values) {

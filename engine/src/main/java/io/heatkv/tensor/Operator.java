@@ -5,21 +5,30 @@ package io.heatkv.tensor;
  *
  * @param name such as {@code aten::linear}
  * @param overload such as {@code Tensor}, or empty
- * @param isThreaded whether it spreads matrix products over its own threads, so that on the CPU
- *     each of these must run on one
+ * @param products how it uses the library of matrix products on the CPU
  */
-public record Operator(String name, String overload, boolean isThreaded) {
+public record Operator(String name, String overload, Products products) {
+  /** Who calls the library of matrix products. */
+  public enum Products {
+    /** Nobody. */
+    NONE,
+    /** The operator, for a product that the library spreads over its threads. */
+    WHOLE,
+    /** Each of the operator's own threads, so that every product must run on one. */
+    PARTS
+  }
+
   /** The operator {@code aten::name} without an overload name. */
   public static Operator of(String name) {
     return of(name, "");
   }
 
   static Operator of(String name, String overload) {
-    return new Operator("aten::" + name, overload, false);
+    return new Operator("aten::" + name, overload, Products.NONE);
   }
 
-  static Operator threaded(String name) {
-    return new Operator("aten::" + name, "", true);
+  static Operator of(String name, Products products) {
+    return new Operator("aten::" + name, "", products);
   }
 
   @Override

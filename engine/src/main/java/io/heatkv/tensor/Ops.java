@@ -1,17 +1,18 @@
 package io.heatkv.tensor;
 
+import io.heatkv.tensor.Operator.Products;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /** Neural-network operators, each a call of the ATen operator of the same name. */
 public final class Ops {
-  private static final Operator LINEAR = Operator.of("linear");
-  private static final Operator MATMUL = Operator.of("matmul");
+  private static final Operator LINEAR = Operator.of("linear", Products.WHOLE);
+  private static final Operator MATMUL = Operator.of("matmul", Products.WHOLE);
   private static final Operator LAYER_NORM = Operator.of("layer_norm");
   private static final Operator RMS_NORM = Operator.of("rms_norm");
   private static final Operator GROUP_NORM = Operator.of("group_norm");
   private static final int CHANNEL_BLOCK = 16;
-  private static final Operator CONV2D = Operator.of("conv2d");
+  private static final Operator CONVOLUTION = Operator.of("_convolution", Products.WHOLE);
   private static final Operator NEAREST = Operator.of("upsample_nearest2d");
   private static final Operator TRILINEAR = Operator.of("upsample_trilinear3d");
   private static final Operator AREA = Operator.of("adaptive_avg_pool2d");
@@ -45,9 +46,10 @@ public final class Ops {
   private static final Operator AS_COMPLEX = Operator.of("view_as_complex");
   private static final Operator AS_REAL = Operator.of("view_as_real");
   private static final Operator ADDCMUL = Operator.of("_foreach_addcmul_", "Tensor");
-  private static final Operator ATTENTION = Operator.threaded("scaled_dot_product_attention");
+  private static final Operator ATTENTION =
+      Operator.of("scaled_dot_product_attention", Products.PARTS);
   private static final Operator CPU_FLASH =
-      Operator.threaded("_scaled_dot_product_flash_attention_for_cpu");
+      Operator.of("_scaled_dot_product_flash_attention_for_cpu", Products.PARTS);
 
   private Ops() {}
 
@@ -78,16 +80,31 @@ public final class Ops {
     return convolve(x, weight, bias, stride, padding);
   }
 
+  /** What conv2d calls, with its choices made here instead of by settings of the process. */
   private static Tensor convolve(Tensor x, Tensor weight, Tensor bias, int stride, int padding) {
+    boolean transposed = false;
+    long groups = 1;
+    // An algorithm chosen by timing would be another one at times.
+    boolean benchmark = false;
+    boolean deterministic = false;
+    boolean cudnn = true;
+    // fp32 means fp32: by default cuDNN would round inputs to 10 bits of mantissa.
+    boolean tensorFloat32 = false;
     return x.call(
-        CONV2D,
+        CONVOLUTION,
         x,
         weight,
         optional(bias),
         new long[] {stride, stride},
         new long[] {padding, padding},
         new long[] {1, 1},
-        1L);
+        transposed,
+        new long[] {0, 0},
+        groups,
+        benchmark,
+        deterministic,
+        cudnn,
+        tensorFloat32);
   }
 
   /** Zeros behind the second dimension of x [a, channels, h, w]. */
@@ -313,6 +330,20 @@ public final class Ops {
   /** Writes the slices of source into target along {@code dim} at the given int64 indices. */
   public static void indexCopy(Tensor target, int dim, Tensor indices, Tensor source) {
     target.call(INDEX_COPY_, target, (long) dim, indices, source).release();
+  }
+
+  /**
+   * Removes rows in place: the last {@code count} take the place of those from {@code first} on.
+   *
+   * @param dim dimension of the rows
+   * @return a view of what is left
+   */
+  public static Tensor removeRows(Tensor x, int dim, long first, long count) {
+    long left = x.size(dim) - count;
+    if (first < left) {
+      x.narrow(dim, first, count).copyFrom(x.narrow(dim, left, count));
+    }
+    return x.narrow(dim, 0, left);
   }
 
   /** Rows of weight [n, d] at the indices [...]; returns [..., d]. */

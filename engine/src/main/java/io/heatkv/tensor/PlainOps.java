@@ -2,7 +2,10 @@ package io.heatkv.tensor;
 
 import org.jspecify.annotations.Nullable;
 
-/** {@link DeviceOps} composed of {@link Ops}, for any device. */
+/**
+ * {@link DeviceOps} composed of {@link Ops}, as the CPU runs them. CUDA falls back to all but
+ * attention.
+ */
 public final class PlainOps implements DeviceOps {
   // The smallest norm that F.normalize divides by.
   private static final double MIN_NORM = 1e-12;

@@ -27,11 +27,14 @@ public final class Tensor {
   @SuppressWarnings("UnusedVariable")
   private final @Nullable MemorySegment borrowed;
 
-  private long @Nullable [] shape;
-  private long @Nullable [] strides;
+  // Asked at first use, perhaps by several threads at once: what they find must be whole.
+  private @Nullable Layout layout;
   private @Nullable DType dtype;
   private @Nullable Scope scope;
   private int place;
+
+  /** Final fields: a thread that sees the object sees what is in the arrays. */
+  private record Layout(long[] sizes, long[] strides) {}
 
   private Tensor(Backend backend, long handle, @Nullable MemorySegment borrowed) {
     this.backend = backend;
@@ -135,10 +138,12 @@ public final class Tensor {
   }
 
   public DType dtype() {
-    if (dtype == null) {
-      dtype = backend.dtype(handle);
+    DType known = dtype;
+    if (known == null) {
+      known = backend.dtype(handle);
+      dtype = known;
     }
-    return dtype;
+    return known;
   }
 
   public Device device() {
@@ -160,10 +165,16 @@ public final class Tensor {
   }
 
   private long[] sizes() {
-    if (shape == null) {
-      shape = backend.shape(handle);
+    return layout().sizes;
+  }
+
+  private Layout layout() {
+    Layout known = layout;
+    if (known == null) {
+      known = new Layout(backend.shape(handle), backend.strides(handle));
+      layout = known;
     }
-    return shape;
+    return known;
   }
 
   private static long count(long[] shape) {
@@ -182,10 +193,7 @@ public final class Tensor {
   }
 
   private long[] strides() {
-    if (strides == null) {
-      strides = backend.strides(handle);
-    }
-    return strides;
+    return layout().strides;
   }
 
   /** Whether elements lie row-major without gaps. */
@@ -207,8 +215,7 @@ public final class Tensor {
   /** The same memory seen otherwise. Made here, since an operator call costs several times more. */
   private Tensor view(long[] sizes, long[] newStrides, long offset) {
     Tensor view = of(backend, backend.view(handle(), sizes, newStrides, offset));
-    view.shape = sizes;
-    view.strides = newStrides;
+    view.layout = new Layout(sizes, newStrides);
     view.dtype = dtype;
     return view;
   }
@@ -431,6 +438,13 @@ public final class Tensor {
   public byte[] toBytes() {
     try (Scope _ = Scope.open()) {
       return to(DType.U8).to(Device.CPU).contiguous().memory().toArray(ValueLayout.JAVA_BYTE);
+    }
+  }
+
+  /** All elements as int32, row-major; for bool and integer types. */
+  public int[] toInts() {
+    try (Scope _ = Scope.open()) {
+      return to(DType.I32).to(Device.CPU).contiguous().memory().toArray(ValueLayout.JAVA_INT);
     }
   }
 

@@ -4,11 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.TestDevice;
+import io.heatkv.policy.CachePolicies;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Scope;
-import io.heatkv.tensor.Tensor;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -55,7 +55,8 @@ class EvictionPropertiesTest {
       float[][][] q = values(random);
       float[][][] k = values(random);
       float[][][] v = values(random);
-      try (EvictionCache cache = (EvictionCache) policy.open(BACKEND, TestDevice.device(), SHAPE)) {
+      try (EvictionCache cache =
+          (EvictionCache) policy.plan(SHAPE).open(BACKEND, TestDevice.device())) {
         long all = (long) LAYERS * HEADS * SCALES.cachedTokens();
         for (int t = 0; t < SCALES.count(); t++) {
           for (int l = 0; l < LAYERS; l++) {
@@ -71,17 +72,17 @@ class EvictionPropertiesTest {
                 tokens += cache.tokens(each, h, 0).length;
               }
             }
-            assertThat((long) cache.arena().live()).as(at).isEqualTo(tokens);
+            assertThat((long) cache.slots().live()).as(at).isEqualTo(tokens);
             assertThat(tokens).as(at).isLessThanOrEqualTo((long) (budget * all));
           }
         }
-        assertThat((double) cache.arena().peak())
+        assertThat((double) cache.slots().peak())
             .as("seed %s budget %s: most of the budget is used", seed, budget)
             .isBetween(0.75 * budget * all, budget * all);
-        assertThat(cache.arena().peak() * SHAPE.bytesPerHeadToken())
-            .isEqualTo(((EvictionPolicy) policy).peakBytes(SHAPE));
+        assertThat(cache.slots().peak() * SHAPE.bytesPerHeadToken())
+            .isEqualTo(policy.plan(SHAPE).peakBytes());
         assertThat(cache.memory().storage())
-            .isEqualTo(policy.bytes(SHAPE))
+            .isEqualTo(policy.plan(SHAPE).bytes())
             .isLessThanOrEqualTo((long) (budget * SHAPE.fullBytes()));
       }
     }
@@ -179,10 +180,10 @@ class EvictionPropertiesTest {
   void aWholeBudgetIsTheFullCache(String name) {
     Random random = new Random(11);
     CachePolicy policy = CachePolicies.create(name, PolicyCases.inputs(SHAPE, 1, 11));
-    assertThat(policy.bytes(SHAPE)).isEqualTo(SHAPE.fullBytes());
-    try (KvCache opened = policy.open(BACKEND, TestDevice.device(), SHAPE);
-        EvictionCache evicting = PolicyCases.open((EvictionPolicy) policy, SHAPE);
-        KvCache full = CachePolicy.FULL.open(BACKEND, TestDevice.device(), SHAPE)) {
+    assertThat(policy.plan(SHAPE).bytes()).isEqualTo(SHAPE.fullBytes());
+    try (KvCache opened = policy.plan(SHAPE).open(BACKEND, TestDevice.device());
+        KvCache evicting = PolicyCases.open((EvictionPolicy) policy, SHAPE);
+        KvCache full = CachePolicy.FULL.plan(SHAPE).open(BACKEND, TestDevice.device())) {
       for (int t = 0; t < SCALES.count(); t++) {
         for (int l = 0; l < LAYERS; l++) {
           int count = BATCH * HEADS * SCALES.tokens(t) * DIM;
@@ -209,8 +210,10 @@ class EvictionPropertiesTest {
     float[][][] v = values(random);
     CachePolicy policy = CachePolicies.create(name, PolicyCases.inputs(SHAPE, 0.45, 5));
     for (int row = 0; row < BATCH; row++) {
-      try (EvictionCache both = (EvictionCache) policy.open(BACKEND, TestDevice.device(), SHAPE);
-          EvictionCache one = (EvictionCache) policy.open(BACKEND, TestDevice.device(), alone)) {
+      try (EvictionCache both =
+              (EvictionCache) policy.plan(SHAPE).open(BACKEND, TestDevice.device());
+          EvictionCache one =
+              (EvictionCache) policy.plan(alone).open(BACKEND, TestDevice.device())) {
         for (int t = 0; t < SCALES.count(); t++) {
           for (int l = 0; l < LAYERS; l++) {
             double[] batch = attend(both, SHAPE, l, t, q[t][l], k[t][l], v[t][l]);
@@ -245,7 +248,7 @@ class EvictionPropertiesTest {
     Random random = new Random(1);
     assertThatThrownBy(
             () -> {
-              try (KvCache cache = policy.open(BACKEND, TestDevice.device(), SHAPE)) {
+              try (KvCache cache = policy.plan(SHAPE).open(BACKEND, TestDevice.device())) {
                 for (int t = 0; t < SCALES.count(); t++) {
                   for (int l = 0; l < LAYERS; l++) {
                     float[] any =
@@ -260,21 +263,24 @@ class EvictionPropertiesTest {
   }
 
   @Test
-  void theArenaHandsOutNoMoreThanItHas() {
-    long live = BACKEND.liveTensors();
-    try (SlotArena arena = new SlotArena(BACKEND, TestDevice.device(), SHAPE, 5)) {
-      int[] slots = arena.take(3);
-      assertThatThrownBy(() -> arena.take(3))
-          .isInstanceOf(IllegalStateException.class)
-          .hasMessage("3 slots asked for, 2 of 5 are free");
-      arena.give(slots[0]);
-      assertThat(arena.take(3)).doesNotContain(slots[1], slots[2]).contains(slots[0]);
-      assertThat(arena.live()).isEqualTo(5);
-      try (Scope _ = Scope.open()) {
-        Tensor storage = arena.tensor();
-        assertThat(storage.bytes()).isEqualTo(5 * SHAPE.bytesPerHeadToken());
-      }
-    }
-    assertThat(BACKEND.liveTensors()).isEqualTo(live);
+  void aRowHandsOutNoMoreSlotsThanItHas() {
+    RowSlots slots = new RowSlots(5);
+    int[] taken = slots.take(3);
+    assertThatThrownBy(() -> slots.take(3))
+        .isInstanceOf(IllegalStateException.class)
+        .hasMessage("3 slots asked for, 2 of 5 are free");
+    slots.give(taken[0]);
+    assertThat(slots.take(3)).doesNotContain(taken[1], taken[2]).contains(taken[0]);
+    assertThat(slots.live()).isEqualTo(5);
+  }
+
+  @Test
+  void theBestAreChosenAndOfEqualOnesTheLater() {
+    double[] scores = {3, 1, Double.POSITIVE_INFINITY, 1, 2, 1};
+    assertThat(Replacement.best(scores, 0)).isEmpty();
+    assertThat(Replacement.best(scores, 2)).containsExactly(0, 2);
+    assertThat(Replacement.best(scores, 4)).containsExactly(0, 2, 4, 5);
+    assertThat(Replacement.best(scores, 5)).containsExactly(0, 2, 3, 4, 5);
+    assertThat(Replacement.best(scores, 6)).containsExactly(0, 1, 2, 3, 4, 5);
   }
 }

@@ -1,11 +1,12 @@
 package io.heatkv.cache;
 
 import io.heatkv.TestDevice;
+import io.heatkv.policy.PolicyInputs;
+import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.profile.PromptSet;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.Budget;
-import io.heatkv.schedule.CalibrationProfile;
 import io.heatkv.schedule.CalibrationSetup;
-import io.heatkv.schedule.PromptSet;
 import io.heatkv.schedule.PromptStatistics;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Tensor;
@@ -15,16 +16,16 @@ import java.util.Optional;
 import java.util.Random;
 
 /** Inputs of the policy tests. */
-final class PolicyCases {
+public final class PolicyCases {
   private PolicyCases() {}
 
-  static PolicyInputs inputs(KvShape shape, double budget, long seed) {
+  public static PolicyInputs inputs(KvShape shape, double budget, long seed) {
     return new PolicyInputs(
         new Budget.Ratio(budget), shape, Optional.empty(), () -> profile(shape, seed));
   }
 
   /** A finished calibration with random results. */
-  static CalibrationProfile profile(KvShape shape, long seed) {
+  public static CalibrationProfile profile(KvShape shape, long seed) {
     ScaleSchedule schedule = shape.schedule();
     Random random = new Random(seed);
     double[][][][] masses =
@@ -69,11 +70,23 @@ final class PolicyCases {
   }
 
   /** Opens the cache that drops tokens, also where nothing is to be dropped. */
-  static EvictionCache open(EvictionPolicy policy, KvShape shape) {
+  public static KvCache open(EvictionPolicy policy, KvShape shape) {
     return policy.evicting(TestDevice.backend(), TestDevice.device(), shape);
   }
 
-  static float[] gaussian(Random random, int count) {
+  /** Tokens that a head of such a cache holds for a row, ascending. */
+  public static int[] tokens(KvCache cache, int layer, int head, int row) {
+    return ((EvictionCache) cache).tokens(layer, head, row);
+  }
+
+  /** Tokens that a head keeps after a scale under a budget. */
+  public static int quota(
+      EvictionRule rule, KvShape shape, double budget, int scale, int layer, int head) {
+    long capacity = (long) (budget * Quotas.allTokens(shape));
+    return Quotas.fit("test", rule, shape, capacity).count(scale, layer, head);
+  }
+
+  public static float[] gaussian(Random random, int count) {
     float[] values = new float[count];
     for (int i = 0; i < count; i++) {
       values[i] = (float) random.nextGaussian();
@@ -81,14 +94,14 @@ final class PolicyCases {
     return values;
   }
 
-  static Tensor tensor(float[] values, KvShape shape, int tokens) {
+  public static Tensor tensor(float[] values, KvShape shape, int tokens) {
     return Tensor.of(
             TestDevice.backend(), values, shape.batch(), shape.heads(), tokens, shape.headDim())
         .to(shape.dtype())
         .to(TestDevice.device());
   }
 
-  static KvShape shape(int layers, int batch, int heads, ScaleSchedule schedule) {
-    return new KvShape(layers, batch, heads, 8, DType.F32, schedule);
+  public static KvShape shape(int layers, int batch, int heads, ScaleSchedule schedule) {
+    return new KvShape(layers, batch, 1, heads, 8, DType.F32, schedule);
   }
 }

@@ -32,7 +32,7 @@ class AttentionProbeTest {
   void measuresTheConditionalRow(long mostBytes) {
     long live = BACKEND.liveTensors();
     Random random = new Random(3);
-    KvShape shape = new KvShape(LAYERS, 2, HEADS, DIM, DType.F32, SCALES);
+    KvShape shape = new KvShape(LAYERS, 2, 2, HEADS, DIM, DType.F32, SCALES);
     float[][][] q = new float[4][LAYERS][];
     float[][][] k = new float[4][LAYERS][];
     PromptStatistics measured;

@@ -32,7 +32,7 @@ class ObservedCacheTest {
   void measuresTheConditionalRow(int sinkScales, long mostBytes) {
     long live = BACKEND.liveTensors();
     Random random = new Random(sinkScales);
-    KvShape shape = new KvShape(LAYERS, 2, HEADS, DIM, DType.F32, SCALES);
+    KvShape shape = new KvShape(LAYERS, 2, 2, HEADS, DIM, DType.F32, SCALES);
     double[][][][] masses = new double[SCALES.count()][][][];
     double[][][][] expected = new double[SCALES.count()][SCALES.count()][LAYERS][HEADS];
     float[][][] keys = new float[SCALES.count()][LAYERS][];
@@ -45,7 +45,7 @@ class ObservedCacheTest {
                 (target, mass) -> masses[target] = mass,
                 true,
                 mostBytes);
-        KvCache plain = CachePolicy.FULL.open(BACKEND, TestDevice.device(), shape)) {
+        KvCache plain = CachePolicy.FULL.plan(shape).open(BACKEND, TestDevice.device())) {
       for (int t = 0; t < SCALES.count(); t++) {
         for (int l = 0; l < LAYERS; l++) {
           float[] q = values(random, t);
@@ -84,7 +84,7 @@ class ObservedCacheTest {
   @Test
   void aCacheThatCannotBeMadeKeepsNothing() {
     long live = BACKEND.liveTensors();
-    KvShape shape = new KvShape(LAYERS, 2, HEADS, DIM, DType.F32, SCALES);
+    KvShape shape = new KvShape(LAYERS, 2, 2, HEADS, DIM, DType.F32, SCALES);
     int tensors = 0;
     for (boolean made = false; !made; tensors++) {
       Backend exhausted = new ExhaustedBackend(BACKEND, tensors).backend();

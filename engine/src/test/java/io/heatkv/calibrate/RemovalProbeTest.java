@@ -34,7 +34,7 @@ class RemovalProbeTest {
   void measuresTheConditionalRow(int sinkScales, long mostBytes) {
     long live = BACKEND.liveTensors();
     Random random = new Random(sinkScales);
-    KvShape shape = new KvShape(LAYERS, 2, HEADS, DIM, DType.F32, SCALES);
+    KvShape shape = new KvShape(LAYERS, 2, 2, HEADS, DIM, DType.F32, SCALES);
     double[][][] measured;
     try (ObservedCache cache =
         new ObservedCache(

@@ -10,7 +10,7 @@ import io.heatkv.checkpoint.SafetensorsWriter;
 import io.heatkv.checkpoint.SafetensorsWriter.Item;
 import io.heatkv.checkpoint.StorageType;
 import io.heatkv.error.UserException;
-import io.heatkv.model.RotaryNormalization;
+import io.heatkv.infinity.RotaryNormalization;
 import io.heatkv.scale.Resolution;
 import io.heatkv.scale.ScaleTemplate;
 import java.io.IOException;

@@ -5,7 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.TestDevice;
 import io.heatkv.error.UserException;
-import io.heatkv.model.RotaryNormalization;
+import io.heatkv.infinity.RotaryNormalization;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -4,10 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.error.UserException;
+import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.profile.PromptSet;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.schedule.Budget;
-import io.heatkv.schedule.CalibrationProfile;
-import io.heatkv.schedule.PromptSet;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;
 import io.heatkv.text.PromptFiles;

@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import io.heatkv.error.UserException;
+import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.profile.PromptSet;
 import io.heatkv.scale.ScaleSchedules;
 import java.io.IOException;
 import java.nio.file.Files;

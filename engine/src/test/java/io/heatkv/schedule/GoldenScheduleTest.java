@@ -3,6 +3,7 @@ package io.heatkv.schedule;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.heatkv.json.JsonObject;
+import io.heatkv.profile.OrdersFile;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -42,7 +43,7 @@ class GoldenScheduleTest {
             (int) golden.number("protected_prefix_scales"),
             first,
             last),
-        HeadOrders.read(orders, layers, heads, first, last),
+        OrdersFile.read(orders, layers, heads, first, last),
         golden.number("budget"));
   }
 
@@ -122,7 +123,7 @@ class GoldenScheduleTest {
     PruningSchedule schedule =
         PruningSchedule.of(
             new ScheduleShape(4, 4, tokens, 3, 3, 5),
-            HeadOrders.read(ordersFile, 4, 4, 3, 5),
+            OrdersFile.read(ordersFile, 4, 4, 3, 5),
             golden.number("budget"));
     for (int t = 0; t < tokens.length; t++) {
       String key = String.valueOf(t);

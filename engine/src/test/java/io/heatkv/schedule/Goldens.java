@@ -1,6 +1,7 @@
 package io.heatkv.schedule;
 
 import io.heatkv.json.JsonObject;
+import io.heatkv.profile.OrdersFile;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URISyntaxException;
@@ -36,11 +37,11 @@ final class Goldens {
   }
 
   static HeadOrders orders2b() {
-    return HeadOrders.read(file("orders-infinity-2b.json"), 32, 16, 3, 11);
+    return OrdersFile.read(file("orders-infinity-2b.json"), 32, 16, 3, 11);
   }
 
   static HeadOrders orders8b() {
-    return HeadOrders.read(file("orders-infinity-8b.json"), 40, 28, 3, 11);
+    return OrdersFile.read(file("orders-infinity-8b.json"), 40, 28, 3, 11);
   }
 
   static int[] ints(List<?> numbers) {

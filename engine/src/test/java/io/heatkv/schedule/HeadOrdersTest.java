@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.error.UserException;
 import io.heatkv.json.JsonObject;
+import io.heatkv.profile.OrdersFile;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -62,7 +63,7 @@ class HeadOrdersTest {
       })
   void refusalsNameThePosition(String text, String message) throws IOException {
     Path file = write(text);
-    assertThatThrownBy(() -> HeadOrders.read(file, 1, 2, 1, 2))
+    assertThatThrownBy(() -> OrdersFile.read(file, 1, 2, 1, 2))
         .isInstanceOf(UserException.class)
         .message()
         .startsWith(file + message)
@@ -74,7 +75,7 @@ class HeadOrdersTest {
   @ValueSource(strings = {"[", "1"})
   void refusesWhatIsTooDeepOrTooLong(String repeated) throws IOException {
     Path file = write("[" + repeated.repeat(5000) + "]");
-    assertThatThrownBy(() -> HeadOrders.read(file, 1, 2, 1, 2))
+    assertThatThrownBy(() -> OrdersFile.read(file, 1, 2, 1, 2))
         .isInstanceOf(UserException.class)
         .message()
         .startsWith(file + ": can't be read as JSON (")
@@ -126,8 +127,8 @@ class HeadOrdersTest {
   @Test
   void listOrObject() throws IOException {
     String list = "[[[0,0],[1,0]],[[1,0],[0,0]]]";
-    HeadOrders orders = HeadOrders.read(write(list), 1, 2, 1, 2);
-    assertThat(HeadOrders.read(write("{\"orders\":" + list + "}"), 1, 2, 1, 2)).isEqualTo(orders);
+    HeadOrders orders = OrdersFile.read(write(list), 1, 2, 1, 2);
+    assertThat(OrdersFile.read(write("{\"orders\":" + list + "}"), 1, 2, 1, 2)).isEqualTo(orders);
     assertThat(orders.atom(2, 0)).isEqualTo(new Atom(2, 1, 0));
   }
 

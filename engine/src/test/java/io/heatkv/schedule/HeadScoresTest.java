@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Safetensors;
 import io.heatkv.error.UserException;
+import io.heatkv.profile.OrdersFile;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
@@ -18,7 +19,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-class HeadScoresTest {
+public class HeadScoresTest {
   private static final ValueLayout.OfDouble F64 =
       ValueLayout.JAVA_DOUBLE_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
@@ -80,7 +81,7 @@ class HeadScoresTest {
       }
       String name = file.getFileName().toString().replace(".safetensors", "_orders.json");
       assertThat(scores.orders())
-          .isEqualTo(HeadOrders.read(file.resolveSibling(name), layers, heads, 3, scales - 2));
+          .isEqualTo(OrdersFile.read(file.resolveSibling(name), layers, heads, 3, scales - 2));
     }
   }
 
@@ -130,7 +131,7 @@ class HeadScoresTest {
     assertThatThrownBy(() -> HeadScores.none(1, 1, 4, 3)).isInstanceOf(UserException.class);
   }
 
-  static double[][][][] random(SplittableRandom random, int scales, int layers, int heads) {
+  public static double[][][][] random(SplittableRandom random, int scales, int layers, int heads) {
     double[][][][] masses = new double[scales][scales][layers][heads];
     for (double[][][] target : masses) {
       for (double[][] source : target) {

@@ -1,11 +1,11 @@
 package io.heatkv.eval;
 
+import io.heatkv.family.NextScaleModel;
 import io.heatkv.image.PngImage;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
-import io.heatkv.vae.BsqVae;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -34,14 +34,14 @@ public final class TokenizerFeatures {
    * @throws io.heatkv.error.UserException if the tokenizer has no encoder
    * @throws IllegalArgumentException if the sizes differ
    */
-  public static List<float[]> of(Backend backend, BsqVae vae, List<PngImage> pictures) {
+  public static List<float[]> of(NextScaleModel model, List<PngImage> pictures) {
     List<float[]> features = new ArrayList<>();
     for (int start = 0; start < pictures.size(); ) {
       PngImage first = pictures.getFirst();
       int most = Math.max(1, PIXELS_AT_ONCE / (first.width() * first.height()));
       int end = Math.min(pictures.size(), start + most);
       try (Scope _ = Scope.open()) {
-        Tensor encoded = vae.encode(pixels(backend, pictures.subList(start, end)));
+        Tensor encoded = model.encode(pixels(model.backend(), pictures.subList(start, end)));
         float[] means = Ops.mean(encoded, false, 2, 3).toFloats();
         int channels = means.length / (end - start);
         for (int i = 0; i < means.length; i += channels) {

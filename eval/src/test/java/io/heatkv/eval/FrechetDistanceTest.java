@@ -6,10 +6,10 @@ import static org.assertj.core.api.Assertions.within;
 
 import io.heatkv.GenerationListener;
 import io.heatkv.GenerationRequest;
-import io.heatkv.SamplingOptions;
-import io.heatkv.TextToImage;
+import io.heatkv.ImageGenerator;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.image.PngImage;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.tensor.Backend;
 import java.util.ArrayList;
@@ -159,11 +159,11 @@ class FrechetDistanceTest {
 
   @Test
   void featuresOfTheEncoder() {
-    try (TextToImage model = TestModel.open()) {
+    try (ImageGenerator model = TestModel.open()) {
       List<PngImage> pictures =
           model
               .generate(
-                  new GenerationRequest(
+                  GenerationRequest.of(
                       List.of("a red apple", "a blue fish"),
                       Optional.empty(),
                       2,
@@ -176,14 +176,14 @@ class FrechetDistanceTest {
               .stream()
               .map(image -> image.pixels())
               .toList();
-      List<float[]> features = TokenizerFeatures.of(BACKEND, model.vae(), pictures);
+      List<float[]> features = TokenizerFeatures.of(model.model(), pictures);
       assertThat(features).hasSize(4);
       assertThat(features.getFirst()).hasSize(model.description().codeChannels());
       assertThat(features.get(0)).isNotEqualTo(features.get(2));
-      float[] alone = TokenizerFeatures.of(BACKEND, model.vae(), pictures.subList(2, 3)).getFirst();
+      float[] alone = TokenizerFeatures.of(model.model(), pictures.subList(2, 3)).getFirst();
       assertThat(alone).containsExactly(features.get(2), within(1e-4f));
       assertThat(FrechetDistance.of(BACKEND, features, features)).isCloseTo(0, within(1e-9));
-      assertThat(TokenizerFeatures.of(BACKEND, model.vae(), List.of())).isEmpty();
+      assertThat(TokenizerFeatures.of(model.model(), List.of())).isEmpty();
     }
   }
 

@@ -55,15 +55,15 @@ class MetricsTest {
 
   @Test
   void bitsAreCountedByScaleAndTogether() {
-    BitAgreement agreement =
-        BitAgreement.of(
-            List.of(new byte[] {0, 1}, new byte[] {1, 1, 0, 0, 1, 0}),
-            List.of(new byte[] {0, 1}, new byte[] {1, 0, 0, 0, 0, 1}));
+    TokenAgreement agreement =
+        TokenAgreement.of(
+            List.of(new int[] {0, 1}, new int[] {1, 1, 0, 0, 1, 0}),
+            List.of(new int[] {0, 1}, new int[] {1, 0, 0, 0, 0, 1}));
     assertThat(agreement.scales()).containsExactly(1.0, 0.5);
     assertThat(agreement.overall()).isEqualTo(5 / 8.0);
-    assertThatThrownBy(() -> BitAgreement.of(List.of(new byte[2]), List.of(new byte[3])))
+    assertThatThrownBy(() -> TokenAgreement.of(List.of(new int[2]), List.of(new int[3])))
         .isInstanceOf(IllegalArgumentException.class);
-    assertThatThrownBy(() -> BitAgreement.of(List.of(), List.of()))
+    assertThatThrownBy(() -> TokenAgreement.of(List.of(), List.of()))
         .isInstanceOf(IllegalArgumentException.class);
   }
 
@@ -71,14 +71,14 @@ class MetricsTest {
   void unrelatedBitsAgreeByHalf() {
     long seed = 20260101;
     Random random = new Random(seed);
-    byte[] a = new byte[40_000];
-    byte[] b = new byte[40_000];
+    int[] a = new int[40_000];
+    int[] b = new int[40_000];
     for (int i = 0; i < a.length; i++) {
-      a[i] = (byte) random.nextInt(2);
-      b[i] = (byte) random.nextInt(2);
+      a[i] = random.nextInt(2);
+      b[i] = random.nextInt(2);
     }
     // Five standard deviations.
-    assertThat(BitAgreement.of(List.of(a), List.of(b)).overall())
+    assertThat(TokenAgreement.of(List.of(a), List.of(b)).overall())
         .as("seed " + seed)
         .isCloseTo(0.5, within(5 * 0.5 / 200));
   }

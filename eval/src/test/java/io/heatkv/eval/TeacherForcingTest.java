@@ -5,18 +5,21 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import io.heatkv.Calibrator;
+import io.heatkv.Generation;
 import io.heatkv.GenerationListener;
 import io.heatkv.GenerationRequest;
-import io.heatkv.SamplingOptions;
-import io.heatkv.TextToImage;
-import io.heatkv.cache.CachePolicies;
+import io.heatkv.ImageGenerator;
 import io.heatkv.cache.CachePolicy;
-import io.heatkv.cache.PolicyInputs;
 import io.heatkv.error.UserException;
+import io.heatkv.family.Conditioning;
+import io.heatkv.family.PictureRequest;
+import io.heatkv.policy.CachePolicies;
+import io.heatkv.policy.PolicyInputs;
+import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.schedule.Budget;
-import io.heatkv.schedule.CalibrationProfile;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
@@ -26,6 +29,8 @@ import java.util.Optional;
 import java.util.Random;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.BooleanSupplier;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -41,7 +46,7 @@ class TeacherForcingTest {
   @TempDir static Path folder;
 
   private static Backend backend;
-  private static TextToImage model;
+  private static ImageGenerator model;
   private static CalibrationProfile profile;
   private long live;
 
@@ -80,9 +85,44 @@ class TeacherForcingTest {
     assertThat(backend.liveTensors()).isEqualTo(live);
   }
 
-  private static GenerationRequest request(List<String> prompts, int images, List<Long> seeds) {
+  private static GenerationRequest request(List<String> prompts, List<Long> seeds) {
+    return request(prompts, seeds, SCALES);
+  }
+
+  private static GenerationRequest request(
+      List<String> prompts, List<Long> seeds, ScaleSchedule scales) {
     return new GenerationRequest(
-        prompts, Optional.empty(), images, seeds, SCALES, SAMPLING, CachePolicy.FULL);
+        IntStream.range(0, seeds.size())
+            .mapToObj(i -> new PictureRequest(prompts.get(i), seeds.get(i), SAMPLING))
+            .toList(),
+        scales,
+        CachePolicy.FULL);
+  }
+
+  /** A recorded batch with its prompts. */
+  private static final class Forced implements AutoCloseable {
+    private final Conditioning text;
+    private final TeacherForcing forcing;
+
+    Forced(GenerationRequest request, BooleanSupplier cancelled) {
+      text = model.model().encode(request.pictures(), true);
+      try {
+        forcing = TeacherForcing.record(model.model(), text, request, cancelled);
+      } catch (RuntimeException e) {
+        text.close();
+        throw e;
+      }
+    }
+
+    List<TokenDivergence> divergence(CachePolicy policy) {
+      return forcing.divergence(policy);
+    }
+
+    @Override
+    public void close() {
+      forcing.close();
+      text.close();
+    }
   }
 
   private static CachePolicy policy(String name, GenerationRequest request, double budget) {
@@ -94,8 +134,8 @@ class TeacherForcingTest {
 
   @Test
   void theFullCacheDoesNotDivergeFromItself() {
-    GenerationRequest request = request(List.of("a cat", "a red apple"), 1, List.of(3L, 4L));
-    try (TeacherForcing forcing = TeacherForcing.record(model, request, () -> false)) {
+    GenerationRequest request = request(List.of("a cat", "a red apple"), List.of(3L, 4L));
+    try (Forced forcing = new Forced(request, () -> false)) {
       for (CachePolicy same : List.of(CachePolicy.FULL, policy("heatkv", request, 1.0))) {
         assertThat(forcing.divergence(same))
             .hasSize(2)
@@ -105,20 +145,22 @@ class TeacherForcingTest {
             });
       }
       // The bits are those that the model draws by itself.
-      List<byte[]> drawn = Drawing.of(model, request, GenerationListener.NONE).bits();
-      assertThat(forcing.bits()).hasSize(4);
-      for (int t = 0; t < 4; t++) {
-        assertThat(forcing.bits().get(t)).isEqualTo(drawn.get(t));
+      try (Generation generation = model.open(request)) {
+        Drawing drawn = Drawing.of(generation, GenerationListener.NONE);
+        assertThat(drawn.tokens()).hasSize(4);
+        for (int picture = 0; picture < 2; picture++) {
+          assertThat(forcing.forcing.drawing().agreement(drawn, picture).overall()).isOne();
+        }
       }
     }
   }
 
   @Test
   void smallerCachesDivergeOnceSomethingIsMissing() {
-    GenerationRequest request = request(List.of("a cat"), 1, List.of(3L));
-    try (TeacherForcing forcing = TeacherForcing.record(model, request, () -> false)) {
-      BitDivergence half = forcing.divergence(policy("heatkv", request, 0.5)).getFirst();
-      BitDivergence tenth = forcing.divergence(policy("heatkv", request, 0.35)).getFirst();
+    GenerationRequest request = request(List.of("a cat"), List.of(3L));
+    try (Forced forcing = new Forced(request, () -> false)) {
+      TokenDivergence half = forcing.divergence(policy("heatkv", request, 0.5)).getFirst();
+      TokenDivergence tenth = forcing.divergence(policy("heatkv", request, 0.35)).getFirst();
       // Nothing is older than the first scale, which lies in the sink.
       assertThat(half.scales().getFirst()).isZero();
       assertThat(half.scales().getLast()).isPositive();
@@ -133,16 +175,16 @@ class TeacherForcingTest {
 
   @Test
   void aBatchMeasuresWhatItsPicturesMeasureAlone() {
-    GenerationRequest both = request(List.of("a cat", "a smiling red heart"), 1, List.of(3L, 9L));
-    List<BitDivergence> together;
-    try (TeacherForcing forcing = TeacherForcing.record(model, both, () -> false)) {
+    GenerationRequest both = request(List.of("a cat", "a smiling red heart"), List.of(3L, 9L));
+    List<TokenDivergence> together;
+    try (Forced forcing = new Forced(both, () -> false)) {
       together = forcing.divergence(policy("random", both, 0.5));
     }
     for (int i = 0; i < 2; i++) {
       GenerationRequest alone =
-          request(List.of(both.prompts().get(i)), 1, List.of(both.seeds().get(i)));
-      try (TeacherForcing forcing = TeacherForcing.record(model, alone, () -> false)) {
-        BitDivergence single = forcing.divergence(policy("random", alone, 0.5)).getFirst();
+          request(List.of(both.pictures().get(i).prompt()), List.of(both.pictures().get(i).seed()));
+      try (Forced forcing = new Forced(alone, () -> false)) {
+        TokenDivergence single = forcing.divergence(policy("random", alone, 0.5)).getFirst();
         assertThat(single.overall()).isPositive();
         for (int t = 0; t < 4; t++) {
           // Products of other sizes are rounded otherwise.
@@ -175,13 +217,14 @@ class TeacherForcingTest {
     }
     try (Scope _ = Scope.open()) {
       double[] means =
-          TeacherForcing.means(Tensor.of(backend, p, 2, 3, 8), Tensor.of(backend, q, 2, 3, 8));
+          TeacherForcing.means(
+              Tensor.of(backend, p, 2, 3, 4, 2), Tensor.of(backend, q, 2, 3, 4, 2));
       assertThat(means).as("seed " + seed).containsExactly(expected, within(1e-5));
       // A fair bit against one that is 1 with 3/4: ln 2 - ln 3 / 2.
       double[] fair =
           TeacherForcing.means(
-              Tensor.of(backend, new float[] {0, 0}, 1, 1, 2),
-              Tensor.of(backend, new float[] {0, (float) Math.log(3)}, 1, 1, 2));
+              Tensor.of(backend, new float[] {0, 0}, 1, 1, 1, 2),
+              Tensor.of(backend, new float[] {0, (float) Math.log(3)}, 1, 1, 1, 2));
       assertThat(fair).containsExactly(new double[] {0.14384103622589042}, within(1e-8));
     }
   }
@@ -193,63 +236,46 @@ class TeacherForcingTest {
     try (Scope _ = Scope.open()) {
       double[] means =
           TeacherForcing.means(
-              Tensor.of(backend, new float[] {0, 0}, 1, 1, 2),
-              Tensor.of(backend, new float[] {0, d}, 1, 1, 2));
+              Tensor.of(backend, new float[] {0, 0}, 1, 1, 1, 2),
+              Tensor.of(backend, new float[] {0, d}, 1, 1, 1, 2));
       assertThat(means[0]).isCloseTo((double) d * d / 8, within(1e-14));
     }
   }
 
   @Test
   void endingOrFailingRunsFreeTheirTensors() {
-    GenerationRequest request = request(List.of("a cat"), 1, List.of(3L));
+    GenerationRequest request = request(List.of("a cat"), List.of(3L));
     AtomicInteger asked = new AtomicInteger();
-    assertThatThrownBy(
-            () -> TeacherForcing.record(model, request, () -> asked.incrementAndGet() == 2))
+    assertThatThrownBy(() -> new Forced(request, () -> asked.incrementAndGet() == 2))
         .isInstanceOf(CancellationException.class);
     asked.set(0);
-    try (TeacherForcing forcing =
-        TeacherForcing.record(model, request, () -> asked.incrementAndGet() == 6)) {
+    try (Forced forcing = new Forced(request, () -> asked.incrementAndGet() == 6)) {
       assertThatThrownBy(() -> forcing.divergence(CachePolicy.FULL))
           .isInstanceOf(CancellationException.class);
       assertThat(asked).hasValue(6);
       // A profile of other scales fits no cache of these.
       GenerationRequest other =
-          new GenerationRequest(
-              request.prompts(),
-              Optional.empty(),
-              1,
-              1,
-              ScaleSchedules.parse("1x1,2x2,4x4"),
-              SAMPLING,
-              CachePolicy.FULL);
+          request(List.of("a cat"), List.of(1L), ScaleSchedules.parse("1x1,2x2,4x4"));
       CachePolicy heatKv = policy("heatkv", request, 0.5);
-      try (TeacherForcing shorter = TeacherForcing.record(model, other, () -> false)) {
+      try (Forced shorter = new Forced(other, () -> false)) {
         assertThatThrownBy(() -> shorter.divergence(heatKv)).isInstanceOf(UserException.class);
       }
     }
-    GenerationRequest large =
-        new GenerationRequest(
-            List.of("a cat"),
-            Optional.empty(),
-            1,
-            1,
-            ScaleSchedules.parse("1x1,".repeat(model.transformer().maxScales()) + "2x2"),
-            SAMPLING,
-            CachePolicy.FULL);
-    assertThatThrownBy(() -> TeacherForcing.record(model, large, () -> false))
-        .isInstanceOf(UserException.class);
+    String many = "1x1,".repeat(50) + "2x2";
+    GenerationRequest large = request(List.of("a cat"), List.of(1L), ScaleSchedules.parse(many));
+    assertThatThrownBy(() -> new Forced(large, () -> false)).isInstanceOf(UserException.class);
   }
 
   @Test
   void meansOverPictures() {
-    BitDivergence mean =
-        BitDivergence.mean(
+    TokenDivergence mean =
+        TokenDivergence.mean(
             List.of(
-                new BitDivergence(List.of(0.0, 1.0), 0.8),
-                new BitDivergence(List.of(0.5, 2.0), 1.6)));
+                new TokenDivergence(List.of(0.0, 1.0), 0.8),
+                new TokenDivergence(List.of(0.5, 2.0), 1.6)));
     assertThat(mean.scales()).containsExactly(0.25, 1.5);
     assertThat(mean.overall()).isCloseTo(1.2, within(1e-15));
-    assertThatThrownBy(() -> BitDivergence.mean(List.of()))
+    assertThatThrownBy(() -> TokenDivergence.mean(List.of()))
         .isInstanceOf(IllegalArgumentException.class);
   }
 }

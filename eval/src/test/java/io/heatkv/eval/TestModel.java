@@ -1,6 +1,6 @@
 package io.heatkv.eval;
 
-import io.heatkv.TextToImage;
+import io.heatkv.ImageGenerator;
 import io.heatkv.load.ModelSource;
 import io.heatkv.resource.CacheFolder;
 import io.heatkv.tensor.Backend;
@@ -18,8 +18,8 @@ final class TestModel {
     return LibTorch.open(LibTorchLocation.find(null, CacheFolder.locate()), 1);
   }
 
-  static TextToImage open() {
-    return new TextToImage(
+  static ImageGenerator open() {
+    return new ImageGenerator(
         ModelSource.find(ModelSource.EMBEDDED),
         backend(),
         Device.parse(System.getProperty("heatkv.device", "cpu")),

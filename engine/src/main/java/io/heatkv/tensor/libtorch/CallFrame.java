@@ -15,7 +15,7 @@ import java.util.Arrays;
 
 /**
  * Memory of one thread for calls: the stack of 64-bit values that the dispatcher reads and writes,
- * and places for results.
+ * and places for results. Virtual threads have their own, whatever thread carries them.
  */
 final class CallFrame {
   private static final int MAX_ARGUMENTS = 32;
@@ -36,12 +36,6 @@ final class CallFrame {
     out = arena.allocate(8, 8);
     sizes = arena.allocate(8L * MAX_RANK, 8);
     strides = arena.allocate(8L * MAX_RANK, 8);
-    try {
-      // Grad mode belongs to the thread; without it operators record nothing.
-      abi.setGradMode.invokeExact(false);
-    } catch (Throwable e) {
-      throw LibTorch.rethrow(e);
-    }
   }
 
   MemorySegment stack() {

@@ -12,6 +12,7 @@ import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -35,6 +36,8 @@ final class CublasLt {
   private static final long ALGORITHM_BYTES = 64;
   private static final long HEURISTIC_BYTES = 96;
   private static final long WORKSPACE_BYTES = 32 << 20;
+  // Some ten a scale; a service draws many batches and schedules.
+  private static final int MAX_PLANS = 1024;
 
   private final Cuda cuda;
   private final int device;
@@ -43,15 +46,19 @@ final class CublasLt {
   private final MethodHandle makeProduct;
   private final MethodHandle makeLayout;
   private final MethodHandle heuristic;
+  private final MethodHandle allocate;
+  private final MethodHandle freeProduct;
+  private final MethodHandle freeLayout;
   private final Arena arena = Arena.ofAuto();
   private final MemorySegment handle;
   private final MemorySegment preference;
-  private final MemorySegment workspace;
   private final MemorySegment one = arena.allocateFrom(JAVA_FLOAT, 1);
   private final MemorySegment zero = arena.allocateFrom(JAVA_FLOAT, 0);
   private final MemorySegment out = arena.allocate(ADDRESS);
   private final MemorySegment value = arena.allocate(JAVA_LONG);
-  private final Map<Shape, Plan> plans = new HashMap<>();
+  private final LinkedHashMap<Shape, Plan> plans = new LinkedHashMap<>(16, 0.75f, true);
+  // Products on different streams run at once.
+  private final Map<MemorySegment, MemorySegment> workspaces = new HashMap<>();
 
   /** What a plan depends on: y [rows, width] = x [rows, depth] W [width, depth]^T + b. */
   record Shape(DType dtype, boolean gelu, long rows, long width, long depth) {}
@@ -91,11 +98,14 @@ final class CublasLt {
             FunctionDescriptor.of(
                 JAVA_INT, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, JAVA_INT,
                 ADDRESS, ADDRESS));
+    allocate = abi.function("cudaMalloc", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_LONG));
+    FunctionDescriptor ofPointer = FunctionDescriptor.of(JAVA_INT, ADDRESS);
+    freeProduct = abi.function("cublasLtMatmulDescDestroy", ofPointer);
+    freeLayout = abi.function("cublasLtMatrixLayoutDestroy", ofPointer);
     cuda.use(device);
-    FunctionDescriptor creator = FunctionDescriptor.of(JAVA_INT, ADDRESS);
-    check((int) abi.function("cublasLtCreate", creator).invokeExact(out));
+    check((int) abi.function("cublasLtCreate", ofPointer).invokeExact(out));
     handle = out.get(ADDRESS, 0);
-    check((int) abi.function("cublasLtMatmulPreferenceCreate", creator).invokeExact(out));
+    check((int) abi.function("cublasLtMatmulPreferenceCreate", ofPointer).invokeExact(out));
     preference = out.get(ADDRESS, 0);
     value.set(JAVA_LONG, 0, WORKSPACE_BYTES);
     check(
@@ -104,11 +114,6 @@ final class CublasLt {
                     "cublasLtMatmulPreferenceSetAttribute",
                     FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT, ADDRESS, JAVA_LONG))
                 .invokeExact(preference, PREFERENCE_WORKSPACE, value, 8L));
-    check(
-        (int)
-            abi.function("cudaMalloc", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_LONG))
-                .invokeExact(out, WORKSPACE_BYTES));
-    workspace = out.get(ADDRESS, 0);
   }
 
   /** The library on a device, or null where libtorch came without. */
@@ -135,7 +140,11 @@ final class CublasLt {
       if (plan == null) {
         plan = plan(shape, bias);
         plans.put(shape, plan);
+        if (plans.size() > MAX_PLANS) {
+          free(plans.pollFirstEntry().getValue());
+        }
       }
+      MemorySegment stream = cuda.stream(device, out);
       setLong(plan.product, BIAS_POINTER, bias);
       check(
           (int)
@@ -153,12 +162,30 @@ final class CublasLt {
                   y,
                   plan.outputs,
                   plan.algorithm,
-                  workspace,
+                  workspace(stream),
                   WORKSPACE_BYTES,
-                  cuda.stream(device, out)));
+                  stream));
     } catch (Throwable e) {
       throw LibTorch.rethrow(e);
     }
+  }
+
+  private MemorySegment workspace(MemorySegment stream) throws Throwable {
+    MemorySegment known = workspaces.get(stream);
+    if (known == null) {
+      check((int) allocate.invokeExact(out, WORKSPACE_BYTES));
+      known = out.get(ADDRESS, 0);
+      workspaces.put(stream, known);
+    }
+    return known;
+  }
+
+  /** The product that was queued last with it has read it already. */
+  private void free(Plan plan) throws Throwable {
+    check((int) freeProduct.invokeExact(plan.product));
+    check((int) freeLayout.invokeExact(plan.weights));
+    check((int) freeLayout.invokeExact(plan.inputs));
+    check((int) freeLayout.invokeExact(plan.outputs));
   }
 
   /** cuBLAS counts columns first: it computes y^T = W x^T. */
@@ -171,7 +198,7 @@ final class CublasLt {
     MemorySegment weights = layout(shape.dtype, shape.depth, shape.width);
     MemorySegment inputs = layout(shape.dtype, shape.depth, shape.rows);
     MemorySegment outputs = layout(shape.dtype, shape.width, shape.rows);
-    MemorySegment found = arena.allocate(HEURISTIC_BYTES, 8);
+    MemorySegment found = Arena.ofAuto().allocate(HEURISTIC_BYTES, 8);
     int code =
         (int)
             heuristic.invokeExact(

@@ -25,19 +25,21 @@ final class Cuda {
   private final MethodHandle deviceCount;
   private final MethodHandle properties;
   private final MethodHandle setDevice;
+  private final MethodHandle currentDevice;
   private final MethodHandle attribute;
   private final MethodHandle memory;
   private final MethodHandle synchronize;
   private final MethodHandle errorText;
   private final MethodHandle stream;
-  // The runtime has a current device for each thread.
-  private final ThreadLocal<Integer> current = ThreadLocal.withInitial(() -> -1);
+  private final ThreadLocal<MemorySegment> currents =
+      ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(JAVA_INT));
 
   Cuda(StableAbi abi) {
     deviceCount = abi.function("cudaGetDeviceCount", FunctionDescriptor.of(JAVA_INT, ADDRESS));
     properties =
         abi.function("cudaGetDeviceProperties", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT));
     setDevice = abi.function("cudaSetDevice", FunctionDescriptor.of(JAVA_INT, JAVA_INT));
+    currentDevice = abi.function("cudaGetDevice", FunctionDescriptor.of(JAVA_INT, ADDRESS));
     attribute =
         abi.function(
             "cudaDeviceGetAttribute", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT, JAVA_INT));
@@ -101,14 +103,15 @@ final class Cuda {
     }
   }
 
-  /** Makes {@code device} this thread's current one. */
+  /** Makes {@code device} the calling thread's current one. */
   void use(int device) {
-    if (current.get() == device) {
-      return;
-    }
+    // Asked each time: it belongs to the thread that carries a virtual one, and others may set it.
+    MemorySegment out = currents.get();
     try {
-      check((int) setDevice.invokeExact(device), "choosing device cuda:" + device);
-      current.set(device);
+      check((int) currentDevice.invokeExact(out), "asking for the current device");
+      if (out.get(JAVA_INT, 0) != device) {
+        check((int) setDevice.invokeExact(device), "choosing device cuda:" + device);
+      }
     } catch (Throwable e) {
       throw LibTorch.rethrow(e);
     }

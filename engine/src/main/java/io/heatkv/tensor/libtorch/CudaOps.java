@@ -8,8 +8,6 @@ import io.heatkv.tensor.Ops.AttentionParts;
 import io.heatkv.tensor.PlainOps;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
-import java.util.EnumMap;
-import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -27,51 +25,18 @@ final class CudaOps implements DeviceOps {
   private final CudaAttention attention;
   private final @Nullable CublasLt products;
   private final PlainOps plain = new PlainOps();
-  private final Map<DType, CudaKernels> kernels = new EnumMap<>(DType.class);
-  private @Nullable KernelLauncher launcher;
-  private @Nullable SmallAttention smallAttention;
-  private String description;
+  private final CompiledKernels compiled;
 
   CudaOps(LibTorch torch, StableAbi abi, Cuda cuda, int device) {
     this.torch = torch;
-    int capability = cuda.capability(device);
-    attention = new CudaAttention(torch, abi, capability);
+    attention = new CudaAttention(torch, abi, cuda.capability(device));
     products = CublasLt.open(abi, cuda, device);
-    description = "own kernels for sm_" + capability;
-    try {
-      launcher = new KernelLauncher(torch, cuda, device);
-      smallAttention = capability >= 80 ? new SmallAttention(launcher) : null;
-    } catch (CudaCompiler.Unavailable e) {
-      fallBack(e);
-    }
-  }
-
-  private void fallBack(CudaCompiler.Unavailable reason) {
-    launcher = null;
-    smallAttention = null;
-    description = plain.description() + ", slower than own kernels (" + reason.getMessage() + ")";
-  }
-
-  /** Kernels for a type of activations, or null where there are none. */
-  private synchronized @Nullable CudaKernels kernels(DType dtype) {
-    if (launcher == null || !dtype.isFloating() || dtype == DType.F64) {
-      return null;
-    }
-    CudaKernels known = kernels.get(dtype);
-    if (known == null) {
-      try {
-        known = CudaKernels.load(launcher, dtype);
-        kernels.put(dtype, known);
-      } catch (CudaCompiler.Unavailable e) {
-        fallBack(e);
-      }
-    }
-    return known;
+    compiled = new CompiledKernels(torch, cuda, device);
   }
 
   @Override
   public void addGated(Tensor x, Tensor y, @Nullable Tensor gate) {
-    CudaKernels own = kernels(y.dtype());
+    CudaKernels own = compiled.of(y.dtype());
     if (own == null || !isWide(x)) {
       plain.addGated(x, y, gate);
       return;
@@ -81,7 +46,7 @@ final class CudaOps implements DeviceOps {
 
   @Override
   public Tensor norm(Tensor x, Tensor gain, Tensor shift, double eps, DType dtype) {
-    CudaKernels own = kernels(dtype);
+    CudaKernels own = compiled.of(dtype);
     if (own == null || !isWide(x)) {
       return plain.norm(x, gain, shift, eps, dtype);
     }
@@ -93,7 +58,7 @@ final class CudaOps implements DeviceOps {
   @Override
   public Tensor addNorm(
       Tensor x, Tensor y, @Nullable Tensor gate, Tensor gain, Tensor shift, double eps) {
-    CudaKernels own = kernels(y.dtype());
+    CudaKernels own = compiled.of(y.dtype());
     if (own == null || !isWide(x)) {
       return plain.addNorm(x, y, gate, gain, shift, eps);
     }
@@ -176,7 +141,7 @@ final class CudaOps implements DeviceOps {
 
   @Override
   public Heads splitHeads(Tensor projected, Tensor factors, Tensor positions, boolean normalise) {
-    CudaKernels own = kernels(projected.dtype());
+    CudaKernels own = compiled.of(projected.dtype());
     long tokens = projected.size(1);
     long heads = projected.size(3);
     long dim = projected.size(4);
@@ -214,7 +179,7 @@ final class CudaOps implements DeviceOps {
 
   @Override
   public void append(Tensor keys, Tensor values, long start, Tensor k, Tensor v) {
-    CudaKernels own = kernels(k.dtype());
+    CudaKernels own = compiled.of(k.dtype());
     if (own == null
         || k.size(3) % 8 != 0
         || keys.dtype() != k.dtype()
@@ -246,7 +211,7 @@ final class CudaOps implements DeviceOps {
 
   @Override
   public Tensor joinHeads(Tensor attended) {
-    CudaKernels own = kernels(attended.dtype());
+    CudaKernels own = compiled.of(attended.dtype());
     if (own == null || attended.size(3) % 8 != 0 || !attended.isContiguous()) {
       return plain.joinHeads(attended);
     }
@@ -257,7 +222,7 @@ final class CudaOps implements DeviceOps {
 
   @Override
   public Tensor attention(Tensor q, Tensor k, Tensor v, double scale) {
-    Tensor small = small(q, null, SmallAttention.Keys.of(k, v), scale, null);
+    Tensor small = compiled.attend(q, null, SmallAttention.Keys.of(k, v), scale, null);
     if (small != null) {
       return small;
     }
@@ -269,32 +234,13 @@ final class CudaOps implements DeviceOps {
   @Override
   public AttentionParts attentionWithLse(Tensor q, Tensor k, Tensor v, double scale) {
     Tensor lse = sums(q);
-    Tensor small = small(q, null, SmallAttention.Keys.of(k, v), scale, lse);
+    Tensor small = compiled.attend(q, null, SmallAttention.Keys.of(k, v), scale, lse);
     return small != null ? new AttentionParts(small, lse) : attention.dense(q, k, v, scale);
   }
 
   /** Room for the log-sum-exp of each query's scores [b, h, n]. */
   private Tensor sums(Tensor q) {
     return Tensor.empty(torch, DType.F32, q.device(), q.size(0), q.size(1), q.size(2));
-  }
-
-  /** Attention by the own kernel, or null where another is better. */
-  private @Nullable Tensor small(
-      Tensor q,
-      SmallAttention.@Nullable Keys earlier,
-      SmallAttention.Keys current,
-      double scale,
-      @Nullable Tensor lse) {
-    long keys = current.count() + (earlier == null ? 0 : earlier.count());
-    if (smallAttention == null || !SmallAttention.suits(q, keys)) {
-      return null;
-    }
-    try {
-      return smallAttention.attend(q, earlier, current, scale, lse);
-    } catch (CudaCompiler.Unavailable e) {
-      fallBack(e);
-      return null;
-    }
   }
 
   @Override
@@ -319,7 +265,7 @@ final class CudaOps implements DeviceOps {
       double scale,
       @Nullable Tensor lse) {
     Tensor small =
-        small(
+        compiled.attend(
             q,
             SmallAttention.Keys.of(earlierKeys, earlierValues),
             SmallAttention.Keys.of(k, v),
@@ -350,7 +296,7 @@ final class CudaOps implements DeviceOps {
       return attention(q, k, v, scale);
     }
     Tensor small =
-        small(
+        compiled.attend(
             q,
             SmallAttention.Keys.ofRow(retained, null, ranges),
             SmallAttention.Keys.of(k, v),
@@ -373,7 +319,7 @@ final class CudaOps implements DeviceOps {
   public Tensor attentionOverSlots(
       Tensor q, Tensor k, Tensor v, Tensor arena, Tensor slots, HeadRanges ranges, double scale) {
     Tensor small =
-        small(
+        compiled.attend(
             q,
             SmallAttention.Keys.ofRow(arena, slots, ranges),
             SmallAttention.Keys.of(k, v),
@@ -394,7 +340,7 @@ final class CudaOps implements DeviceOps {
       AttentionParts a, AttentionParts b, @Nullable Tensor ends, @Nullable Tensor lse) {
     Tensor first = a.output().contiguous();
     Tensor second = b.output().contiguous();
-    CudaKernels own = kernels(first.dtype());
+    CudaKernels own = compiled.of(first.dtype());
     if (own == null || first.size(3) % 8 != 0) {
       if (lse != null) {
         lse.copyFrom(Ops.logSumExp(Ops.stack(0, a.lse(), b.lse()), 0).select(0, 0));
@@ -447,7 +393,7 @@ final class CudaOps implements DeviceOps {
 
   @Override
   public Tensor gatherSlots(Tensor arena, Tensor slots) {
-    CudaKernels own = kernels(arena.dtype());
+    CudaKernels own = compiled.of(arena.dtype());
     if (own == null || arena.size(3) % 8 != 0) {
       return plain.gatherSlots(arena, slots);
     }
@@ -472,7 +418,7 @@ final class CudaOps implements DeviceOps {
 
   @Override
   public void scatterSlots(Tensor arena, Tensor slots, Tensor heads, Tensor k, Tensor v) {
-    CudaKernels own = kernels(arena.dtype());
+    CudaKernels own = compiled.of(arena.dtype());
     if (own == null || arena.size(3) % 8 != 0 || k.dtype() != arena.dtype()) {
       plain.scatterSlots(arena, slots, heads, k, v);
       return;
@@ -505,6 +451,6 @@ final class CudaOps implements DeviceOps {
 
   @Override
   public String description() {
-    return description;
+    return compiled.description();
   }
 }

@@ -20,7 +20,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * A trace by CUPTI's activity records, which comes along with a CUDA build of libtorch. The process
- * has one, since CUPTI calls back without saying whom.
+ * has one, since CUPTI calls back without saying whom; it counts the work of all threads.
  */
 final class CudaTrace implements DeviceTrace {
   // CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL, MEMCPY and MEMSET
@@ -43,6 +43,7 @@ final class CudaTrace implements DeviceTrace {
   private final AtomicLong busy = new AtomicLong();
   private final AtomicLong broken = new AtomicLong();
   private int device;
+  private boolean open;
 
   private CudaTrace(StableAbi abi, Cuda cuda) throws ReflectiveOperationException {
     this.cuda = cuda;
@@ -87,7 +88,7 @@ final class CudaTrace implements DeviceTrace {
     return Linker.nativeLinker().upcallStub(method, descriptor, Arena.global());
   }
 
-  /** Starts a trace, or null where CUPTI is missing. */
+  /** Starts a trace, or null where CUPTI is missing or a trace is open. */
   static synchronized @Nullable CudaTrace start(StableAbi abi, Cuda cuda, int device) {
     if (!abi.has("cuptiActivityRegisterCallbacks")) {
       return null;
@@ -96,12 +97,16 @@ final class CudaTrace implements DeviceTrace {
       if (only == null) {
         only = new CudaTrace(abi, cuda);
       }
+      if (only.open) {
+        return null;
+      }
       only.device = device;
       cuda.use(device);
       for (int kind : KINDS) {
         only.check((int) only.enable.invokeExact(kind), "enabling");
       }
       only.next();
+      only.open = true;
       return only;
     } catch (TensorException e) {
       // Such as where a profiler is attached already.
@@ -159,12 +164,15 @@ final class CudaTrace implements DeviceTrace {
 
   @Override
   public void close() {
-    try {
-      for (int kind : KINDS) {
-        check((int) disable.invokeExact(kind), "disabling");
+    synchronized (CudaTrace.class) {
+      open = false;
+      try {
+        for (int kind : KINDS) {
+          check((int) disable.invokeExact(kind), "disabling");
+        }
+      } catch (Throwable e) {
+        throw LibTorch.rethrow(e);
       }
-    } catch (Throwable e) {
-      throw LibTorch.rethrow(e);
     }
   }
 }

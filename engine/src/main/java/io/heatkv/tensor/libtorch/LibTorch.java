@@ -23,7 +23,17 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 
-/** libtorch as a {@link Backend}. One instance serves all threads of a process. */
+/**
+ * libtorch as a {@link Backend}. One instance serves all threads of a process.
+ *
+ * <p>Opening it changes nothing of the process but what is loaded: no environment variables and no
+ * settings of the C library ({@link HostTuning} has those), and other libraries don't get to see
+ * its symbols. It sets the threads of this libtorch and its OpenBLAS only. No tensor requires
+ * gradients, so that a thread's grad mode is of no account and stays as it is.
+ *
+ * <p>float32 is computed in float32: convolutions are told so in each call. Matrix products have no
+ * such argument; libtorch's default for them is exact.
+ */
 public final class LibTorch implements Backend {
   private static @Nullable LibTorch opened;
 
@@ -33,7 +43,7 @@ public final class LibTorch implements Backend {
   private final Scalars cpu;
   private final @Nullable Scalars cudaScalars;
   private final @Nullable Cuda cuda;
-  private final @Nullable MethodHandle openBlas;
+  private final MathThreads threads;
   private final AtomicLong live = new AtomicLong();
   private final ConcurrentHashMap<Operator, MemorySegment[]> names = new ConcurrentHashMap<>();
   private final ConcurrentHashMap<Device, DeviceOps> ops = new ConcurrentHashMap<>();
@@ -42,14 +52,14 @@ public final class LibTorch implements Backend {
   /** Scalar functions of one device, which the dispatcher can't call. */
   private record Scalars(MethodHandle addTensor, MethodHandle addScalar, MethodHandle mulScalar) {}
 
-  private LibTorch(LibTorchLocation location, int threads) {
+  private LibTorch(LibTorchLocation location) {
     this.location = location;
-    this.abi = new StableAbi(NativeLibraries.open(location, threads), location);
+    this.abi = new StableAbi(NativeLibraries.open(location), location);
     this.constants = new Constants(abi);
     this.cpu = scalars("cpu");
     this.cudaScalars = location.hasCuda() ? scalars("cuda") : null;
     this.cuda = location.hasCuda() ? new Cuda(abi) : null;
-    this.openBlas = abi.openBlasThreads();
+    this.threads = new MathThreads(abi);
     this.frames = ThreadLocal.withInitial(() -> new CallFrame(abi, constants));
   }
 
@@ -57,18 +67,24 @@ public final class LibTorch implements Backend {
    * The process's libtorch, opened at the first call; later calls return the same one.
    *
    * @param location of its files
-   * @param threads of the math libraries, or 0 for their own choice
-   * @throws UserException if it can't be opened, is older than 2.10, or another one is open
+   * @param threads that an operator on the CPU uses, for all callers from now on; pictures are the
+   *     same with any. 0 leaves the number as it is: at first one for each of the processor's cores
+   *     that this process may use, or what the user's {@code OMP_NUM_THREADS} and the like say
+   * @throws UserException if it can't be opened, is older than 2.10, another one is open, or it
+   *     can't be told the number of threads
    */
   public static synchronized LibTorch open(LibTorchLocation location, int threads) {
     if (opened == null) {
-      opened = new LibTorch(location, threads);
+      opened = new LibTorch(location);
     } else if (!opened.location.folder().equals(location.folder())) {
       throw new UserException(
           "libtorch of "
               + opened.location.folder()
               + " is already open in this process; start another process for "
               + location.folder());
+    }
+    if (threads > 0) {
+      opened.threads.set(threads);
     }
     return opened;
   }
@@ -92,15 +108,9 @@ public final class LibTorch implements Backend {
     return "0x%016x".formatted(abi.version);
   }
 
-  /** Threads that operators on the CPU use. */
+  /** Threads that an operator on the CPU uses. */
   public int threads() {
-    try {
-      MemorySegment out = frames.get().out();
-      check((int) abi.threads.invokeExact(out), "torch_get_num_threads");
-      return out.get(JAVA_INT, 0);
-    } catch (Throwable e) {
-      throw rethrow(e);
-    }
+    return threads.count();
   }
 
   /** Names of the CUDA devices that this libtorch can use, by their numbers. */
@@ -132,8 +142,7 @@ public final class LibTorch implements Backend {
     MemorySegment[] name = names.computeIfAbsent(operator, LibTorch::cStrings);
     try {
       frame.fill(arguments);
-      int code = dispatch(operator, name, frame);
-      if (code != 0) {
+      if (dispatch(operator, name, frame) != 0) {
         throw new TensorException(failure(operator, arguments));
       }
     } catch (Throwable e) {
@@ -142,15 +151,12 @@ public final class LibTorch implements Backend {
   }
 
   private int dispatch(Operator operator, MemorySegment[] name, CallFrame frame) throws Throwable {
-    if (!operator.isThreaded() || openBlas == null) {
-      return (int) abi.callDispatcher.invokeExact(name[0], name[1], frame.stack(), abi.version);
-    }
-    // OpenBLAS serves one of several callers at a time unless each asks for one thread.
-    openBlas.invokeExact(1);
+    threads.enter(operator.products());
     try {
+      threads.apply(frame.out());
       return (int) abi.callDispatcher.invokeExact(name[0], name[1], frame.stack(), abi.version);
     } finally {
-      openBlas.invokeExact(threads());
+      threads.leave(operator.products());
     }
   }
 
@@ -166,28 +172,19 @@ public final class LibTorch implements Backend {
     for (int i = 0; i < arguments.length; i++) {
       text.append(i == 0 ? "" : ", ").append(CallFrame.describe(arguments[i]));
     }
-    return text.append(')').append(reason()).toString();
+    return text.append(')').append(abi.reason()).toString();
   }
 
-  private String reason() {
-    if (abi.errorText == null) {
-      return "";
-    }
-    try {
-      MemorySegment text = (MemorySegment) abi.errorText.invokeExact();
-      if (text.address() == 0) {
-        return "";
-      }
-      String whole = text.reinterpret(Long.MAX_VALUE).getString(0).strip();
-      return ": " + whole.lines().findFirst().orElse("");
-    } catch (Throwable e) {
-      throw rethrow(e);
-    }
+  /** Room for a result of what the calling thread computes without the dispatcher. */
+  private MemorySegment computing() {
+    MemorySegment out = frames.get().out();
+    threads.apply(out);
+    return out;
   }
 
   @Override
   public long add(Tensor a, Tensor b, double alpha) {
-    MemorySegment out = frames.get().out();
+    MemorySegment out = computing();
     try {
       int code = (int) scalars(a, b).addTensor.invokeExact(a.handle(), b.handle(), alpha, out);
       return created(code, out, Operators.ADD, a, b, alpha);
@@ -198,7 +195,7 @@ public final class LibTorch implements Backend {
 
   @Override
   public long shift(Tensor a, double summand) {
-    MemorySegment out = frames.get().out();
+    MemorySegment out = computing();
     try {
       int code = (int) scalars(a, a).addScalar.invokeExact(a.handle(), summand, 1.0, out);
       return created(code, out, Operators.ADD, a, summand);
@@ -209,7 +206,7 @@ public final class LibTorch implements Backend {
 
   @Override
   public long scale(Tensor a, double factor) {
-    MemorySegment out = frames.get().out();
+    MemorySegment out = computing();
     try {
       int code = (int) scalars(a, a).mulScalar.invokeExact(a.handle(), factor, out);
       return created(code, out, Operators.MUL, a, factor);
@@ -224,6 +221,7 @@ public final class LibTorch implements Backend {
 
   @Override
   public void fill(Tensor a, double value) {
+    MemorySegment ignored = computing();
     try {
       check((int) abi.fill.invokeExact(a.handle(), value), "fill of " + a);
     } catch (Throwable e) {
@@ -233,9 +231,9 @@ public final class LibTorch implements Backend {
 
   @Override
   public void copy(Tensor target, Tensor source) {
+    MemorySegment ignored = computing();
     try {
-      int code = (int) abi.copy.invokeExact(target.handle(), source.handle(), 0);
-      if (code != 0) {
+      if ((int) abi.copy.invokeExact(target.handle(), source.handle(), 0) != 0) {
         throw new TensorException(failure(Operators.COPY, target, source));
       }
     } catch (Throwable e) {
@@ -266,7 +264,7 @@ public final class LibTorch implements Backend {
                 + " has no memory for "
                 + dtype
                 + Arrays.toString(shape)
-                + reason()
+                + abi.reason()
                 + "; draw fewer pictures at once, smaller ones, or with a smaller KV budget");
       }
       live.incrementAndGet();
@@ -481,7 +479,7 @@ public final class LibTorch implements Backend {
 
   private void check(int code, String what) {
     if (code != 0) {
-      throw new TensorException(what + " failed" + reason());
+      throw new TensorException(what + " failed" + abi.reason());
     }
   }
 

@@ -7,7 +7,7 @@ import java.util.HashSet;
 import java.util.Set;
 
 /** The machine's processor. */
-public final class Processor {
+final class Processor {
   private static final Path CPUINFO = Path.of("/proc/cpuinfo");
 
   private Processor() {}
@@ -16,7 +16,7 @@ public final class Processor {
    * Cores that this process may use, without hyper-threads where the system tells them apart:
    * matrix products gain nothing from those.
    */
-  public static int cores() {
+  static int cores() {
     int available = Runtime.getRuntime().availableProcessors();
     Set<String> cores = new HashSet<>();
     String socket = "";
@@ -28,16 +28,6 @@ public final class Processor {
       }
     }
     return cores.isEmpty() ? available : Math.min(available, cores.size());
-  }
-
-  /** Whether the processor multiplies bf16 numbers itself. */
-  public static boolean hasBf16() {
-    for (String line : cpuinfo()) {
-      if (line.startsWith("flags")) {
-        return line.contains(" avx512_bf16") || line.contains(" amx_bf16");
-      }
-    }
-    return false;
   }
 
   private static Iterable<String> cpuinfo() {

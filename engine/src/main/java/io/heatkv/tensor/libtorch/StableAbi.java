@@ -1,7 +1,6 @@
 package io.heatkv.tensor.libtorch;
 
 import static java.lang.foreign.ValueLayout.ADDRESS;
-import static java.lang.foreign.ValueLayout.JAVA_BOOLEAN;
 import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
@@ -52,10 +51,11 @@ final class StableAbi {
   final MethodHandle dtype;
   final MethodHandle deviceType;
   final MethodHandle deviceIndex;
-  final MethodHandle setGradMode;
   final MethodHandle threads;
+  final @Nullable MethodHandle setThreads;
+  final @Nullable OpenBlas openBlas;
   final MethodHandle malloc;
-  final @Nullable MethodHandle errorText;
+  private final @Nullable MethodHandle errorText;
   final @Nullable MethodHandle newOptional;
 
   StableAbi(SymbolLookup symbols, LibTorchLocation location) {
@@ -128,9 +128,9 @@ final class StableAbi {
     dtype = getter("aoti_torch_get_dtype");
     deviceType = getter("aoti_torch_get_device_type");
     deviceIndex = getter("aoti_torch_get_device_index");
-    setGradMode =
-        function("aoti_torch_grad_mode_set_enabled", FunctionDescriptor.ofVoid(JAVA_BOOLEAN));
     threads = function("torch_get_num_threads", FunctionDescriptor.of(JAVA_INT, ADDRESS));
+    setThreads = setThreads();
+    openBlas = openBlas();
     malloc = NativeLibraries.libc("malloc", FunctionDescriptor.of(ADDRESS, JAVA_LONG));
     // From 2.13 on; older versions print the reason to standard error.
     errorText =
@@ -153,14 +153,55 @@ final class StableAbi {
     return function("aoti_torch_" + device + "_mul_Scalar", MUL_SCALAR);
   }
 
-  /** Sets the number of OpenBLAS's threads; null where another library multiplies matrices. */
-  @Nullable MethodHandle openBlasThreads() {
-    return optional("openblas_set_num_threads", FunctionDescriptor.ofVoid(JAVA_INT));
+  /** The C++ function {@code at::set_num_threads(int)}: the C ABI has only its counterpart. */
+  private @Nullable MethodHandle setThreads() {
+    FunctionDescriptor ofInt = FunctionDescriptor.ofVoid(JAVA_INT);
+    MethodHandle itanium = optional("_ZN2at15set_num_threadsEi", ofInt);
+    return itanium != null ? itanium : optional("?set_num_threads@at@@YAXH@Z", ofInt);
+  }
+
+  /**
+   * Functions of OpenBLAS about its threads.
+   *
+   * @param setThreads takes their number
+   * @param threads returns it
+   * @param kind of threads, see {@link MathThreads}
+   */
+  record OpenBlas(MethodHandle setThreads, MethodHandle threads, MethodHandle kind) {}
+
+  /** Null where another library multiplies matrices. */
+  private @Nullable OpenBlas openBlas() {
+    FunctionDescriptor toInt = FunctionDescriptor.of(JAVA_INT);
+    return has("openblas_set_num_threads")
+        ? new OpenBlas(
+            function("openblas_set_num_threads", FunctionDescriptor.ofVoid(JAVA_INT)),
+            function("openblas_get_num_threads", toInt),
+            function("openblas_get_parallel", toInt))
+        : null;
   }
 
   /** The value of a constant such as {@code aoti_torch_dtype_float32}. */
   int constant(String name) {
     return intValue(function(name, FunctionDescriptor.of(JAVA_INT)));
+  }
+
+  /**
+   * Why the calling thread's last call failed, with a colon before it; empty where it isn't told.
+   */
+  String reason() {
+    if (errorText == null) {
+      return "";
+    }
+    try {
+      MemorySegment text = (MemorySegment) errorText.invokeExact();
+      if (text.address() == 0) {
+        return "";
+      }
+      String whole = text.reinterpret(Long.MAX_VALUE).getString(0).strip();
+      return ": " + whole.lines().findFirst().orElse("");
+    } catch (Throwable e) {
+      throw LibTorch.rethrow(e);
+    }
   }
 
   boolean has(String name) {

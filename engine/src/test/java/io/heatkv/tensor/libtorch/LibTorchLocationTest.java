@@ -88,7 +88,7 @@ class LibTorchLocationTest {
     Files.writeString(folder.resolve(platform.torchCpu()), "no library");
     LibTorchLocation location = LibTorchLocation.find(folder, folder);
     refused(
-        () -> NativeLibraries.open(location, 0),
+        () -> NativeLibraries.open(location),
         folder.resolve(platform.torchCpu()).toString(),
         "can't be opened");
   }
@@ -103,7 +103,7 @@ class LibTorchLocationTest {
     Files.copy(anyLibrary, folder.resolve(platform.torchCpu()));
     LibTorchLocation location = LibTorchLocation.find(folder, folder);
     refused(
-        () -> new StableAbi(NativeLibraries.open(location, 0), location),
+        () -> new StableAbi(NativeLibraries.open(location), location),
         folder.toString(),
         "is too old",
         "use libtorch 2.10 or newer");

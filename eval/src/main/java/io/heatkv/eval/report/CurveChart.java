@@ -12,8 +12,9 @@ import java.util.Locale;
 /**
  * A metric against the budget, a curve for each policy, with 95 % intervals, as SVG.
  *
- * <p>Drawn here rather than by a plotting library: those measure letters with the machine's fonts,
- * which servers lack, and fix the colours, which here follow the reader's light or dark mode.
+ * <p>Drawing here rather than by a plotting library: those measure letters with the machine's
+ * fonts, which servers lack, and fix the colours, which here follow the reader's light or dark
+ * mode.
  *
  * @param summary of all cells
  * @param policies in the order of their colours

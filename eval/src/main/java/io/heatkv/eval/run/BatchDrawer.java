@@ -1,111 +1,96 @@
 package io.heatkv.eval.run;
 
+import io.heatkv.Generation;
+import io.heatkv.GenerationListener;
 import io.heatkv.GenerationRequest;
-import io.heatkv.ScaleLoop;
-import io.heatkv.ScaleObserver;
-import io.heatkv.TextToImage;
 import io.heatkv.cache.CachePolicy;
-import io.heatkv.cache.KvCache;
-import io.heatkv.cache.KvMemory;
-import io.heatkv.eval.BitDivergence;
-import io.heatkv.model.Condition;
-import io.heatkv.model.InfinityTransformer;
-import io.heatkv.tensor.Scope;
-import io.heatkv.tensor.Tensor;
-import java.util.ArrayList;
+import io.heatkv.eval.Drawing;
+import io.heatkv.eval.TeacherForcing;
+import io.heatkv.family.Conditioning;
+import io.heatkv.family.NextScaleModel;
+import io.heatkv.family.ScaleObserver;
 import java.util.List;
-import java.util.concurrent.CancellationException;
+import java.util.Optional;
 import java.util.function.BooleanSupplier;
 
-/** Draws one batch again and again under different policies; the text is encoded once. */
+/**
+ * Draws one batch again and again under different policies; its prompts are encoded once. With
+ * divergence the full cache is drawn once, and each policy twice: with its own tokens, and with
+ * those of the full cache.
+ */
 final class BatchDrawer implements AutoCloseable {
-  private final TextToImage model;
+  private final NextScaleModel model;
   private final GenerationRequest request;
   private final BooleanSupplier cancelled;
-  private final Condition condition;
+  private final Conditioning text;
+  private final Drawing full;
+  private final Optional<TeacherForcing> forcing;
 
   /**
+   * Draws the batch with the full cache.
+   *
    * @param request its own policy is not used
    * @param cancelled asked between scales; true ends a drawing
-   * @param warnings gets what is to be said about the prompts
+   * @param divergence whether the divergence of tokens is measured
+   * @throws java.util.concurrent.CancellationException if it was cancelled
    */
   BatchDrawer(
-      TextToImage model,
+      NextScaleModel model,
       GenerationRequest request,
       BooleanSupplier cancelled,
-      List<String> warnings) {
+      boolean divergence) {
     this.model = model;
     this.request = request;
     this.cancelled = cancelled;
-    model.requireDrawable(request.schedule());
-    try (Scope _ = Scope.open()) {
-      condition = model.transformer().condition(model.rows(request, warnings));
+    text = model.encode(request.pictures(), request.rowsPerPicture() > 1);
+    try {
+      forcing =
+          divergence
+              ? Optional.of(TeacherForcing.record(model, text, request, cancelled))
+              : Optional.empty();
+      full = forcing.map(TeacherForcing::drawing).orElseGet(() -> own(CachePolicy.FULL));
+    } catch (RuntimeException | Error e) {
+      text.close();
+      throw e;
     }
+  }
+
+  /** What is to be said about the prompts. */
+  List<String> warnings() {
+    return text.warnings();
+  }
+
+  /** What the full cache drew. */
+  Drawing full() {
+    return full;
   }
 
   /**
-   * Draws the batch.
+   * Draws the batch under a policy.
    *
-   * @param divergence of its bits under teacher forcing, for the result
-   * @throws CancellationException if it was cancelled
+   * @throws java.util.concurrent.CancellationException if it was cancelled
    */
-  Drawn draw(CachePolicy policy, List<BitDivergence> divergence) {
-    Watch watch = new Watch();
-    try (Scope _ = Scope.open()) {
-      KvMemory memory;
-      Tensor codes;
-      InfinityTransformer transformer = model.transformer();
-      try (Scope inner = Scope.open();
-          KvCache cache =
-              policy.open(transformer.backend(), transformer.device(), model.kvShape(request))) {
-        watch.begin();
-        Tensor drawn =
-            new ScaleLoop(transformer, model.quantizer())
-                .run(
-                    condition,
-                    request.schedule(),
-                    request.sampling(),
-                    request.seeds().stream().mapToLong(Long::longValue).toArray(),
-                    cache,
-                    watch);
-        codes = inner.keep(drawn);
-        memory = cache.memory();
-      }
-      return new Drawn(
-          request.prompts(),
-          model.decode(codes),
-          watch.bits,
-          divergence,
-          watch.nanos / 1e6,
-          memory);
-    }
+  Drawing draw(CachePolicy policy) {
+    return own(policy).with(forcing.map(recorded -> recorded.divergence(policy)).orElse(List.of()));
   }
 
-  /** Times the scales without reading their bits, which it remembers. */
-  private final class Watch implements ScaleObserver {
-    private final List<byte[]> bits = new ArrayList<>();
-    private long nanos;
-    private long start;
-
-    void begin() {
-      model.transformer().backend().synchronize(model.transformer().device());
-      start = System.nanoTime();
-    }
-
-    @Override
-    public void scaleDone(int scale, Tensor chosen, Tensor sum) {
-      model.transformer().backend().synchronize(model.transformer().device());
-      nanos += System.nanoTime() - start;
-      bits.add(chosen.toBytes());
-      if (cancelled.getAsBoolean()) {
-        throw new CancellationException("the evaluation was cancelled");
-      }
-      start = System.nanoTime();
+  private Drawing own(CachePolicy policy) {
+    GenerationListener watch =
+        new GenerationListener() {
+          @Override
+          public boolean isCancelled() {
+            return cancelled.getAsBoolean();
+          }
+        };
+    try (Generation generation =
+        Generation.open(model, text, request.with(policy), null, ScaleObserver.NONE)) {
+      return Drawing.of(generation, watch);
     }
   }
 
   @Override
   public void close() {
-    condition.close();
+    forcing.ifPresent(TeacherForcing::close);
+    text.close();
   }
 }

@@ -1,6 +1,7 @@
 package io.heatkv.eval.run;
 
 import com.fasterxml.jackson.core.JsonGenerator;
+import io.heatkv.eval.Drawing;
 import io.heatkv.json.JsonObject;
 import io.heatkv.json.JsonValue;
 import java.io.IOException;
@@ -44,7 +45,7 @@ public record CellResult(
   static CellResult of(
       String policy,
       String budget,
-      Drawn drawn,
+      Drawing drawn,
       Map<String, List<Double>> values,
       Map<String, List<float[]>> features,
       List<List<Double>> bits) {
@@ -52,10 +53,10 @@ public record CellResult(
     return new CellResult(
         policy,
         budget,
-        drawn.memory().storage() / pictures,
-        drawn.memory().currentScale() / pictures,
-        drawn.memory().workspace() / pictures,
-        drawn.millis() / pictures,
+        drawn.result().kv().storage() / pictures,
+        drawn.result().kv().currentScale() / pictures,
+        drawn.result().kv().workspace() / pictures,
+        drawn.result().timings().transformer() / pictures,
         values,
         features,
         bits,

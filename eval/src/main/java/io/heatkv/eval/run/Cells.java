@@ -1,12 +1,12 @@
 package io.heatkv.eval.run;
 
-import io.heatkv.cache.CachePolicies;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvShape;
-import io.heatkv.cache.PolicyInputs;
 import io.heatkv.error.UserException;
+import io.heatkv.policy.CachePolicies;
+import io.heatkv.policy.PolicyInputs;
+import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.schedule.Budget;
-import io.heatkv.schedule.CalibrationProfile;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;

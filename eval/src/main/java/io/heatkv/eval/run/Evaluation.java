@@ -1,6 +1,6 @@
 package io.heatkv.eval.run;
 
-import io.heatkv.SamplingOptions;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import java.util.List;
 

@@ -1,17 +1,16 @@
 package io.heatkv.eval.run;
 
 import io.heatkv.GenerationRequest;
-import io.heatkv.TextToImage;
+import io.heatkv.ImageGenerator;
 import io.heatkv.cache.CachePolicy;
-import io.heatkv.eval.BitDivergence;
-import io.heatkv.eval.TeacherForcing;
+import io.heatkv.eval.Drawing;
+import io.heatkv.family.PictureRequest;
 import io.heatkv.image.Png;
 import io.heatkv.image.PngText;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CancellationException;
 import java.util.stream.Collectors;
@@ -37,7 +36,7 @@ public final class Evaluator {
     boolean isCancelled();
   }
 
-  private final TextToImage model;
+  private final ImageGenerator generator;
   private final Evaluation evaluation;
   private final EvaluationFolder folder;
   private final Listener listener;
@@ -50,13 +49,13 @@ public final class Evaluator {
    * @param divergence whether the divergence of bits is measured, at twice the time
    */
   public Evaluator(
-      TextToImage model,
+      ImageGenerator generator,
       Evaluation evaluation,
       EvaluationFolder folder,
       MetricSuite metrics,
       boolean divergence,
       Listener listener) {
-    this.model = model;
+    this.generator = generator;
     this.evaluation = evaluation;
     this.folder = folder;
     this.metrics = metrics;
@@ -104,20 +103,18 @@ public final class Evaluator {
     int first = batch * evaluation.batch();
     int pictures = Math.min(evaluation.batch(), evaluation.pictures() - first);
     GenerationRequest request = request(first, pictures);
-    List<String> warnings = new ArrayList<>();
-    try (BatchDrawer drawer = new BatchDrawer(model, request, listener::isCancelled, warnings)) {
-      warnings.stream().filter(warned::add).forEach(listener::warning);
-      Drawn full = drawer.draw(CachePolicy.FULL, List.of());
+    try (BatchDrawer drawer =
+        new BatchDrawer(generator.model(), request, listener::isCancelled, divergence)) {
+      drawer.warnings().stream().filter(warned::add).forEach(listener::warning);
+      Drawing full = drawer.full();
       count.plus("full cache");
       keep(full, first, "full", "");
       List<CellResult> cells = new ArrayList<>();
-      try (Forced forced = new Forced(request)) {
-        for (Cell cell : evaluation.cells()) {
-          Drawn drawn = drawer.draw(cell.cache(), forced.divergence(cell.cache()));
-          keep(drawn, first, cell.policy(), cell.budget());
-          cells.add(measure(cell, full, drawn));
-          count.plus(cell.label());
-        }
+      for (Cell cell : evaluation.cells()) {
+        Drawing drawn = drawer.draw(cell.cache());
+        keep(drawn, first, cell.policy(), cell.budget());
+        cells.add(measure(cell, full, drawn));
+        count.plus(cell.label());
       }
       CellResult reference =
           CellResult.of(
@@ -125,31 +122,10 @@ public final class Evaluator {
               "",
               full,
               metrics.valuesOfFull(full),
-              metrics.features(model, full.pictures()),
+              metrics.features(generator.model(), full.pictures()),
               List.of());
       new BatchResult(first, pictures, settled, shards, reference, cells)
           .write(folder.batch(batch));
-    }
-  }
-
-  /** Divergences under teacher forcing if they are measured. */
-  private final class Forced implements AutoCloseable {
-    private final Optional<TeacherForcing> forcing;
-
-    Forced(GenerationRequest request) {
-      forcing =
-          divergence
-              ? Optional.of(TeacherForcing.record(model, request, listener::isCancelled))
-              : Optional.empty();
-    }
-
-    List<BitDivergence> divergence(CachePolicy policy) {
-      return forcing.map(recorded -> recorded.divergence(policy)).orElse(List.of());
-    }
-
-    @Override
-    public void close() {
-      forcing.ifPresent(TeacherForcing::close);
     }
   }
 
@@ -157,17 +133,17 @@ public final class Evaluator {
   private GenerationRequest request(int first, int pictures) {
     return new GenerationRequest(
         IntStream.range(first, first + pictures)
-            .mapToObj(i -> evaluation.prompts().get(evaluation.promptOf(i)))
+            .mapToObj(i ->
+                new PictureRequest(
+                    evaluation.prompts().get(evaluation.promptOf(i)),
+                    evaluation.seedOf(i),
+                    evaluation.sampling()))
             .toList(),
-        Optional.empty(),
-        1,
-        IntStream.range(first, first + pictures).mapToObj(evaluation::seedOf).toList(),
         evaluation.schedule(),
-        evaluation.sampling(),
         CachePolicy.FULL);
   }
 
-  private CellResult measure(Cell cell, Drawn full, Drawn drawn) {
+  private CellResult measure(Cell cell, Drawing full, Drawing drawn) {
     List<List<Double>> bits =
         IntStream.range(0, full.pictures().size())
             .mapToObj(i -> full.agreement(drawn, i).scales())
@@ -177,11 +153,11 @@ public final class Evaluator {
         cell.budget(),
         drawn,
         metrics.values(full, drawn),
-        metrics.features(model, drawn.pictures()),
+        metrics.features(generator.model(), drawn.pictures()),
         bits);
   }
 
-  private void keep(Drawn drawn, int first, String policy, String budget) {
+  private void keep(Drawing drawn, int first, String policy, String budget) {
     for (int i = 0; i < drawn.pictures().size(); i++) {
       int picture = first + i;
       if (evaluation.isKept(picture)) {

@@ -1,5 +1,7 @@
 package io.heatkv.eval.run;
 
+import io.heatkv.eval.Drawing;
+
 /**
  * A number for each picture that says how near it is to the full cache's, or how good it is.
  *
@@ -17,6 +19,6 @@ public record Metric(MetricInfo info, boolean isAbsolute, Measure measure) {
      * @param other the same prompts and seeds under a policy
      * @return one number for each picture, finite
      */
-    double[] of(Drawn full, Drawn other);
+    double[] of(Drawing full, Drawing other);
   }
 }

@@ -1,12 +1,13 @@
 package io.heatkv.eval.run;
 
-import io.heatkv.TextToImage;
+import io.heatkv.eval.Drawing;
 import io.heatkv.eval.TokenizerFeatures;
 import io.heatkv.eval.learned.FeatureModel;
 import io.heatkv.eval.learned.LearnedMetric;
 import io.heatkv.eval.learned.MetricModel;
 import io.heatkv.eval.learned.PairModel;
 import io.heatkv.eval.learned.TextModel;
+import io.heatkv.family.NextScaleModel;
 import io.heatkv.image.PngImage;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -77,21 +78,22 @@ public final class MetricSuite implements AutoCloseable {
     }
   }
 
-  private static double[] each(Drawn drawn, IntToDoubleFunction score) {
+  private static double[] each(Drawing drawn, IntToDoubleFunction score) {
     return IntStream.range(0, drawn.pictures().size()).parallel().mapToDouble(score).toArray();
   }
 
   /** Numbers of each metric, one for each picture. */
-  Map<String, List<Double>> values(Drawn full, Drawn other) {
+  Map<String, List<Double>> values(Drawing full, Drawing other) {
     return values(full, other, metrics);
   }
 
   /** Those of the full cache's own pictures: of metrics that compare nothing. */
-  Map<String, List<Double>> valuesOfFull(Drawn full) {
+  Map<String, List<Double>> valuesOfFull(Drawing full) {
     return values(full, full, metrics.stream().filter(Metric::isAbsolute).toList());
   }
 
-  private static Map<String, List<Double>> values(Drawn full, Drawn other, List<Metric> metrics) {
+  private static Map<String, List<Double>> values(
+      Drawing full, Drawing other, List<Metric> metrics) {
     Map<String, List<Double>> values = new LinkedHashMap<>();
     for (Metric metric : metrics) {
       double[] measured = metric.measure().of(full, other);
@@ -103,12 +105,10 @@ public final class MetricSuite implements AutoCloseable {
   }
 
   /** Features of each picture for metrics that compare sets, by their ids. */
-  Map<String, List<float[]>> features(TextToImage model, List<PngImage> pictures) {
+  Map<String, List<float[]>> features(NextScaleModel model, List<PngImage> pictures) {
     Map<String, List<float[]>> features = new LinkedHashMap<>();
     if (tokenizer) {
-      features.put(
-          Metrics.TOKENIZER_DISTANCE.id(),
-          TokenizerFeatures.of(model.transformer().backend(), model.vae(), pictures));
+      features.put(Metrics.TOKENIZER_DISTANCE.id(), TokenizerFeatures.of(model, pictures));
     }
     for (MetricModel opened : models) {
       if (opened instanceof FeatureModel network) {

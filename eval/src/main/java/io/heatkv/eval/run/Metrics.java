@@ -1,9 +1,9 @@
 package io.heatkv.eval.run;
 
-import io.heatkv.eval.BitDivergence;
 import io.heatkv.eval.MsSsim;
 import io.heatkv.eval.Psnr;
 import io.heatkv.eval.Ssim;
+import io.heatkv.eval.TokenDivergence;
 import io.heatkv.eval.learned.LearnedMetric;
 import io.heatkv.eval.run.MetricInfo.Direction;
 import io.heatkv.image.PngImage;
@@ -118,7 +118,7 @@ public final class Metrics {
               KL,
               false,
               (_, other) ->
-                  other.divergence().stream().mapToDouble(BitDivergence::overall).toArray()));
+                  other.divergence().stream().mapToDouble(TokenDivergence::overall).toArray()));
     }
     metrics.add(pixels(IDENTICAL, (a, b) -> Arrays.equals(a.rgb(), b.rgb()) ? 1 : 0));
     return metrics;

@@ -6,10 +6,10 @@ import static org.assertj.core.api.Assertions.within;
 
 import io.heatkv.error.UserException;
 import io.heatkv.image.PngImage;
+import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.profile.PromptSet;
 import io.heatkv.scale.ScaleSchedules;
-import io.heatkv.schedule.CalibrationProfile;
 import io.heatkv.schedule.CalibrationSetup;
-import io.heatkv.schedule.PromptSet;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;
 import java.io.ByteArrayInputStream;

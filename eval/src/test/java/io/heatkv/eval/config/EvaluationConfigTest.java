@@ -3,8 +3,8 @@ package io.heatkv.eval.config;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.heatkv.cache.CachePolicies;
 import io.heatkv.error.UserException;
+import io.heatkv.policy.CachePolicies;
 import io.heatkv.schedule.Budget;
 import java.io.IOException;
 import java.nio.file.Files;

@@ -2,7 +2,7 @@ package io.heatkv.eval.report;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.heatkv.cache.CachePolicies;
+import io.heatkv.policy.CachePolicies;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;

@@ -2,7 +2,6 @@ package io.heatkv.eval.report;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.heatkv.SamplingOptions;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.eval.config.Preset;
 import io.heatkv.eval.config.Published;
@@ -15,6 +14,7 @@ import io.heatkv.eval.run.EvaluationSettings;
 import io.heatkv.image.Png;
 import io.heatkv.image.PngImage;
 import io.heatkv.json.JsonObject;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.tensor.Backend;
 import java.io.IOException;

@@ -3,10 +3,15 @@ package io.heatkv.eval.run;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import io.heatkv.GenerationResult;
+import io.heatkv.Picture;
 import io.heatkv.cache.KvMemory;
+import io.heatkv.eval.Drawing;
 import io.heatkv.eval.learned.LearnedMetric;
 import io.heatkv.eval.learned.OnnxBytes;
+import io.heatkv.family.PictureRequest;
 import io.heatkv.image.PngImage;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.text.PromptTokenizer;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -14,6 +19,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -30,14 +36,26 @@ class MetricSuiteTest {
     return new PngImage(EDGE, EDGE, rgb);
   }
 
-  private static Drawn drawn(int... levels) {
-    return new Drawn(
-        List.of("red", "a"),
-        Arrays.stream(levels).mapToObj(MetricSuiteTest::grey).toList(),
-        List.of(new byte[] {0, 1}),
-        List.of(),
-        1,
-        new KvMemory(1, 1, 1));
+  private static Drawing drawn(int... levels) {
+    List<String> prompts = List.of("red", "a");
+    List<Picture> pictures =
+        IntStream.range(0, levels.length)
+            .mapToObj(i ->
+                new Picture(
+                    i,
+                    new PictureRequest(prompts.get(i), i, SamplingOptions.of(1, 1, 1)),
+                    grey(levels[i])))
+            .toList();
+    return new Drawing(
+        new GenerationResult(
+            pictures,
+            new GenerationResult.Timings(0, List.of(1.0), 0),
+            1,
+            new KvMemory(1, 1, 1),
+            1,
+            List.of()),
+        List.of(List.of(new int[] {0, 1}, new int[] {0, 1})),
+        List.of());
   }
 
   private Path file(String name, OnnxBytes graph) throws IOException {
@@ -82,7 +100,7 @@ class MetricSuiteTest {
     }
     assertThat(words[0]).isNotEqualTo(words[1]);
     try (MetricSuite suite = new MetricSuite(files, EDGE, EDGE, false, false)) {
-      Drawn full = drawn(0, 51);
+      Drawing full = drawn(0, 51);
       Map<String, List<Double>> values = suite.values(full, drawn(255, 102));
       // Levels of 0 to 255 are -1 to 1.
       close(values.get("lpips"), 2, 0.4);

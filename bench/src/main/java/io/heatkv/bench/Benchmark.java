@@ -1,0 +1,319 @@
+package io.heatkv.bench;
+
+import io.heatkv.Generation;
+import io.heatkv.GenerationRequest;
+import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.KvMemory;
+import io.heatkv.calibrate.Observation;
+import io.heatkv.family.Conditioning;
+import io.heatkv.family.ScaleObserver;
+import io.heatkv.infinity.InfinityModel;
+import io.heatkv.infinity.InfinityTransformer;
+import io.heatkv.infinity.RotaryNormalization;
+import io.heatkv.infinity.TransformerConfig;
+import io.heatkv.infinity.TransformerKeys;
+import io.heatkv.infinity.vae.BsqVae;
+import io.heatkv.infinity.vae.MultiScaleBsq;
+import io.heatkv.infinity.vae.VaeConfig;
+import io.heatkv.infinity.vae.VaeKeys;
+import io.heatkv.policy.HeatKvPolicy;
+import io.heatkv.sample.SamplingOptions;
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.ScaleSize;
+import io.heatkv.schedule.PruningSchedule;
+import io.heatkv.schedule.ScheduleShape;
+import io.heatkv.tensor.Backend;
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
+import io.heatkv.tensor.DeviceTrace;
+import io.heatkv.tensor.Ops;
+import io.heatkv.tensor.Scope;
+import io.heatkv.tensor.Tensor;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Consumer;
+
+/** Times generations of a random model on one device. */
+public final class Benchmark implements AutoCloseable {
+  private static final long SEED = 1;
+  private static final int REPEATS = 5;
+  // Its last scale takes the kernels for many queries and many keys.
+  private static final TransformerConfig TINY =
+      new TransformerConfig(
+          1, 256, 2, 1024, 8, 256, 16, 1, true, RotaryNormalization.ROUNDED, true, false);
+  private static final ScaleSchedule TINY_SCALES =
+      ScaleSchedules.parse("1x1,2x2,4x4,8x8,16x16,24x24");
+  private static final double TINY_BUDGET = 0.7;
+
+  private final Backend backend;
+  private final Device device;
+  private final DType dtype;
+  private final long total;
+  private final long idleFree;
+  private final long libraries;
+  private final double ceiling;
+  private final RandomCheckpoint weights;
+  private final InfinityModel model;
+
+  /**
+   * Makes a random model.
+   *
+   * @throws io.heatkv.error.UserException if the device can't be used
+   */
+  public Benchmark(TransformerConfig config, Backend backend, Device device, DType dtype) {
+    this.backend = backend;
+    this.device = device;
+    this.dtype = dtype;
+    backend.require(device);
+    total = device.isCuda() ? backend.memory(device).total() : -1;
+    idleFree = free();
+    libraries = device.isCuda() ? libraries() : -1;
+    ceiling = ceiling();
+    weights =
+        new RandomCheckpoint(
+            TransformerKeys.shapes(config, TransformerKeys.poolHeads(config)), SEED);
+    model = model(config, weights);
+  }
+
+  /** A transformer whose prompts are noise, as many tokens as they say. */
+  private InfinityModel model(TransformerConfig config, RandomCheckpoint random) {
+    return new InfinityModel(
+        "random",
+        new InfinityTransformer(config, random, backend, device, dtype),
+        new MultiScaleBsq(codeChannels(config), config.spatialPatchify()),
+        (tokens, _) -> noise(Integer.parseInt(tokens), config.textChannels()),
+        Optional.empty());
+  }
+
+  /** What kernels and workspaces take: what a model of no size worth mentioning leaves behind. */
+  private long libraries() {
+    Map<String, long[]> shapes = TransformerKeys.shapes(TINY, TransformerKeys.poolHeads(TINY));
+    try (RandomCheckpoint random = new RandomCheckpoint(shapes, SEED);
+        InfinityModel tiny = model(TINY, random)) {
+      ScheduleShape shape = ScheduleShape.of(TINY.depth(), TINY.heads(), TINY_SCALES, 1);
+      CachePolicy pruned =
+          new HeatKvPolicy(PruningSchedule.of(shape, RandomOrders.of(shape, SEED), TINY_BUDGET));
+      for (CachePolicy policy : List.of(CachePolicy.FULL, pruned)) {
+        generate(tiny, new Workload(TINY, TINY_SCALES, 1, 4, policy, 1), policy, _ -> {});
+      }
+      return taken();
+    }
+  }
+
+  /** Operations a second of a matrix product that fills the device. */
+  private double ceiling() {
+    int size = device.isCuda() ? 8192 : 1024;
+    try (Scope _ = Scope.open()) {
+      Tensor a = Tensor.full(backend, 0, dtype, device, size, size);
+      a.copyFrom(noise(size, size));
+      double millis =
+          median(() -> {
+            try (Scope _ = Scope.open()) {
+              Ops.matmul(a, a);
+            }
+          });
+      return 2.0 * size * size * size / millis * 1e3;
+    }
+  }
+
+  private Tensor noise(int rows, int columns) {
+    float[] values = new float[rows * columns];
+    java.util.Random random = new java.util.Random(SEED);
+    for (int i = 0; i < values.length; i++) {
+      values[i] = random.nextFloat() - 0.5f;
+    }
+    return Tensor.of(backend, values, rows, columns);
+  }
+
+  private long free() {
+    return device.isCuda() ? backend.memory(device).free() : -1;
+  }
+
+  private long taken() {
+    return device.isCuda() ? idleFree - free() : -1;
+  }
+
+  /**
+   * Times a workload on this model. Peaks are those of all workloads so far, so that small ones
+   * should come first.
+   */
+  public Measurement run(Workload workload) {
+    List<List<Double>> millis = new ArrayList<>();
+    KvMemory kv = new KvMemory(0, 0, 0);
+    long early = 0;
+    double first = 0;
+    for (int i = 0; i <= workload.repeats(); i++) {
+      List<Double> scales = new ArrayList<>();
+      kv = generate(model, workload, workload.policy(), scales::add);
+      if (i == 0) {
+        first = scales.stream().mapToDouble(Double::doubleValue).sum();
+      } else {
+        millis.add(scales);
+      }
+      if (i <= 1) {
+        early = taken();
+      }
+    }
+    long peak = taken();
+    return new Measurement(
+        workload,
+        device
+            + ", "
+            + dtype
+            + ", "
+            + backend.description()
+            + ", "
+            + backend.ops(device).description(),
+        medians(workload, millis),
+        first,
+        busy(workload, workload.policy()),
+        ceiling,
+        kv,
+        workload.memory(dtype, device),
+        device.isCuda()
+            ? new Measurement.Memory(total - idleFree, libraries, peak, peak - early)
+            : Measurement.Memory.UNKNOWN);
+  }
+
+  private static List<Double> medians(Workload workload, List<List<Double>> millis) {
+    List<Double> medians = new ArrayList<>();
+    for (int t = 0; t < workload.schedule().count(); t++) {
+      int scale = t;
+      medians.add(median(millis.stream().map(scales -> scales.get(scale)).toList()));
+    }
+    return medians;
+  }
+
+  /** What the device executes in each scale, in a generation of its own: listening slows it. */
+  private List<DeviceTrace.Activity> busy(Workload workload, CachePolicy policy) {
+    List<DeviceTrace.Activity> scales = new ArrayList<>();
+    try (DeviceTrace trace = backend.trace(device)) {
+      if (trace != null) {
+        generate(model, workload, policy, _ -> scales.add(trace.next()));
+      }
+    }
+    return scales;
+  }
+
+  /**
+   * What calibrating by one prompt takes.
+   *
+   * @param millis of the transformer's scales, the sum of their medians
+   * @param busy what the device executed in each scale; empty where it doesn't tell
+   */
+  public record Calibration(double millis, List<DeviceTrace.Activity> busy) {
+    public Calibration {
+      busy = List.copyOf(busy);
+    }
+  }
+
+  /**
+   * Times a calibration by one prompt.
+   *
+   * @param workload whose policy doesn't count
+   * @param sinkScales that aren't measured
+   * @param peers whether to measure what HeatKV's peers need too
+   */
+  public Calibration calibrate(Workload workload, int sinkScales, boolean peers) {
+    List<List<Double>> millis = new ArrayList<>();
+    for (int i = 0; i <= workload.repeats(); i++) {
+      List<Double> scales = new ArrayList<>();
+      generate(model, workload, new Observation(sinkScales, peers), scales::add);
+      if (i > 0) {
+        millis.add(scales);
+      }
+    }
+    return new Calibration(
+        medians(workload, millis).stream().mapToDouble(Double::doubleValue).sum(),
+        busy(workload, new Observation(sinkScales, peers)));
+  }
+
+  /**
+   * Draws once.
+   *
+   * @param scaleDone is given the milliseconds of each scale when it is drawn
+   */
+  private static KvMemory generate(
+      InfinityModel drawn, Workload workload, CachePolicy policy, Consumer<Double> scaleDone) {
+    String prompt = String.valueOf(workload.textTokens());
+    GenerationRequest request =
+        GenerationRequest.of(
+            List.of(prompt),
+            Optional.empty(),
+            workload.images(),
+            SEED,
+            workload.schedule(),
+            SamplingOptions.of(3, 1, 0.97),
+            policy);
+    ScaleObserver observer = policy instanceof ScaleObserver own ? own : ScaleObserver.NONE;
+    try (Conditioning text = drawn.encode(request.pictures(), true);
+        Generation generation = Generation.open(drawn, text, request, null, observer)) {
+      while (!generation.isDone()) {
+        long start = System.nanoTime();
+        generation.step();
+        scaleDone.accept((System.nanoTime() - start) / 1e6);
+      }
+      return generation.memory();
+    }
+  }
+
+  /** Channels of a code position, of which a token may have four. */
+  private static int codeChannels(TransformerConfig config) {
+    return config.spatialPatchify() ? config.bits() / 4 : config.bits();
+  }
+
+  /**
+   * Median milliseconds that the published image tokenizer's decoder, with random weights, takes
+   * for a picture.
+   *
+   * @param last grid of the last scale
+   * @param type of its weights and activations
+   */
+  public double decodeMillis(ScaleSize last, DType type) {
+    TransformerConfig drawn = model.transformer().config();
+    int factor = drawn.spatialPatchify() ? 2 : 1;
+    int channels = codeChannels(drawn);
+    int rows = factor * last.height();
+    int columns = factor * last.width();
+    VaeConfig config = VaeConfig.published(channels, drawn.spatialPatchify());
+    try (RandomCheckpoint random = new RandomCheckpoint(VaeKeys.decoder(config), SEED);
+        BsqVae vae = new BsqVae(config, random, backend, device, type);
+        Scope _ = Scope.open()) {
+      Tensor codes = noise(channels, rows * columns).reshape(1, channels, rows, columns).to(device);
+      return median(() -> {
+        try (Scope _ = Scope.open()) {
+          vae.decode(codes);
+        }
+      });
+    }
+  }
+
+  /** Median milliseconds of a step until the device is done, after one that warms up. */
+  private double median(Runnable step) {
+    List<Double> millis = new ArrayList<>();
+    for (int i = 0; i <= REPEATS; i++) {
+      backend.synchronize(device);
+      long start = System.nanoTime();
+      step.run();
+      backend.synchronize(device);
+      if (i > 0) {
+        millis.add((System.nanoTime() - start) / 1e6);
+      }
+    }
+    return median(millis);
+  }
+
+  private static double median(List<Double> values) {
+    List<Double> sorted = values.stream().sorted().toList();
+    return sorted.get(sorted.size() / 2);
+  }
+
+  @Override
+  public void close() {
+    model.close();
+    weights.close();
+  }
+}

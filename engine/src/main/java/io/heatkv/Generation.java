@@ -1,0 +1,397 @@
+package io.heatkv;
+
+import io.heatkv.cache.KvCache;
+import io.heatkv.cache.KvMemory;
+import io.heatkv.cache.KvShape;
+import io.heatkv.error.UserException;
+import io.heatkv.family.Conditioning;
+import io.heatkv.family.NextScaleModel;
+import io.heatkv.family.Pass;
+import io.heatkv.family.PictureRequest;
+import io.heatkv.family.Pixels;
+import io.heatkv.family.ScaleObserver;
+import io.heatkv.family.TokenChooser;
+import io.heatkv.image.PngImage;
+import io.heatkv.tensor.Scope;
+import io.heatkv.tensor.Tensor;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+import java.util.Set;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.IntFunction;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Pictures being drawn, scale by scale.
+ *
+ * <pre>{@code
+ * try (Generation generation = generator.open(request)) {
+ *   while (!generation.isDone()) {
+ *     generation.step();
+ *   }
+ *   List<Picture> pictures = generation.finish().images();
+ * }
+ * }</pre>
+ *
+ * <p>All pictures join at the beginning and are at the same scale at any time. A cancelled picture
+ * costs nothing from the next scale on; the others' pictures don't change by that. Any thread may
+ * cancel or close; steps, previews and the end are taken by one thread at a time, others wait. An
+ * error ends the generation: all its memory is free then, as it is after {@link #finish} and {@link
+ * #close}.
+ */
+public final class Generation implements AutoCloseable {
+  private final ReentrantLock turn = new ReentrantLock();
+  private final NextScaleModel model;
+  private final GenerationRequest request;
+  private final @Nullable TokenChooser chooser;
+  private final ScaleObserver observer;
+  private final long fullBytes;
+  private final List<String> warnings;
+  private final double textMillis;
+  private final List<Double> scaleMillis = new ArrayList<>();
+  private final Set<Integer> cancelled = ConcurrentHashMap.newKeySet();
+  // Of each place in the pass, the index of its picture in the request.
+  private final List<Integer> places;
+  // The summed codes once all scales are drawn.
+  private final Scope drawn = Scope.detached();
+  private @Nullable Tensor canvas;
+  private Scope chosen = Scope.detached();
+  private @Nullable Tensor tokens;
+  private @Nullable Pass pass;
+  private @Nullable KvCache cache;
+  private KvMemory memory = new KvMemory(0, 0, 0);
+  private int scale;
+  private volatile boolean ended;
+
+  private Generation(
+      NextScaleModel model,
+      Conditioning conditioning,
+      GenerationRequest request,
+      @Nullable TokenChooser chooser,
+      ScaleObserver observer,
+      long start) {
+    this.model = model;
+    this.request = request;
+    this.chooser = chooser;
+    this.observer = observer;
+    warnings = conditioning.warnings();
+    places = IntStream.range(0, request.images()).boxed().collect(Collectors.toList());
+    KvShape shape = model.kvShape(request.images(), request.rowsPerPicture(), request.schedule());
+    fullBytes = shape.fullBytes();
+    try {
+      pass = conditioning.begin(request.schedule());
+      cache = request.policy().plan(shape).open(model.backend(), model.device());
+      model.backend().synchronize(model.device());
+    } catch (RuntimeException | Error e) {
+      free();
+      throw e;
+    }
+    textMillis = millisSince(start);
+  }
+
+  /**
+   * Encodes the prompts and allocates the cache; nothing is drawn yet.
+   *
+   * @throws UserException if the request doesn't fit the model, or there is no memory for it
+   */
+  public static Generation open(NextScaleModel model, GenerationRequest request) {
+    long start = System.nanoTime();
+    model.requireDrawable(request.schedule());
+    try (Conditioning conditioning =
+        model.encode(request.pictures(), request.rowsPerPicture() > 1)) {
+      return new Generation(model, conditioning, request, null, ScaleObserver.NONE, start);
+    }
+  }
+
+  /**
+   * As above, of pictures that are encoded already and with a look at what is computed.
+   *
+   * @param conditioning of the request's pictures
+   * @param chooser takes the place of seeds and sampling; null leaves the choice to them
+   */
+  public static Generation open(
+      NextScaleModel model,
+      Conditioning conditioning,
+      GenerationRequest request,
+      @Nullable TokenChooser chooser,
+      ScaleObserver observer) {
+    model.requireDrawable(request.schedule());
+    return new Generation(model, conditioning, request, chooser, observer, System.nanoTime());
+  }
+
+  /** The scale that {@link #step} draws next; after the last one, their number. */
+  public int scale() {
+    return scale;
+  }
+
+  /** Whether nothing is left to step: all scales are drawn, or no picture is left. */
+  public boolean isDone() {
+    return ended || cancelled.size() == request.images();
+  }
+
+  /** Indices of the pictures that aren't cancelled, ascending. */
+  public List<Integer> pictures() {
+    return IntStream.range(0, request.images())
+        .filter(i -> !cancelled.contains(i))
+        .boxed()
+        .toList();
+  }
+
+  /**
+   * Draws the next scale, and waits until it is drawn. Without a picture left it ends the pass.
+   *
+   * @throws IllegalStateException if all scales are drawn or the generation is closed
+   */
+  public void step() {
+    turn.lock();
+    try {
+      if (ended) {
+        throw new IllegalStateException("nothing is left to draw");
+      }
+      if (isDone()) {
+        free();
+      } else {
+        remove();
+        draw();
+      }
+    } catch (RuntimeException | Error e) {
+      free();
+      throw e;
+    } finally {
+      turn.unlock();
+    }
+  }
+
+  /** Takes the rows of cancelled pictures out of the pass. */
+  private void remove() {
+    int rows = request.rowsPerPicture();
+    for (int place = places.size() - 1; place >= 0; place--) {
+      if (cancelled.contains(places.get(place))) {
+        open(pass).remove(place);
+        open(cache).removeRows(place * rows, rows);
+        int last = places.removeLast();
+        if (place < places.size()) {
+          places.set(place, last);
+        }
+      }
+    }
+  }
+
+  private void draw() {
+    long start = System.nanoTime();
+    Pass drawing = open(pass);
+    forgetTokens();
+    try (Scope _ = Scope.open()) {
+      List<PictureRequest> pictures = places.stream().map(request.pictures()::get).toList();
+      Tensor logits = drawing.logits(scale, pictures, open(cache), observer);
+      Tensor next =
+          chooser != null ? chooser.choose(scale, logits) : drawing.choose(scale, pictures, logits);
+      drawing.accept(scale, next);
+      observer.scaleDone(scale, next, drawing.canvas());
+      tokens = chosen.adopt(next.copy());
+    }
+    model.backend().synchronize(model.device());
+    scaleMillis.add(millisSince(start));
+    scale++;
+    if (scale == request.schedule().count()) {
+      canvas = drawn.adopt(drawing.canvas());
+      end();
+    }
+  }
+
+  /**
+   * What the pictures show after the scales drawn so far, in the order of the request.
+   *
+   * @throws IllegalStateException if no scale is drawn yet or the generation is closed
+   */
+  public List<Picture> preview() {
+    turn.lock();
+    try {
+      Tensor codes = pass != null ? pass.canvas() : canvas;
+      if (codes == null || scale == 0) {
+        throw new IllegalStateException("there is nothing to show");
+      }
+      return decode(codes);
+    } finally {
+      turn.unlock();
+    }
+  }
+
+  /**
+   * Tokens of the scale drawn last, of each picture that was drawn, in the order of the request.
+   *
+   * @return of a picture [tokens, symbols]
+   * @throws IllegalStateException if no scale is drawn yet or the generation is closed
+   */
+  public List<int[]> tokens() {
+    turn.lock();
+    try (Scope _ = Scope.open()) {
+      if (tokens == null) {
+        throw new IllegalStateException("no scale is drawn");
+      }
+      int[] all = tokens.toInts();
+      int length = all.length / places.size();
+      return inOrder(place -> Arrays.copyOfRange(all, place * length, (place + 1) * length));
+    } finally {
+      turn.unlock();
+    }
+  }
+
+  /** Of each picture that is still there, in the order of the request. */
+  private <T> List<T> inOrder(IntFunction<T> ofPlace) {
+    return pictures().stream()
+        .map(places::indexOf)
+        .filter(place -> place >= 0)
+        .map(ofPlace::apply)
+        .toList();
+  }
+
+  /** Decodes one picture at a time, which bounds the memory. */
+  private List<Picture> decode(Tensor codes) {
+    return inOrder(place -> {
+      try (Scope _ = Scope.open()) {
+        Tensor image = model.decode(codes.narrow(0, place, 1)).select(0, 0);
+        int index = places.get(place);
+        return new Picture(
+            index,
+            request.pictures().get(index),
+            new PngImage(
+                Math.toIntExact(image.size(2)),
+                Math.toIntExact(image.size(1)),
+                Pixels.toRgb(image)));
+      }
+    });
+  }
+
+  /** Cancels one picture: it leaves before the next scale. From any thread. */
+  public void cancel(int picture) {
+    Objects.checkIndex(picture, request.images());
+    cancelled.add(picture);
+  }
+
+  /** Cancels all pictures, from any thread: the scale at hand is the last. */
+  public void cancel() {
+    IntStream.range(0, request.images()).forEach(cancelled::add);
+  }
+
+  /**
+   * Draws all scales and decodes the pictures.
+   *
+   * @param listener is told of every scale
+   * @throws CancellationException if the listener ended it
+   */
+  public GenerationResult run(GenerationListener listener) {
+    while (!isDone()) {
+      int drawn = scale;
+      step();
+      listener.scaleDone(drawn, request.schedule().count(), this);
+      if (listener.isCancelled()) {
+        cancel();
+      }
+    }
+    return finish();
+  }
+
+  /**
+   * Draws the scales that are left, decodes the pictures and frees everything.
+   *
+   * @throws CancellationException if no picture is left
+   * @throws IllegalStateException if the generation is closed
+   */
+  public GenerationResult finish() {
+    turn.lock();
+    try {
+      while (!isDone()) {
+        step();
+      }
+      if (pictures().isEmpty()) {
+        throw new CancellationException("the generation was cancelled");
+      }
+      if (canvas == null) {
+        throw new IllegalStateException("the generation is closed");
+      }
+      long start = System.nanoTime();
+      List<Picture> pictures = decode(canvas);
+      return new GenerationResult(
+          pictures,
+          new GenerationResult.Timings(textMillis, scaleMillis, millisSince(start)),
+          request.schedule().totalTokens(),
+          memory,
+          fullBytes,
+          warnings);
+    } finally {
+      free();
+      turn.unlock();
+    }
+  }
+
+  /**
+   * Summed codes of all pictures once all scales are drawn [pictures, channels, rows, columns];
+   * they belong to the generation.
+   *
+   * @throws IllegalStateException before, or if the generation is closed
+   */
+  public Tensor canvas() {
+    return open(canvas);
+  }
+
+  /** Bytes that the cache has taken so far. */
+  public KvMemory memory() {
+    return cache != null ? cache.memory() : memory;
+  }
+
+  private static <T> T open(@Nullable T resource) {
+    if (resource == null) {
+      throw new IllegalStateException("the generation is closed, or hasn't come so far");
+    }
+    return resource;
+  }
+
+  private void forgetTokens() {
+    tokens = null;
+    chosen.close();
+    chosen = Scope.detached();
+  }
+
+  /** Frees the cache and the condition, which are large, before pictures are decoded. */
+  private void end() {
+    ended = true;
+    if (cache != null) {
+      memory = cache.memory();
+      cache.close();
+      cache = null;
+    }
+    if (pass != null) {
+      pass.close();
+      pass = null;
+    }
+  }
+
+  private void free() {
+    end();
+    forgetTokens();
+    canvas = null;
+    drawn.close();
+  }
+
+  private static double millisSince(long start) {
+    return (System.nanoTime() - start) / 1e6;
+  }
+
+  /** Frees everything; from any thread, after the scale at hand. */
+  @Override
+  public void close() {
+    turn.lock();
+    try {
+      free();
+    } finally {
+      turn.unlock();
+    }
+  }
+}

@@ -1,0 +1,186 @@
+package io.heatkv.cache;
+
+import io.heatkv.tensor.Backend;
+import io.heatkv.tensor.Device;
+import io.heatkv.tensor.DeviceOps;
+import io.heatkv.tensor.HeadRanges;
+import io.heatkv.tensor.Ops;
+import io.heatkv.tensor.Scope;
+import io.heatkv.tensor.Tensor;
+
+/**
+ * Where a cache's keys and values lie: one arena, allocated once. A slot holds the key and the
+ * value of one token in one head, in every row.
+ *
+ * <p>The store alone knows how entries are laid down. Caches put and get tensors of the compute
+ * type, name slots, and count bytes by {@link #bytes}.
+ */
+final class KvStore implements AutoCloseable {
+  private final Scope storage = Scope.detached();
+  private final DeviceOps ops;
+  private final int pictureRows;
+  // [2, batch, slots, head_dim]; index 0 keys, 1 values. A row's slots lie together, so that a
+  // picture leaves by a move of whole rows and those that stay are a prefix.
+  private final Tensor arena;
+  private int rows;
+  private long currentScale;
+  private long workspace;
+
+  /**
+   * @param slots head-tokens of all layers and heads
+   */
+  KvStore(Backend backend, Device device, KvShape shape, long slots) {
+    ops = backend.ops(device);
+    pictureRows = shape.pictureRows();
+    rows = shape.batch();
+    try (Scope _ = Scope.open()) {
+      arena =
+          storage.adopt(
+              Tensor.empty(
+                  backend, shape.dtype(), device, 2, shape.batch(), slots, shape.headDim()));
+    }
+  }
+
+  /** Bytes of some slots in all rows. */
+  static long bytes(KvShape shape, long slots) {
+    return slots * shape.bytesPerHeadToken();
+  }
+
+  /** Rows served now. */
+  int rows() {
+    return rows;
+  }
+
+  /** See {@link KvCache#removeRows}. */
+  void removeRows(int first, int count) {
+    int behind = rows - first - count;
+    if (first < 0
+        || count < 1
+        || behind < 0
+        || count == rows
+        || first % pictureRows != 0
+        || count % pictureRows != 0) {
+      throw new IllegalArgumentException(
+          "%d rows from %d on can't leave %d rows of pictures of %d"
+              .formatted(count, first, rows, pictureRows));
+    }
+    int moved = Math.min(count, behind);
+    if (moved > 0) {
+      try (Scope _ = Scope.open()) {
+        arena.narrow(1, first, moved).copyFrom(arena.narrow(1, rows - moved, moved));
+      }
+    }
+    rows -= count;
+  }
+
+  /** The rows served now [2, rows, slots, head_dim]; a view. */
+  private Tensor served() {
+    return rows == arena.size(1) ? arena : arena.narrow(1, 0, rows);
+  }
+
+  /** Keys in slots that follow one another [rows, heads, tokens, head_dim]; a view. */
+  Tensor keys(long first, long heads, long tokens) {
+    return run(0, first, heads, tokens);
+  }
+
+  /** Values in such slots, same shape; a view. */
+  Tensor values(long first, long heads, long tokens) {
+    return run(1, first, heads, tokens);
+  }
+
+  private Tensor run(int part, long first, long heads, long tokens) {
+    return served()
+        .select(0, part)
+        .narrow(1, first, heads * tokens)
+        .reshape(rows, heads, tokens, arena.size(3));
+  }
+
+  /**
+   * Attention over slots and all tokens of the current scale.
+   *
+   * @param q [rows, heads, tokens, head_dim], k and v of the current scale, same shape
+   * @param slots int64 [sum of lengths], head after head, the same in all rows
+   * @param ranges where each head's slots lie
+   * @return [rows, heads, tokens, head_dim]
+   */
+  Tensor attend(Tensor q, Tensor k, Tensor v, Tensor slots, HeadRanges ranges) {
+    note(k, v, slots.count());
+    return ops.attentionOverSlots(q, k, v, served(), slots, ranges.ofRows(rows), 1);
+  }
+
+  /**
+   * Puts all tokens of some heads into slots, head after head.
+   *
+   * @param slots int64 [heads put * tokens], the same in all rows
+   * @param heads put, int64, ascending
+   * @param k [rows, heads, tokens, head_dim]
+   * @param v same shape
+   */
+  void put(Tensor slots, Tensor heads, Tensor k, Tensor v) {
+    ops.scatterSlots(served(), slots, heads, k, v);
+  }
+
+  /**
+   * Puts single tokens.
+   *
+   * @param places of each, see {@link #place}
+   * @param tokens numbers of the tokens among those of all rows and heads
+   * @param k [rows, heads, tokens, head_dim]
+   * @param v same shape
+   */
+  void put(long[] places, long[] tokens, Tensor k, Tensor v) {
+    if (places.length == 0) {
+      return;
+    }
+    Tensor target = index(places);
+    Tensor source = index(tokens);
+    Ops.indexCopy(places().select(0, 0), 0, target, pick(k, source));
+    Ops.indexCopy(places().select(0, 1), 0, target, pick(v, source));
+  }
+
+  private static Tensor pick(Tensor scale, Tensor tokens) {
+    return Ops.indexSelect(scale.reshape(-1, scale.size(3)), 0, tokens);
+  }
+
+  /**
+   * Reads what each row has in slots of its own.
+   *
+   * @param places as many of every row, row after row, see {@link #place}
+   * @return keys and values [2, rows, places of a row, head_dim]; a copy
+   */
+  Tensor read(long[] places) {
+    return Ops.indexSelect(places(), 1, index(places))
+        .reshape(2, rows, places.length / rows, arena.size(3));
+  }
+
+  /** Number of a row's slot among those of all rows. */
+  long place(int row, int slot) {
+    return row * arena.size(2) + slot;
+  }
+
+  /** All rows' slots one after another [2, places, head_dim]; a view. */
+  private Tensor places() {
+    return arena.reshape(2, -1, arena.size(3));
+  }
+
+  /** Indices on the store's device. */
+  Tensor index(long[] values) {
+    return Tensor.of(arena.backend(), values, values.length).to(arena.device());
+  }
+
+  /** Notes the current scale's keys and values, and slots of every row that may be copied. */
+  void note(Tensor k, Tensor v, long slots) {
+    currentScale = Math.max(currentScale, k.bytes() + v.bytes());
+    workspace = Math.max(workspace, 2L * rows * slots * arena.size(3) * k.dtype().bytes());
+  }
+
+  /** What was allocated, and noted so far. */
+  KvMemory memory() {
+    return new KvMemory(arena.bytes(), currentScale, workspace);
+  }
+
+  @Override
+  public void close() {
+    storage.close();
+  }
+}

@@ -1,0 +1,14 @@
+package io.heatkv.calibrate;
+
+import io.heatkv.schedule.PromptStatistics;
+import java.util.Optional;
+
+/**
+ * What one calibration prompt gives.
+ *
+ * @param masses attention mass [target][source][layer][head]; null where not measured
+ * @param statistics for the peers of HeatKV; empty where they aren't measured
+ * @param removal cost of removing each atom [source][layer][head]
+ */
+public record PromptMeasurement(
+    double[][][][] masses, Optional<PromptStatistics> statistics, double[][][] removal) {}

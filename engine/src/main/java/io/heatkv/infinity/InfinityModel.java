@@ -1,0 +1,260 @@
+package io.heatkv.infinity;
+
+import io.heatkv.cache.KvShape;
+import io.heatkv.checkpoint.Checkpoint;
+import io.heatkv.error.UserException;
+import io.heatkv.family.Conditioning;
+import io.heatkv.family.NextScaleModel;
+import io.heatkv.family.Pass;
+import io.heatkv.family.PictureRequest;
+import io.heatkv.infinity.vae.BsqVae;
+import io.heatkv.infinity.vae.MultiScaleBsq;
+import io.heatkv.infinity.vae.VaeConfig;
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.tensor.Backend;
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
+import io.heatkv.tensor.Scope;
+import io.heatkv.tensor.Tensor;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/** Infinity's three networks on one device: text encoder, transformer and image tokenizer. */
+public final class InfinityModel implements NextScaleModel {
+  private final String name;
+  private final InfinityTransformer transformer;
+  private final MultiScaleBsq quantizer;
+  private final TextFeatures text;
+  private final Optional<BsqVae> vae;
+
+  /**
+   * Puts networks together; the model owns them.
+   *
+   * @param name for messages
+   * @param text from prompts to features
+   * @param vae image tokenizer; without it nothing can be decoded
+   */
+  public InfinityModel(
+      String name,
+      InfinityTransformer transformer,
+      MultiScaleBsq quantizer,
+      TextFeatures text,
+      Optional<BsqVae> vae) {
+    this.name = name;
+    this.transformer = transformer;
+    this.quantizer = quantizer;
+    this.text = text;
+    this.vae = vae;
+  }
+
+  /**
+   * Loads the networks; the checkpoints must stay open meanwhile.
+   *
+   * @param name for messages
+   * @param codeChannels bits of a code position
+   * @param textFolder with the text encoder's config.json and tokenizer
+   * @param dtype compute type of the transformer's blocks
+   * @throws UserException if a file is damaged or they belong to different models
+   */
+  public static InfinityModel load(
+      String name,
+      TransformerConfig config,
+      Checkpoint transformerFile,
+      int codeChannels,
+      Checkpoint vaeFile,
+      Path textFolder,
+      Checkpoint textWeights,
+      Backend backend,
+      Device device,
+      DType dtype) {
+    List<AutoCloseable> opened = new ArrayList<>();
+    try {
+      InfinityTransformer transformer =
+          new InfinityTransformer(config, transformerFile, backend, device, dtype);
+      opened.add(transformer);
+      VaeConfig vaeConfig = VaeConfig.infer(vaeFile);
+      if (vaeConfig.channels() != codeChannels) {
+        throw new UserException(
+            vaeFile.path()
+                + ": has codes of "
+                + vaeConfig.channels()
+                + " bits, the transformer draws "
+                + codeChannels
+                + "; they belong to different models");
+      }
+      // As under the official code's autocast; on the CPU halves gain nothing.
+      DType vaeType = device.isCuda() ? dtype : DType.F32;
+      BsqVae vae = new BsqVae(vaeConfig, vaeFile, backend, device, vaeType);
+      opened.add(vae);
+      PromptEncoder text =
+          new PromptEncoder(
+              textFolder,
+              textWeights,
+              config.textChannels(),
+              config.textMaxLength(),
+              backend,
+              device);
+      MultiScaleBsq quantizer = new MultiScaleBsq(codeChannels, config.spatialPatchify());
+      return new InfinityModel(name, transformer, quantizer, text, Optional.of(vae));
+    } catch (RuntimeException | Error e) {
+      for (AutoCloseable network : opened.reversed()) {
+        closeAfter(e, network);
+      }
+      throw e;
+    }
+  }
+
+  private static void closeAfter(Throwable failure, AutoCloseable network) {
+    try {
+      network.close();
+    } catch (Exception e) {
+      failure.addSuppressed(e);
+    }
+  }
+
+  /** The transformer, for verification. */
+  public InfinityTransformer transformer() {
+    return transformer;
+  }
+
+  /**
+   * The image tokenizer's networks.
+   *
+   * @throws IllegalStateException if the model has none
+   */
+  public BsqVae vae() {
+    return vae.orElseThrow(() -> new IllegalStateException("the model has no image tokenizer"));
+  }
+
+  /** The image tokenizer's quantiser, for verification. */
+  public MultiScaleBsq quantizer() {
+    return quantizer;
+  }
+
+  /** Text features of a prompt [tokens, channels], in the innermost open scope. */
+  public Tensor features(String prompt) {
+    return text.of(prompt, new ArrayList<>());
+  }
+
+  @Override
+  public Backend backend() {
+    return transformer.backend();
+  }
+
+  @Override
+  public Device device() {
+    return transformer.device();
+  }
+
+  @Override
+  public DType dtype() {
+    return transformer.dtype();
+  }
+
+  @Override
+  public KvShape kvShape(int pictures, int rowsPerPicture, ScaleSchedule scales) {
+    TransformerConfig config = transformer.config();
+    return new KvShape(
+        config.depth(),
+        pictures * rowsPerPicture,
+        rowsPerPicture,
+        config.heads(),
+        config.headDim(),
+        dtype(),
+        scales);
+  }
+
+  @Override
+  public void requireDrawable(ScaleSchedule scales) {
+    if (scales.count() > transformer.maxScales()) {
+      throw new UserException(
+          "the picture has %d scales; model %s draws at most %d"
+              .formatted(scales.count(), name, transformer.maxScales()));
+    }
+  }
+
+  @Override
+  public Conditioning encode(List<PictureRequest> pictures, boolean guided) {
+    return new Texts(pictures, guided);
+  }
+
+  /** Text features of the rows of some pictures. */
+  private final class Texts implements Conditioning {
+    private final Scope storage = Scope.detached();
+    private final int rowsPerPicture;
+    private final Map<String, Tensor> encoded = new HashMap<>();
+    private final List<Tensor> rows = new ArrayList<>();
+    private final List<String> warnings = new ArrayList<>();
+
+    Texts(List<PictureRequest> pictures, boolean guided) {
+      rowsPerPicture = guided ? 2 : 1;
+      try (Scope _ = Scope.open()) {
+        for (PictureRequest picture : pictures) {
+          Tensor features = features(picture.prompt());
+          rows.add(features);
+          if (guided) {
+            rows.add(
+                picture
+                    .negativePrompt()
+                    .map(this::features)
+                    .orElseGet(() -> unconditional(features.size(0))));
+          }
+        }
+      } catch (RuntimeException | Error e) {
+        storage.close();
+        throw e;
+      }
+    }
+
+    private Tensor features(String prompt) {
+      return encoded.computeIfAbsent(
+          prompt, text -> storage.adopt(InfinityModel.this.text.of(text, warnings)));
+    }
+
+    /** The learned features of no prompt, as many as the prompt has. */
+    private Tensor unconditional(long tokens) {
+      return storage.adopt(transformer.unconditional(tokens));
+    }
+
+    @Override
+    public List<String> warnings() {
+      return List.copyOf(warnings);
+    }
+
+    @Override
+    public Pass begin(ScaleSchedule scales) {
+      return new InfinityPass(transformer, quantizer, scales, rows, rowsPerPicture);
+    }
+
+    @Override
+    public void close() {
+      storage.close();
+    }
+  }
+
+  @Override
+  public Tensor decode(Tensor canvas) {
+    return vae().decode(canvas);
+  }
+
+  @Override
+  public Tensor encode(Tensor pixels) {
+    return vae().encode(pixels);
+  }
+
+  @Override
+  public int pixelsPerToken() {
+    return vae().config().stride() * (transformer.config().spatialPatchify() ? 2 : 1);
+  }
+
+  @Override
+  public void close() {
+    text.close();
+    vae.ifPresent(BsqVae::close);
+    transformer.close();
+  }
+}

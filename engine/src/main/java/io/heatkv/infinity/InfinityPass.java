@@ -1,0 +1,129 @@
+package io.heatkv.infinity;
+
+import io.heatkv.cache.KvCache;
+import io.heatkv.family.Pass;
+import io.heatkv.family.PictureRequest;
+import io.heatkv.family.ScaleObserver;
+import io.heatkv.infinity.vae.MultiScaleBsq;
+import io.heatkv.sample.BitNoise;
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.tensor.Ops;
+import io.heatkv.tensor.Scope;
+import io.heatkv.tensor.Tensor;
+import java.util.List;
+
+/** Pictures that Infinity draws (autoregressive_infer_cfg): logits, bits, codes, the next input. */
+final class InfinityPass implements Pass {
+  private final InfinityTransformer transformer;
+  private final MultiScaleBsq quantizer;
+  private final ScaleSchedule scales;
+  private final int rowsPerPicture;
+  private final Condition condition;
+  private final Scope state = Scope.detached();
+  // [tokens of all scales, head_dim / 2], complex
+  private final Tensor rotary;
+  private Tensor canvas;
+
+  /**
+   * @param features of every row [text tokens, text channels]
+   * @param rowsPerPicture 2 under guidance, else 1
+   */
+  InfinityPass(
+      InfinityTransformer transformer,
+      MultiScaleBsq quantizer,
+      ScaleSchedule scales,
+      List<Tensor> features,
+      int rowsPerPicture) {
+    this.transformer = transformer;
+    this.quantizer = quantizer;
+    this.scales = scales;
+    this.rowsPerPicture = rowsPerPicture;
+    condition = transformer.condition(features);
+    try (Scope _ = Scope.open()) {
+      rotary = state.adopt(transformer.rotary(scales));
+      canvas = state.adopt(quantizer.empty(scales, features.size() / rowsPerPicture, rotary));
+    } catch (RuntimeException | Error e) {
+      close();
+      throw e;
+    }
+  }
+
+  @Override
+  public Tensor logits(
+      int scale, List<PictureRequest> pictures, KvCache cache, ScaleObserver observer) {
+    Tensor codes = scale == 0 ? null : quantizer.nextInput(canvas, scales.size(scale));
+    if (codes != null) {
+      observer.codeInput(scale, codes);
+    }
+    Tensor x = transformer.embed(condition, scale, codes);
+    observer.blockInput(scale, x);
+    Tensor positions = rotary.narrow(0, scales.offset(scale), scales.tokens(scale));
+    LayerGuidance layers = new LayerGuidance(pictures, scale);
+    transformer.blocks(x, condition, scale, positions, cache, layers, observer);
+    Tensor flat = transformer.logits(x, condition);
+    Tensor raw = flat.reshape(flat.size(0), flat.size(1), flat.size(2) / 2, 2);
+    Tensor rows =
+        raw.reshape(pictures.size(), rowsPerPicture, raw.size(1), raw.size(2), raw.size(3));
+    boolean onLogits = pictures.getFirst().sampling().guidanceOnLogits();
+    List<Run> runs = Run.of(pictures, options -> List.of(options.cfg(scale), options.tau(scale)));
+    Tensor guided =
+        Run.joined(
+            runs,
+            rows,
+            (run, part) ->
+                BitSampler.guided(
+                    part, onLogits ? run.sampling().cfg(scale) : 1, run.sampling().tau(scale)));
+    observer.logits(scale, raw, guided);
+    return guided;
+  }
+
+  @Override
+  public Tensor choose(int scale, List<PictureRequest> pictures, Tensor logits) {
+    List<Run> runs = Run.of(pictures, options -> List.of(options.argmax(), options.topP()));
+    return Run.joined(
+        runs,
+        logits,
+        (run, part) ->
+            run.sampling().argmax()
+                ? BitSampler.argmax(part)
+                : BitSampler.sample(
+                    part,
+                    noise(part, pictures.subList(run.first(), run.first() + run.count()), scale),
+                    run.sampling().topP()));
+  }
+
+  /** Uniforms of every picture [pictures, tokens, bits]. */
+  private static Tensor noise(Tensor logits, List<PictureRequest> pictures, int scale) {
+    int tokens = Math.toIntExact(logits.size(1));
+    int bits = Math.toIntExact(logits.size(2));
+    float[] uniforms = new float[pictures.size() * tokens * bits];
+    for (int i = 0; i < pictures.size(); i++) {
+      BitNoise.fill(uniforms, i * tokens * bits, pictures.get(i).seed(), scale, tokens, bits);
+    }
+    return Tensor.of(logits.backend(), uniforms, pictures.size(), tokens, bits).to(logits.device());
+  }
+
+  @Override
+  public void accept(int scale, Tensor tokens) {
+    quantizer.accumulate(canvas, quantizer.codes(tokens, scales.size(scale)));
+  }
+
+  @Override
+  public Tensor canvas() {
+    return canvas;
+  }
+
+  @Override
+  public void remove(int picture) {
+    condition.removeRows(picture * rowsPerPicture, rowsPerPicture);
+    try (Scope _ = Scope.open()) {
+      canvas = state.adopt(Ops.removeRows(canvas, 0, picture, 1));
+    }
+  }
+
+  @Override
+  public void close() {
+    state.close();
+    condition.close();
+  }
+}

@@ -1,0 +1,197 @@
+package io.heatkv.infinity;
+
+import io.heatkv.cache.KvCache;
+import io.heatkv.checkpoint.Checkpoint;
+import io.heatkv.checkpoint.KeyCheck;
+import io.heatkv.family.ScaleObserver;
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.tensor.Backend;
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
+import io.heatkv.tensor.Ops;
+import io.heatkv.tensor.Scope;
+import io.heatkv.tensor.Tensor;
+import io.heatkv.weights.Weights;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Infinity's transformer: from the codes of the scales so far to the bit logits of the next.
+ *
+ * <p>Blocks compute in {@link #dtype()}; norms, adaptive parameters, the residual stream and the
+ * logits are float32, as the official code places them under autocast.
+ */
+public final class InfinityTransformer implements AutoCloseable {
+  private final TransformerConfig config;
+  private final DType dtype;
+  private final Weights weights;
+  private final TextConditioner conditioner;
+  private final List<Block> blocks = new ArrayList<>();
+  private final Tensor startPosition;
+  private final Tensor levels;
+  private final Linear wordEmbed;
+  private final Linear head;
+  private @Nullable ScaleSchedule rotarySchedule;
+  private float @Nullable [] rotaryTable;
+
+  /**
+   * Takes the weights from {@code checkpoint}, which must stay open meanwhile.
+   *
+   * @throws io.heatkv.error.UserException if a weight is missing, unexpected or of another shape
+   */
+  public InfinityTransformer(
+      TransformerConfig config,
+      Checkpoint checkpoint,
+      Backend backend,
+      Device device,
+      DType dtype) {
+    this.config = config;
+    this.dtype = dtype;
+    KeyCheck.compare(
+            checkpoint, TransformerKeys.shapes(config, TransformerKeys.poolHeads(checkpoint)))
+        .requireExact();
+    weights = new Weights(checkpoint, backend, device);
+    try {
+      conditioner = new TextConditioner(config, dtype, weights);
+      for (int i = 0; i < config.depth(); i++) {
+        blocks.add(new Block(config, i, dtype, weights));
+      }
+      startPosition = weights.get("pos_start", DType.F32);
+      levels = weights.get("lvl_embed.weight", DType.F32);
+      wordEmbed = Linear.load(weights, "word_embed", DType.F32);
+      head = Linear.load(weights, "head", DType.F32);
+    } catch (RuntimeException e) {
+      weights.close();
+      throw e;
+    }
+  }
+
+  public TransformerConfig config() {
+    return config;
+  }
+
+  /** Compute type of the blocks. */
+  public DType dtype() {
+    return dtype;
+  }
+
+  /** The most scales that a picture can have: each has a learned embedding. */
+  public int maxScales() {
+    return Math.toIntExact(levels.size(0));
+  }
+
+  public Backend backend() {
+    return weights.backend();
+  }
+
+  public Device device() {
+    return weights.device();
+  }
+
+  /** The learned features of no prompt, cut to {@code tokens}: [tokens, text channels]. */
+  public Tensor unconditional(long tokens) {
+    return conditioner.unconditional(tokens);
+  }
+
+  /**
+   * Derives what blocks and head need from the text of every row.
+   *
+   * @param features of each row [text tokens, text channels]; lengths may differ
+   */
+  public Condition condition(List<Tensor> features) {
+    return conditioner.condition(features);
+  }
+
+  /** Features of a prompt after the text norm [tokens, text channels], float32. */
+  public Tensor normedText(Tensor features) {
+    return conditioner.normed(features);
+  }
+
+  /** What cross-attention reads of normed features [tokens, width], float32. */
+  public Tensor projectedText(Tensor normed) {
+    return conditioner.projected(normed);
+  }
+
+  /** The rotary table of a schedule as complex numbers [tokens, head_dim / 2]. */
+  public Tensor rotary(ScaleSchedule schedule) {
+    float[] table = rotaryTable(schedule);
+    return Ops.asComplex(
+        Tensor.of(backend(), table, schedule.totalTokens(), config.headDim() / 2, 2).to(device()));
+  }
+
+  /** Sines take longer than a small scale, so that the last schedule's table is kept. */
+  private synchronized float[] rotaryTable(ScaleSchedule schedule) {
+    if (rotaryTable == null || !schedule.equals(rotarySchedule)) {
+      rotaryTable = RotaryTable.build(schedule, config.headDim(), config.rotary());
+      rotarySchedule = schedule;
+    }
+    return rotaryTable;
+  }
+
+  /**
+   * The input of block 0 at scale {@code scale}, level embedding included: [rows, tokens, width].
+   *
+   * @param codes summed codes resized to this scale [pictures, tokens, bits], null at scale 0
+   */
+  public Tensor embed(Condition condition, int scale, @Nullable Tensor codes) {
+    try (Scope scope = Scope.open()) {
+      Tensor x;
+      if (codes == null) {
+        x = condition.pooled().unsqueeze(1).add(startPosition);
+      } else {
+        Tensor words = wordEmbed.apply(codes.to(DType.F32));
+        int repeats = Math.toIntExact(condition.rows() / words.size(0));
+        // All rows of a picture, which lie together, begin with the same codes.
+        x =
+            repeats == 1
+                ? words
+                : Ops.cat(1, Collections.nCopies(repeats, words.unsqueeze(1)))
+                    .reshape(condition.rows(), words.size(1), words.size(2));
+      }
+      return scope.keep(config.levelEmbeddingOnce() ? x.add(levels.select(0, scale)) : x);
+    }
+  }
+
+  /**
+   * Runs the blocks in place.
+   *
+   * @param x input of block 0 [rows, tokens, width]
+   * @param positions rotary table of this scale [tokens, head_dim / 2], complex
+   * @param cache keys and values of earlier scales
+   * @param guidance applied to the outputs of some blocks
+   */
+  void blocks(
+      Tensor x,
+      Condition condition,
+      int scale,
+      Tensor positions,
+      KvCache cache,
+      LayerGuidance guidance,
+      ScaleObserver observer) {
+    int chunk = config.depth() / config.chunks();
+    for (int i = 0; i < blocks.size(); i++) {
+      try (Scope _ = Scope.open()) {
+        if (!config.levelEmbeddingOnce() && i % chunk == 0) {
+          Ops.addInPlace(x, levels.select(0, scale));
+        }
+        blocks.get(i).apply(x, condition, scale, positions, cache, observer);
+        guidance.apply(i - config.depth(), x);
+      }
+    }
+  }
+
+  /** Bit logits of every row [rows, tokens, 2 bits], float32; index 2 channel + bit. */
+  public Tensor logits(Tensor x, Condition condition) {
+    return head.apply(
+        backend()
+            .ops(device())
+            .norm(x, condition.headGain(), condition.headShift(), config.epsilon(), DType.F32));
+  }
+
+  @Override
+  public void close() {
+    weights.close();
+  }
+}

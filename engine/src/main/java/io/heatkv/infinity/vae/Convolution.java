@@ -1,0 +1,28 @@
+package io.heatkv.infinity.vae;
+
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Ops;
+import io.heatkv.tensor.Tensor;
+import io.heatkv.weights.Weights;
+
+/**
+ * A 2-D convolution of stride 1 that keeps the size.
+ *
+ * @param weight [out, in, k, k]
+ * @param bias [out]
+ */
+record Convolution(Tensor weight, Tensor bias) {
+  static Convolution load(Weights weights, String name, DType dtype) {
+    return new Convolution(
+        weights.get(name + ".conv.weight", dtype), weights.get(name + ".conv.bias", dtype));
+  }
+
+  Tensor apply(Tensor x) {
+    return Ops.conv2d(x, weight, bias, 1, Math.toIntExact(weight.size(2) / 2));
+  }
+
+  /** Half the size: pads one pixel on the right and below, as the official encoder does. */
+  Tensor halve(Tensor x) {
+    return Ops.conv2d(Ops.padRightBottom(x, 1, 1), weight, bias, 2, 0);
+  }
+}

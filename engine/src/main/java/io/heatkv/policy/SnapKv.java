@@ -1,0 +1,33 @@
+package io.heatkv.policy;
+
+import io.heatkv.cache.Candidates;
+import io.heatkv.cache.EvictionRule;
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleSize;
+
+/**
+ * SnapKV (arXiv 2404.14469): the tokens to which the last queries attend most, and the tokens of
+ * these queries.
+ *
+ * <p>The paper compresses a prompt once, at its end. Here every scale is an end: its last 16 tokens
+ * are the observation window, the softmax attention of their queries is summed for each candidate
+ * and pooled by the mean of five neighbours (the default of the official code), in each head and
+ * row for itself.
+ */
+final class SnapKv implements EvictionRule {
+  @Override
+  public int least(ScaleSchedule schedule) {
+    return ObservationWindow.SIZE;
+  }
+
+  @Override
+  public int[] window(ScaleSize map) {
+    return ObservationWindow.last(map);
+  }
+
+  @Override
+  public double[] scores(Candidates candidates) {
+    int[] window = window(candidates.schedule().size(candidates.scale()));
+    return ObservationWindow.pooled(candidates, window, false);
+  }
+}

@@ -1,0 +1,86 @@
+package io.heatkv.tensor.libtorch;
+
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Tensor;
+import java.util.EnumMap;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A device's own kernels, compiled at first use, for all threads. Where the compiler fails once,
+ * there are none from then on.
+ */
+final class CompiledKernels {
+  private final Map<DType, CudaKernels> kernels = new EnumMap<>(DType.class);
+  private volatile State state;
+
+  /** Replaced as a whole: a thread must not find one without the other. */
+  private record State(
+      @Nullable KernelLauncher launcher, @Nullable SmallAttention attention, String description) {
+    static State without(CudaCompiler.Unavailable reason) {
+      return new State(
+          null, null, "composed operators, slower than own kernels (" + reason.getMessage() + ")");
+    }
+  }
+
+  CompiledKernels(LibTorch torch, Cuda cuda, int device) {
+    State found;
+    try {
+      int capability = cuda.capability(device);
+      KernelLauncher launcher = new KernelLauncher(torch, cuda, device);
+      found =
+          new State(
+              launcher,
+              capability >= 80 ? new SmallAttention(launcher) : null,
+              "own kernels for sm_" + capability);
+    } catch (CudaCompiler.Unavailable e) {
+      found = State.without(e);
+    }
+    state = found;
+  }
+
+  /** Kernels for a type of activations, or null where there are none. */
+  synchronized @Nullable CudaKernels of(DType dtype) {
+    KernelLauncher launcher = state.launcher;
+    if (launcher == null || !dtype.isFloating() || dtype == DType.F64) {
+      return null;
+    }
+    CudaKernels known = kernels.get(dtype);
+    if (known == null) {
+      try {
+        known = CudaKernels.load(launcher, dtype);
+        kernels.put(dtype, known);
+      } catch (CudaCompiler.Unavailable e) {
+        state = State.without(e);
+      }
+    }
+    return known;
+  }
+
+  /**
+   * Attention over both sets of keys, see {@link SmallAttention#attend}, or null where another
+   * kernel is better.
+   */
+  @Nullable Tensor attend(
+      Tensor q,
+      SmallAttention.@Nullable Keys earlier,
+      SmallAttention.Keys current,
+      double scale,
+      @Nullable Tensor lse) {
+    SmallAttention attention = state.attention;
+    long keys = current.count() + (earlier == null ? 0 : earlier.count());
+    if (attention == null || !SmallAttention.suits(q, keys)) {
+      return null;
+    }
+    try {
+      return attention.attend(q, earlier, current, scale, lse);
+    } catch (CudaCompiler.Unavailable e) {
+      state = State.without(e);
+      return null;
+    }
+  }
+
+  String description() {
+    return state.description;
+  }
+}

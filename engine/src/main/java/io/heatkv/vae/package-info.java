@@ -1,5 +1,0 @@
-/** The BSQ image tokenizer: bits, codes of several scales, pixels. */
-@NullMarked
-package io.heatkv.vae;
-
-import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,34 @@
+package io.heatkv.policy;
+
+import io.heatkv.cache.Candidates;
+import io.heatkv.cache.EvictionRule;
+import io.heatkv.scale.ScaleSchedule;
+
+/** Keeps the first scale, then the black fields of every map, newest scales first. */
+final class Checkerboard implements EvictionRule {
+  private static final double BLACK = 100;
+
+  @Override
+  public int least(ScaleSchedule schedule) {
+    return schedule.tokens(0) + 1;
+  }
+
+  @Override
+  public double[] scores(Candidates candidates) {
+    ScaleSchedule schedule = candidates.schedule();
+    double[] scores = new double[candidates.count()];
+    for (int source = 0; source <= candidates.scale(); source++) {
+      int columns = schedule.size(source).width();
+      int end = candidates.firstFrom(source + 1);
+      for (int i = candidates.firstFrom(source); i < end; i++) {
+        int token = candidates.token(i) - schedule.offset(source);
+        boolean isBlack = (token / columns + token % columns) % 2 == 0;
+        scores[i] = isBlack ? BLACK + source : source;
+        if (source == 0) {
+          scores[i] = Double.POSITIVE_INFINITY;
+        }
+      }
+    }
+    return scores;
+  }
+}

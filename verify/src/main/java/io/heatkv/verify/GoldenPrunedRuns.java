@@ -1,0 +1,101 @@
+package io.heatkv.verify;
+
+import io.heatkv.checkpoint.Checkpoint;
+import io.heatkv.infinity.TransformerConfig;
+import io.heatkv.json.JsonObject;
+import io.heatkv.policy.HeatKvPolicy;
+import io.heatkv.profile.OrdersFile;
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.schedule.Atom;
+import io.heatkv.schedule.PruningSchedule;
+import io.heatkv.schedule.ScheduleShape;
+import io.heatkv.tensor.Scope;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.function.Consumer;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/** Runs of the transformer under a pruning schedule, and the schedules themselves. */
+final class GoldenPrunedRuns implements GoldenGroup {
+  private static final String ORDERS = "tiny_orders.json";
+  private static final Pattern FILE =
+      Pattern.compile("heat_(\\d{1,2}\\.?\\d{0,5})_b(\\d?\\.?\\d{1,20})\\.safetensors");
+
+  @Override
+  public boolean isIn(Golden golden) {
+    return GoldenInfinity.isIn(golden) && golden.has(ORDERS) && !golden.files(FILE).isEmpty();
+  }
+
+  @Override
+  public void verify(Golden golden, Consumer<Check> checks) {
+    try (GoldenInfinity infinity = GoldenInfinity.open(golden)) {
+      for (String file : golden.files(FILE)) {
+        Matcher name = FILE.matcher(file);
+        if (name.matches()) {
+          try (Checkpoint recorded = golden.open(file);
+              Scope _ = Scope.open()) {
+            String label = "pruned " + name.group(1) + " to " + name.group(2);
+            ScaleSchedule scales =
+                infinity.schedule(name.group(1), GoldenTransformer.scales(recorded));
+            PruningSchedule pruning =
+                schedule(golden, infinity, scales, Double.parseDouble(name.group(2)));
+            String schedule = file.replace(".safetensors", ".schedule.json");
+            if (golden.has(schedule)) {
+              compare(label, pruning, JsonObject.read(golden.folder().resolve(schedule)), checks);
+            }
+            new GoldenTransformer(infinity.model(), infinity.text(0), recorded)
+                .run(label, scales, infinity.nearTies(file), new HeatKvPolicy(pruning), checks);
+          }
+        }
+      }
+    }
+  }
+
+  private static PruningSchedule schedule(
+      Golden golden, GoldenInfinity infinity, ScaleSchedule scales, double budget) {
+    TransformerConfig config = infinity.config();
+    Path file = golden.folder().resolve(ORDERS);
+    JsonObject orders = JsonObject.read(file);
+    ScheduleShape shape =
+        new ScheduleShape(
+            config.depth(),
+            config.heads(),
+            scales.tokens(),
+            (int) orders.number("protected_prefix_scales"),
+            (int) orders.number("source_scale_start"),
+            (int) orders.number("source_scale_end"));
+    return PruningSchedule.of(
+        shape,
+        OrdersFile.read(
+            file, config.depth(), config.heads(), shape.firstSource(), shape.lastSource()),
+        budget);
+  }
+
+  private static void compare(
+      String label, PruningSchedule pruning, JsonObject recorded, Consumer<Check> checks) {
+    Comparison comparison = new Comparison(label + " schedule", 0);
+    JsonObject removed = recorded.object("removed_at_target");
+    JsonObject ended = recorded.object("final_removed");
+    JsonObject early = recorded.object("early");
+    for (int t = 0; t < pruning.shape().scales(); t++) {
+      String target = String.valueOf(t);
+      comparison.addExact(numbers(pruning.removedAt(t)), removed.list(target));
+      comparison.addExact(numbers(pruning.finalRemoved(t)), ended.list(target));
+      for (int l = 0; l < pruning.shape().layers(); l++) {
+        String layer = String.valueOf(l);
+        JsonObject layers = early.object(target);
+        comparison.addExact(
+            numbers(pruning.early(t, l)), layers.has(layer) ? layers.list(layer) : List.of());
+      }
+    }
+    comparison.report(checks);
+  }
+
+  /** Atoms as parsed JSON has them. */
+  private static List<List<Double>> numbers(List<Atom> atoms) {
+    return atoms.stream()
+        .map(atom -> List.of((double) atom.source(), (double) atom.head(), (double) atom.layer()))
+        .toList();
+  }
+}
