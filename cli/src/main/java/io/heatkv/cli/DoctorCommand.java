@@ -100,7 +100,7 @@ final class DoctorCommand implements Callable<Integer> {
   /** libtorch's version, and in the report what it offers. */
   private String describe(LibTorchLocation location, Map<String, Object> report)
       throws IOException {
-    LibTorch library = LibTorch.open(location, options.threads());
+    LibTorch library = LibraryOpening.start(location, options.threads()).await(Device.CPU);
     report.put("libtorch_folder", location.folder());
     report.put("libtorch_source", location.source());
     report.put("libtorch_abi", library.abi());
