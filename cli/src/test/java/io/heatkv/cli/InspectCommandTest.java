@@ -34,7 +34,7 @@ class InspectCommandTest {
     assertThat(inspect(emoji.resolve("transformer.safetensors")).out())
         .contains("Infinity transformer: 12 layers, 10 heads of 32, width 320, 16 bits a token");
     assertThat(inspect(emoji.resolve("vae.safetensors")).out())
-        .contains("image tokenizer (BSQ-VAE): codes of 16 bits, stride 16");
+        .contains("image tokenizer (BSQ-VAE): codes of 16 bits, stride 8");
     Run training = inspect(PUBLISHED.resolve("tiny_2b.training.pth"));
     assertThat(training.status()).isZero();
     assertThat(training.out())
