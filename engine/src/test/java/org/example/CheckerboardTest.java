@@ -6,15 +6,15 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.heatkv.GenerationListener;
 import io.heatkv.GenerationRequest;
 import io.heatkv.GenerationResult;
-import io.heatkv.SamplingOptions;
+import io.heatkv.ImageGenerator;
 import io.heatkv.TestDevice;
-import io.heatkv.TextToImage;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.Candidates;
 import io.heatkv.error.UserException;
 import io.heatkv.policy.CachePolicies;
 import io.heatkv.policy.PolicyInputs;
 import io.heatkv.policy.PolicyProvider;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.schedule.Budget;
@@ -54,7 +54,7 @@ class CheckerboardTest {
     T run();
   }
 
-  private static CachePolicy create(String name, TextToImage model) {
+  private static CachePolicy create(String name, ImageGenerator model) {
     Budget half = new Budget.Ratio(0.5);
     return CachePolicies.create(
         name,
@@ -82,8 +82,9 @@ class CheckerboardTest {
   @Test
   void theServiceLoaderFindsThePolicyAndItDraws() throws IOException {
     assertThat(CachePolicies.names()).doesNotContain("checkerboard");
-    try (TextToImage model =
-        new TextToImage(TestDevice.model(), TestDevice.backend(), TestDevice.device(), DType.F32)) {
+    try (ImageGenerator model =
+        new ImageGenerator(
+            TestDevice.model(), TestDevice.backend(), TestDevice.device(), DType.F32)) {
       CachePolicy found =
           with(
               TestDevice.resource("/policy-jar/META-INF/services").getParent().getParent(),
@@ -95,7 +96,7 @@ class CheckerboardTest {
                 return create("checkerboard", model);
               });
       GenerationRequest request =
-          new GenerationRequest(
+          GenerationRequest.of(
               List.of("a cat"),
               Optional.empty(),
               1,
