@@ -46,7 +46,7 @@ class ArchitectureTest {
           Map.entry("tensor.libtorch", Set.of("error", "resource", "tensor")),
           Map.entry("weights", Set.of("error", "checkpoint", "tensor")),
           Map.entry("cache", Set.of("error", "tensor", "scale", "schedule")),
-          Map.entry("policy", Set.of("error", "cache", "scale", "schedule")),
+          Map.entry("policy", Set.of("error", "cache", "profile", "scale", "schedule")),
           Map.entry("calibrate", Set.of("cache", "tensor", "scale", "schedule")),
           Map.entry("sample", Set.of("error", "tensor", "scale")),
           Map.entry("infinity.vae", Set.of("error", "tensor", "scale", "checkpoint", "weights")),
