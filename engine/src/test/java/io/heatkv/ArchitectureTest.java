@@ -50,7 +50,7 @@ class ArchitectureTest {
           Map.entry("calibrate", Set.of("cache", "tensor", "scale", "schedule")),
           Map.entry("sample", Set.of("error", "tensor", "scale")),
           Map.entry("infinity.vae", Set.of("error", "tensor", "scale", "checkpoint", "weights")),
-          Map.entry("text", Set.of("error", "json", "tensor", "checkpoint", "weights")),
+          Map.entry("text", Set.of("error", "json", "resource", "tensor", "checkpoint", "weights")),
           Map.entry(
               "infinity",
               Set.of("error", "json", "tensor", "scale", "cache", "checkpoint", "weights")));

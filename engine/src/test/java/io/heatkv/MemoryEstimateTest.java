@@ -12,27 +12,31 @@ import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.util.List;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class MemoryEstimateTest {
   private static final ModelDescription MODEL = ModelSource.find(ModelSource.EMBEDDED);
 
   private static MemoryEstimate estimate(DType dtype, ScaleSchedule schedule) {
-    return MemoryEstimate.of(
-        MODEL,
-        dtype,
-        GenerationRequest.of(
-            List.of("an apple"),
-            Optional.empty(),
-            1,
-            0,
-            schedule,
-            SamplingOptions.of(3, 1, 1),
-            CachePolicy.FULL));
+    return MemoryEstimate.of(MODEL, dtype, request(1, 3, schedule));
+  }
+
+  private static GenerationRequest request(int images, double cfg, ScaleSchedule schedule) {
+    return GenerationRequest.of(
+        List.of("an apple"),
+        Optional.empty(),
+        images,
+        0,
+        schedule,
+        SamplingOptions.of(cfg, 1, 1),
+        CachePolicy.FULL);
   }
 
   @Test
@@ -65,6 +69,73 @@ class MemoryEstimateTest {
     assertThat(activations).isBetween(2_000_000_000L, 3_000_000_000L);
   }
 
+  /**
+   * 32 x 32 tokens of 320 channels, 2521 in all. A token of the last scale has four float32 vectors
+   * and in the compute type five and two hidden ones of 1280; keys and values are joined besides. A
+   * picture is decoded by twelve maps of 48 channels of 256 x 256 pixels.
+   */
+  @ParameterizedTest
+  @CsvSource({
+    // 12 * 48 * 256 * 256 * 4
+    "F32, 3, 1, 150994944",
+    // 8 * (1024 * (4 * 320 * 4 + (5 * 320 + 2 * 1280) * 4) + 2 * 2521 * 320 * 4)
+    "F32, 3, 4, 229888000",
+    "F32, 1, 8, 229888000",
+    // 16 * (1024 * (4 * 320 * 4 + (5 * 320 + 2 * 1280) * 2) + 2 * 2521 * 320 * 2)
+    "BF16, 3, 8, 271831040",
+    "BF16, 1, 8, 150994944"
+  })
+  void theLargestOfBlocksAndDecoding(DType dtype, double cfg, int images, long expected) {
+    assertThat(
+            MemoryEstimate.of(MODEL, dtype, request(images, cfg, MODEL.schedule())).activations())
+        .isEqualTo(expected);
+  }
+
+  /** One layer of the text encoder, converted: four of 256 x 256 and three of 256 x 512. */
+  @Test
+  void ofSmallPicturesTheTextTakesMost() {
+    assertThat(estimate(DType.F32, ScaleSchedules.parse("1x1")).activations())
+        .isEqualTo(4 * (4 * 256 * 256 + 3 * 256 * 512));
+  }
+
+  @Test
+  void aDeviceHoldsAllWeights() {
+    MemoryEstimate host = estimate(DType.BF16, MODEL.schedule());
+    MemoryNeed few =
+        MemoryEstimate.onDevice(MODEL, Device.cuda(0), DType.BF16, request(1, 3, MODEL.schedule()));
+    assertThat(few)
+        .isEqualTo(new MemoryNeed(host.weights() + host.mapped(), host.cache(), 150994944));
+    MemoryNeed many =
+        MemoryEstimate.onDevice(
+            MODEL, Device.cuda(0), DType.BF16, request(16, 3, MODEL.schedule()));
+    // 32 rows of 1024 tokens of 320 channels: two in float32, ten in bfloat16; 64 tokens of text,
+    // twice, and six vectors in each of 12 layers; the rotary table.
+    assertThat(many.scratch())
+        .isEqualTo(
+            32 * 1024 * 320 * (4 + 10 * 2)
+                + 32 * 12 * 320 * (2 * 64 * 2 + 6 * 4)
+                + 2521 * 2 * 16 * 4);
+    MemoryNeed alone =
+        MemoryEstimate.onDevice(
+            MODEL, Device.cuda(0), DType.BF16, request(32, 1, MODEL.schedule()));
+    assertThat(alone).isEqualTo(many);
+  }
+
+  @Test
+  void aTokenShowsAsManyPixelsAsTheTokenizersStride() {
+    assertThat(MemoryEstimate.pixelsPerToken(MODEL)).isEqualTo(8);
+  }
+
+  @Test
+  void moreThanAGibibyteIsLarge() {
+    // The program takes a quarter of it.
+    long rest = 3L << 28;
+    assertThat(new MemoryEstimate(rest, 0, 0, 0).isLarge()).isFalse();
+    assertThat(new MemoryEstimate(0, 0, rest, 1).isLarge()).isTrue();
+    assertThat(new MemoryEstimate(0, rest, 0, 1).isLarge()).isTrue();
+    assertThat(new MemoryEstimate(0, rest, 0, 0).isLarge()).isFalse();
+  }
+
   @Test
   void refusalGivesTheNumbersInOneLine() {
     MemoryEstimate estimate = new MemoryEstimate(3L << 30, 0, 2L << 30, 1L << 30);
@@ -74,6 +145,8 @@ class MemoryEstimateTest {
         .hasMessageContaining("weights 3.00, KV cache 2.00, activations 1.00")
         .hasMessageContaining("4.00 GiB are free")
         .hasMessageNotContaining("\n");
-    assertThatCode(() -> estimate.requireAtMost(7L << 30)).doesNotThrowAnyException();
+    assertThatCode(() -> estimate.requireAtMost(25L << 28)).doesNotThrowAnyException();
+    assertThatThrownBy(() -> estimate.requireAtMost((25L << 28) - 1))
+        .isInstanceOf(UserException.class);
   }
 }

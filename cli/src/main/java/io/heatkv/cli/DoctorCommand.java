@@ -1,5 +1,7 @@
 package io.heatkv.cli;
 
+import io.heatkv.error.UserException;
+import io.heatkv.eval.learned.MetricModel;
 import io.heatkv.load.ModelSource;
 import io.heatkv.resource.AvailableMemory;
 import io.heatkv.resource.CacheFolder;
@@ -7,6 +9,7 @@ import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.libtorch.LibTorch;
 import io.heatkv.tensor.libtorch.LibTorchLocation;
+import io.heatkv.text.PromptTokenizer;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -14,9 +17,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.concurrent.Callable;
-import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -41,57 +42,79 @@ final class DoctorCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     List<String> problems = new ArrayList<>(JavaCheck.problems(Runtime.version()));
-    LibTorchLocation location = options.location();
-    LibTorch library = LibraryOpening.start(options).await(Device.CPU);
+    List<String> faults = new ArrayList<>();
     Map<String, Object> report = new LinkedHashMap<>();
     report.put("heatkv", Version.text());
     report.put("java", Runtime.version() + ", " + System.getProperty("java.vendor"));
     report.put("java_home", System.getProperty("java.home"));
-    report.put(
-        "libtorch", library.version() + (location.hasCuda() ? " with CUDA" : " for the CPU"));
+    report.put("cpu", Hardware.cpu());
+    report.put("cores", Runtime.getRuntime().availableProcessors());
+    report.put("memory_free_bytes", AvailableMemory.bytes());
+    tell(report, faults, "cache_folder", () -> CacheFolder.secure(CacheFolder.locate()));
+    if (report.get("cache_folder") instanceof Path cache) {
+      report.put("cache_free_bytes", Files.getFileStore(cache).getUsableSpace());
+      // A folder that was named and holds no libtorch is a wrong option, nothing to report.
+      LibTorchLocation location = options.location();
+      report.put("cache_damaged_files", damaged(location, faults));
+      tell(report, faults, "tokenizer_folder", PromptTokenizer::loadNatives);
+      tell(report, faults, "onnxruntime_folder", MetricModel::loadNatives);
+      tell(report, faults, "libtorch", () -> describe(location, report));
+    }
+    problems.addAll(faults);
+    report.put("problems", problems);
+    console.print(json ? Json.pretty(report) : text(report));
+    return faults.isEmpty() ? 0 : 2;
+  }
+
+  /** Adds what is found out, or what is wrong. */
+  private static void tell(
+      Map<String, Object> report, List<String> faults, String key, Callable<?> find)
+      throws IOException {
+    try {
+      report.put(key, find.call());
+    } catch (UserException e) {
+      faults.add(String.valueOf(e.getMessage()));
+    } catch (IOException | RuntimeException e) {
+      throw e;
+    } catch (Exception e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /** Files that aren't what they were unpacked from. */
+  private static List<String> damaged(LibTorchLocation location, List<String> faults)
+      throws IOException {
+    List<String> damaged = new ArrayList<>(location.damaged());
+    damaged.addAll(ModelSource.damaged());
+    if (!damaged.isEmpty()) {
+      faults.add(
+          "damaged files in the cache folder: "
+              + String.join(", ", damaged)
+              + "; delete "
+              + CacheFolder.locate()
+              + ", it is filled anew at the next start");
+    }
+    return damaged;
+  }
+
+  /** libtorch's version, and in the report what it offers. */
+  private String describe(LibTorchLocation location, Map<String, Object> report)
+      throws IOException {
+    LibTorch library = LibTorch.open(location, options.threads());
     report.put("libtorch_folder", location.folder());
     report.put("libtorch_source", location.source());
     report.put("libtorch_abi", library.abi());
-    report.put("blas", Hardware.blas());
-    report.put("cpu", Hardware.cpu());
-    report.put("cores", Runtime.getRuntime().availableProcessors());
     report.put("threads", library.threads());
-    report.put("memory_free_bytes", AvailableMemory.bytes());
+    report.put("blas", Hardware.blas());
     List<String> devices = library.cudaDevices();
     report.put("cuda_devices", devices);
     report.put("operators_cpu", library.ops(Device.CPU).description());
     for (int i = 0; i < devices.size(); i++) {
       report.put("operators_cuda_" + i, library.ops(Device.cuda(i)).description());
     }
-    Path cache = CacheFolder.locate();
-    report.put("cache_folder", cache);
-    report.put("cache_free_bytes", freeSpace(cache));
-    List<String> damaged = new ArrayList<>(location.damaged());
-    damaged.addAll(ModelSource.damaged());
-    report.put("cache_damaged_files", damaged);
-    if (!damaged.isEmpty()) {
-      problems.add(
-          "damaged files in the cache folder: "
-              + String.join(", ", damaged)
-              + "; delete "
-              + cache
-              + ", it is filled anew at the next start");
-    }
     report.put("gflops_fp32", Hardware.gigaflops(library, Device.CPU, DType.F32));
     report.put("gflops_bf16", Hardware.gigaflops(library, Device.CPU, DType.BF16));
-    report.put("problems", problems);
-    console.print(json ? Json.pretty(report) : text(report));
-    return damaged.isEmpty() ? 0 : 2;
-  }
-
-  /** Space left where the folder is or will be. */
-  private static long freeSpace(Path folder) throws IOException {
-    Path existing =
-        Stream.iterate(folder, Objects::nonNull, Path::getParent)
-            .filter(Files::exists)
-            .findFirst()
-            .orElseThrow();
-    return Files.getFileStore(existing).getUsableSpace();
+    return library.version() + (location.hasCuda() ? " with CUDA" : " for the CPU");
   }
 
   private static String text(Map<String, Object> report) {

@@ -60,15 +60,19 @@ final class HeatKv implements Runnable {
   /** Runs a command line and returns its exit status. */
   static int run(Console console, String... arguments) {
     int status;
-    if (arguments.length > 1 && arguments[0].equals("generate")) {
-      WarmUp.library(arguments);
-    }
     try {
+      if (arguments.length > 1 && arguments[0].equals("generate")) {
+        WarmUp.library(arguments);
+      }
       status = commandLine(console, List.of(arguments)).execute(arguments);
+    } catch (CancellationException _) {
+      console.message("interrupted");
+      status = INTERRUPTED;
     } catch (OutOfMemoryError | StackOverflowError | LinkageError e) {
       // The parser hands exceptions to failed(), but no errors.
-      console.message("internal error: " + e);
-      status = INTERNAL_ERROR;
+      boolean ending = Interruption.isEnding();
+      console.message(ending ? "interrupted" : "internal error: " + e);
+      status = ending ? INTERRUPTED : INTERNAL_ERROR;
     }
     if (console.out().checkError() && status == 0) {
       console.message("standard output can't be written; expected a pipe or file with room");
@@ -158,7 +162,9 @@ final class HeatKv implements Runnable {
     return USER_ERROR;
   }
 
-  private int failed(Exception e) {
+  private int failed(Exception failure) {
+    Exception e =
+        Interruption.isEnding() ? new CancellationException(failure.getMessage()) : failure;
     int status =
         switch (e) {
           case UserException _ -> USER_ERROR;
@@ -171,7 +177,7 @@ final class HeatKv implements Runnable {
           case CancellationException _ -> "interrupted";
           default -> "internal error: " + e + "; --debug prints more";
         });
-    trace(e);
+    trace(failure);
     return status;
   }
 

@@ -24,8 +24,37 @@ final class Interruption implements AutoCloseable {
   private final Thread hook = new Thread(this::interrupt, "interruption");
   private volatile boolean requested;
 
+  /**
+   * From now on.
+   *
+   * @throws CancellationException if the process is ending already
+   */
   Interruption() {
-    Runtime.getRuntime().addShutdownHook(hook);
+    atEnd(hook);
+  }
+
+  /**
+   * Runs a thread when the process is told to end.
+   *
+   * @throws CancellationException if it is ending already
+   */
+  static void atEnd(Thread hook) {
+    try {
+      Runtime.getRuntime().addShutdownHook(hook);
+    } catch (IllegalStateException e) {
+      throw (CancellationException) new CancellationException("interrupted").initCause(e);
+    }
+  }
+
+  /** Whether the process is ending: what fails then, fails because of it. */
+  static boolean isEnding() {
+    Thread probe = new Thread(() -> {});
+    try {
+      Runtime.getRuntime().addShutdownHook(probe);
+      return !Runtime.getRuntime().removeShutdownHook(probe);
+    } catch (IllegalStateException _) {
+      return true;
+    }
   }
 
   private void interrupt() {

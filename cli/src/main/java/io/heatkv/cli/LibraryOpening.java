@@ -30,16 +30,32 @@ final class LibraryOpening {
   }
 
   private static LibraryOpening start(Supplier<LibTorch> open) {
-    CompletableFuture<LibTorch> library =
-        CompletableFuture.supplyAsync(
-            () -> {
-              HostTuning.apply();
-              return open.get();
-            },
-            Thread.ofPlatform().name("open-libtorch").daemon()::start);
-    // A process that ends while its libraries are initialised may crash.
-    Runtime.getRuntime().addShutdownHook(new Thread(() -> library.exceptionally(_ -> null).join()));
+    CompletableFuture<LibTorch> library = new CompletableFuture<>();
+    Thread thread =
+        Thread.ofPlatform()
+            .name("open-libtorch")
+            .daemon()
+            .unstarted(() -> {
+              try {
+                HostTuning.apply();
+                library.complete(open.get());
+              } catch (RuntimeException | Error e) {
+                library.completeExceptionally(e);
+              }
+            });
+    Interruption.atEnd(new Thread(() -> end(thread)));
+    thread.start();
     return new LibraryOpening(library);
+  }
+
+  /** Stops unpacking. A process that ends while its libraries are initialised may crash: waits. */
+  private static void end(Thread opening) {
+    opening.interrupt();
+    try {
+      opening.join();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
   }
 
   /**
@@ -53,7 +69,11 @@ final class LibraryOpening {
       opened.require(device);
       return opened;
     } catch (CompletionException e) {
-      throw e.getCause() instanceof RuntimeException cause ? cause : e;
+      switch (e.getCause()) {
+        case RuntimeException cause -> throw cause;
+        case Error cause -> throw cause;
+        case null, default -> throw e;
+      }
     }
   }
 }

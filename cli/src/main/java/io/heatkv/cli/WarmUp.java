@@ -1,6 +1,5 @@
 package io.heatkv.cli;
 
-import io.heatkv.error.UserException;
 import io.heatkv.image.Png;
 import io.heatkv.image.PngImage;
 import io.heatkv.load.ModelDescription;
@@ -45,7 +44,7 @@ final class WarmUp {
       PromptTokenizer.open(
               model.textEncoder().resolve("tokenizer.json"), model.transformer().textMaxLength())
           .close();
-    } catch (UserException _) {
+    } catch (RuntimeException _) {
       // The engine meets the same file and says so.
     }
   }

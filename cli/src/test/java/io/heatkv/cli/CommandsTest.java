@@ -1,12 +1,21 @@
 package io.heatkv.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.heatkv.error.UserException;
 import io.heatkv.json.JsonObject;
+import java.io.DataInputStream;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
+import java.util.Locale;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class CommandsTest {
@@ -90,10 +99,96 @@ class CommandsTest {
     assertThat(Run.of("inspect", "a\0b", "--debug").err()).contains("\tat ");
   }
 
+  @ParameterizedTest
+  @CsvSource({
+    "0, 0 bytes",
+    "1023, 1023 bytes",
+    "1024, 1.0 KiB",
+    "1536, 1.5 KiB",
+    "1048576, 1.0 MiB",
+    "5368709120, 5.0 GiB",
+    "1099511627776, 1.0 TiB",
+    "1152921504606846976, 1048576.0 TiB"
+  })
+  void sizesForPeople(long bytes, String text) {
+    assertThat(Sizes.text(bytes)).isEqualTo(text);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "0, 0 s",
+    "59.4, 59 s",
+    "59.5, 1 min 0 s",
+    "200, 3 min 20 s",
+    "3599, 59 min 59 s",
+    "3600, 1 h 0 min",
+    "7384, 2 h 3 min",
+    "90000, 25 h 0 min"
+  })
+  void durationsForPeople(double seconds, String text) {
+    assertThat(PromptProgress.duration(seconds)).isEqualTo(text);
+  }
+
   @Test
-  void sizesForPeople() {
-    assertThat(List.of(Sizes.text(1023), Sizes.text(1536), Sizes.text(5L << 30)))
-        .containsExactly("1023 bytes", "1.5 KiB", "5.0 GiB");
+  void inspectCountsWhatTheFilesHold() throws IOException {
+    JsonObject json = json("inspect", "emoji", "--json");
+    long parameters = 0;
+    for (String[] part :
+        new String[][] {
+          {"transformer", "transformer.safetensors"},
+          {"text_encoder", "text_encoder/model.safetensors"},
+          {"vae", "vae.safetensors"}
+        }) {
+      Path file = Path.of(json.text("folder"), part[1]);
+      long count = 0;
+      try (DataInputStream in = new DataInputStream(Files.newInputStream(file))) {
+        int length = Math.toIntExact(Long.reverseBytes(in.readLong()));
+        String header = new String(in.readNBytes(length), StandardCharsets.UTF_8);
+        Matcher shape = Pattern.compile("\"shape\":\\[([^]]*)]").matcher(header);
+        while (shape.find()) {
+          count +=
+              Pattern.compile(",")
+                  .splitAsStream(shape.group(1))
+                  .filter(edge -> !edge.isBlank())
+                  .mapToLong(edge -> Long.parseLong(edge.strip()))
+                  .reduce(1, Math::multiplyExact);
+        }
+      }
+      assertThat(json.object(part[0]).number("parameters")).as(part[0]).isEqualTo(count);
+      parameters += count;
+    }
+    assertThat(json.number("parameters")).isEqualTo(parameters);
+    assertThat(json.object("image").number("height")).isEqualTo(256);
+    assertThat(json.object("vae").number("stride")).isEqualTo(8);
+    assertThat(json.object("sampling").number("top_p")).isEqualTo(0.97);
+    assertThat(Run.of("inspect", "emoji").out())
+        .contains(
+            String.format(Locale.ROOT, "emoji-infinity, %.1f M parameters", parameters / 1e6),
+            "2521, of which 1497 are cached",
+            // 12 * 2 * 2 * 320 * 1497 * 4 / 2^20 and half of it
+            "87.7 MiB in fp32, 43.9 MiB in bf16");
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "1/1, 0, 1, false",
+    "1/2, 0, 2, true",
+    "2/2, 1, 2, true",
+    "1/9999, 0, 9999, true",
+    "9999/9999, 9998, 9999, true"
+  })
+  void sharesOfTheWork(String text, int index, int count, boolean part) {
+    assertThat(Shard.parse(text)).isEqualTo(new Shard(index, count));
+    assertThat(Shard.parse(text).isPart()).isEqualTo(part);
+    assertThat(Shard.parse(null)).isEqualTo(new Shard(0, 1));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"0/2", "0/0", "1/0", "3/2", "1/10000", "-1/2", "1", "1/2/3", ""})
+  void noShareOfTheWork(String text) {
+    assertThatThrownBy(() -> Shard.parse(text))
+        .isInstanceOf(UserException.class)
+        .hasMessageStartingWith("shard '" + text + "'");
   }
 
   private static JsonObject json(String... arguments) {

@@ -176,6 +176,7 @@ class EvaluateCommandTest {
           --batch 0                    | batch 0 is out of range
           --images -1                  | images -1 is out of range
           --shard 3/2                  | shard '3/2'
+          --shard 0/2                  | shard '0/2'
           --shard 1/2 --overwrite      | contradicts --shard
           --metric lpips               | has no file
           --metric lpips=              | has no file

@@ -6,9 +6,11 @@ import io.heatkv.image.Png;
 import io.heatkv.image.PngText;
 import io.heatkv.json.JsonObject;
 import java.awt.image.BufferedImage;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.regex.Matcher;
@@ -17,6 +19,8 @@ import java.util.stream.Stream;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class GenerateCommandTest {
   private static final String PROMPT = "a red apple, noto style emoji";
@@ -148,6 +152,48 @@ class GenerateCommandTest {
         .containsEntry("Model", "emoji-infinity");
   }
 
+  /** Every picture tells how it was drawn and its own share of the memory, whatever its batch. */
+  @Test
+  void theRecordTellsAllSettings() throws IOException {
+    String options =
+        "--count 3 --batch 2 --seed 4 --cfg 1,2.5 --tau 0.5 --top-p 0.9 --argmax"
+            + " --cfg-layer -2,0,-1 --negative-prompt blur";
+    List<String> arguments =
+        new ArrayList<>(List.of("generate", PROMPT, "--scales", "1x1,2x2,3x4", "--threads", "1"));
+    arguments.addAll(List.of(options.split(" ")));
+    arguments.addAll(List.of("-q", "--json", "-o", folder.resolve("a.png").toString()));
+    Run run = Run.of(arguments.toArray(String[]::new));
+    assertThat(run.err()).isEmpty();
+    for (int i = 0; i < 3; i++) {
+      Path file = folder.resolve("a-%d.png".formatted(i + 1));
+      JsonObject record = JsonObject.parse(file, Png.readMetadata(file).getLast().text());
+      JsonObject printed = run.item("images", i);
+      assertThat(record.text("prompt")).isEqualTo(PROMPT);
+      assertThat(record.text("negative_prompt")).isEqualTo("blur");
+      assertThat(record.values().get("seed")).isEqualTo(printed.values().get("seed"));
+      assertThat(record.number("width")).isEqualTo(32);
+      assertThat(record.number("height")).isEqualTo(24);
+      assertThat(record.text("scales")).isEqualTo("1x1,2x2,3x4");
+      assertThat(record.list("cfg")).isEqualTo(List.of(1.0, 2.5));
+      assertThat(record.list("tau")).isEqualTo(List.of(0.5));
+      assertThat(record.number("top_p")).isEqualTo(0.9);
+      assertThat(record.flag("argmax", false)).isTrue();
+      assertThat(record.list("cfg_layers")).isEqualTo(List.of(0.0, -1.0, -2.0));
+      assertThat(record.text("cache")).isEqualTo("full");
+      // 12 layers, 2 rows, keys and values, 320 channels, 5 tokens and the last scale's 12.
+      assertThat(record.number("kv_bytes")).isEqualTo(12.0 * 2 * 2 * 320 * 5 * 4);
+      assertThat(record.number("full_kv_bytes")).isEqualTo(record.number("kv_bytes"));
+      assertThat(record.number("kv_peak_bytes")).isEqualTo(record.number("kv_bytes"));
+      assertThat(printed.number("batch")).isEqualTo(i < 2 ? 2 : 1);
+      assertThat(printed.number("tokens")).isEqualTo(17);
+    }
+    assertThat(run.item("images", 0).number("seed")).isEqualTo(4);
+    assertThat(Png.readMetadata(folder.resolve("a-1.png")).getFirst().text())
+        .contains(
+            "Steps: 3, Sampler: Argmax, CFG scale: \"1,2.5\", Seed: 4, Size: 32x24",
+            "Tau: 0.5, Top P: 0.9");
+  }
+
   @Test
   void optionsReachTheModel() throws IOException {
     byte[] plain = draw("a.png", "--seed", "1");
@@ -156,6 +202,23 @@ class GenerateCommandTest {
     assertThat(draw("b.png", "--seed", "1", "--cfg-layer", "-2")).isNotEqualTo(plain);
     assertThat(pixels(draw("b.png", "--seed", "1", "--argmax")))
         .isEqualTo(pixels(draw("c.png", "--seed", "2", "--argmax")));
+  }
+
+  /** What stands at the end of a range is in it. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "--seed 0",
+        "--seed 9223372036854775807",
+        "--top-p 1",
+        "--cfg 1,2,3",
+        "--cfg-layer -12",
+        "--cfg-layer 0",
+        "--batch 1024"
+      })
+  void boundsAreAccepted(String options) throws IOException {
+    byte[] file = draw("a.png", options.split(" "));
+    assertThat(ImageIO.read(new ByteArrayInputStream(file)).getWidth()).isEqualTo(32);
   }
 
   @Test
@@ -223,7 +286,7 @@ class GenerateCommandTest {
   }
 
   private static int[] pixels(byte[] png) throws IOException {
-    BufferedImage image = ImageIO.read(new java.io.ByteArrayInputStream(png));
+    BufferedImage image = ImageIO.read(new ByteArrayInputStream(png));
     return image.getRGB(0, 0, image.getWidth(), image.getHeight(), null, 0, image.getWidth());
   }
 

@@ -15,6 +15,8 @@ import java.util.stream.Stream;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What only a process of its own shows. */
 class ProcessTest {
@@ -42,6 +44,21 @@ class ProcessTest {
     Process process = builder.start();
     assertThat(process.inputReader().readLine()).matches("heatkv \\d+\\.\\d+\\.\\d+.*");
     assertThat(process.waitFor()).isZero();
+  }
+
+  /** Nothing is unpacked into the cache folder either. */
+  @ParameterizedTest
+  @ValueSource(strings = {"--help", "--threads 1 -h", "--threads none", "--libtorch", "--version"})
+  void whatEndsAtItsOptionsLoadsNoLibtorch(String options) throws Exception {
+    List<String> arguments = new ArrayList<>(List.of("generate", "a cat"));
+    arguments.addAll(List.of(options.split(" ")));
+    ProcessBuilder builder = heatkv(arguments.toArray(String[]::new));
+    builder.environment().put("HEATKV_CACHE", folder.resolve("cache").toString());
+    builder.environment().remove("HEATKV_LIBTORCH");
+    Process process = builder.redirectErrorStream(true).start();
+    assertThat(process.inputReader().readAllAsString()).isNotEmpty();
+    assertThat(process.waitFor()).isIn(0, 2);
+    assertThat(folder.resolve("cache")).doesNotExist();
   }
 
   @Test

@@ -34,8 +34,11 @@ class WrongInputTest {
           --count 0              | count 0
           --count two            | 'two' is not an int
           --count 2000000000     | count 2000000000
+          --count 100001         | count 100001
           --seed -1              | seed -1
           --seed 1e3             | '1e3' is not a long
+          --batch 0              | batch 0
+          --batch 1025           | batch 1025
           --tau 0                | tau 0
           --tau -1               | tau -1
           --tau NaN              | tau NaN
@@ -62,6 +65,7 @@ class WrongInputTest {
           --device tpu           | device 'tpu'
           --dtype int8           | dtype 'int8'
           --threads 0            | threads 0
+          --threads 1025         | threads 1025
           --negative-prompt=     | negative prompt
           --sed 3                | did you mean --seed?
           --prompts missing.txt  | leave out one

@@ -15,12 +15,16 @@ public final class Candidates {
   private final float[] accumulated;
 
   /**
+   * What a cache gives to a rule, or a test.
+   *
+   * @param scale the scale just attended to
    * @param quota how many of them stay
    * @param tokens numbers of the tokens over all scales, ascending; those of the scale are the last
    * @param attention sum over the observed queries of the softmax probabilities of each
    * @param accumulated the same, summed over this scale and those before since the token is there
+   * @throws IllegalArgumentException if there isn't an attention of each token
    */
-  Candidates(
+  public Candidates(
       ScaleSchedule schedule,
       int scale,
       int layer,
@@ -29,6 +33,11 @@ public final class Candidates {
       int[] tokens,
       float[] attention,
       float[] accumulated) {
+    if (attention.length != tokens.length || accumulated.length != tokens.length) {
+      throw new IllegalArgumentException(
+          "attention of %d and %d tokens for %d candidates"
+              .formatted(attention.length, accumulated.length, tokens.length));
+    }
     this.schedule = schedule;
     this.scale = scale;
     this.layer = layer;

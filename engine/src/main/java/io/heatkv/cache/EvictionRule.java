@@ -40,8 +40,8 @@ public interface EvictionRule {
 
   /**
    * How much a head wants to keep each candidate; of equal ones the later is kept. Infinity pins a
-   * token. Called for each row of the batch if there is a window, else once for all; by several
-   * threads at once, so it must change nothing.
+   * token. Called for each row of the batch once a window was observed, else once for all; by
+   * several threads at once, so it must change nothing.
    *
    * @return one score for each candidate
    */

@@ -5,16 +5,28 @@ import io.heatkv.cache.EvictionPolicy;
 import io.heatkv.cache.EvictionRule;
 import io.heatkv.error.UserException;
 import io.heatkv.schedule.Allocation;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.ServiceConfigurationError;
+import java.util.ServiceLoader;
 import java.util.function.Function;
+import java.util.regex.Pattern;
 
-/** The policies by name. */
+/** The policies by name: our own, and those that other jars provide. */
 public final class CachePolicies {
-  private record Entry(String name, Function<PolicyInputs, CachePolicy> maker) {}
+  private static final Pattern NAME = Pattern.compile("[a-z0-9][a-z0-9-]*");
+
+  private record Entry(String name, Function<PolicyInputs, CachePolicy> maker)
+      implements PolicyProvider {
+    @Override
+    public CachePolicy create(PolicyInputs inputs) {
+      return maker.apply(inputs);
+    }
+  }
 
   // A new policy is one line here.
-  private static final List<Entry> ENTRIES =
+  private static final List<PolicyProvider> OWN =
       List.of(
           new Entry("full", CachePolicies::full),
           heat(Allocation.GREEDY),
@@ -32,14 +44,14 @@ public final class CachePolicies {
   private CachePolicies() {}
 
   /** HeatKV with one of its rules of allocation. */
-  private static Entry heat(Allocation allocation) {
+  private static PolicyProvider heat(Allocation allocation) {
     return new Entry(
         allocation.policy(),
         in -> HeatKvPolicy.of(allocation, in.profile().get(), in.budget(), in.shape()));
   }
 
   /** A rule under a budget. */
-  private static Entry evicting(String name, Function<PolicyInputs, EvictionRule> rule) {
+  private static PolicyProvider evicting(String name, Function<PolicyInputs, EvictionRule> rule) {
     return new Entry(name, in -> new EvictionPolicy(name, rule.apply(in), in.ratio()));
   }
 
@@ -51,39 +63,68 @@ public final class CachePolicies {
     return CachePolicy.FULL;
   }
 
-  /** All names, in the order of registration. */
+  /** Our own, then those of the thread's class loader. */
+  private static List<PolicyProvider> known() {
+    List<PolicyProvider> known = new ArrayList<>(OWN);
+    try {
+      for (PolicyProvider found : ServiceLoader.load(PolicyProvider.class)) {
+        String name = found.name();
+        if (!NAME.matcher(name).matches()
+            || known.stream().anyMatch(other -> other.name().equals(name))) {
+          throw new UserException(
+              "%s provides a KV policy '%s'; it needs a name of its own of small letters, digits and hyphens"
+                  .formatted(found.getClass().getName(), printable(name)));
+        }
+        known.add(found);
+      }
+    } catch (ServiceConfigurationError e) {
+      throw new UserException("a KV policy can't be loaded: " + e.getMessage(), e);
+    }
+    return known;
+  }
+
+  /**
+   * All names: our own in the order of registration, then others.
+   *
+   * @throws UserException if another jar's policy can't be loaded or has no name of its own
+   */
   public static List<String> names() {
-    return ENTRIES.stream().map(Entry::name).toList();
+    return known().stream().map(PolicyProvider::name).toList();
   }
 
   /**
    * Makes a policy, and checks that it can serve the shape.
    *
-   * @throws UserException if there is none of that name, it can't be made from the inputs, or the
-   *     budget is below its floor
+   * @throws UserException if there is none of that name, it can't be made from the inputs, the
+   *     budget is below its floor, or as {@link #names} does
    */
   public static CachePolicy create(String name, PolicyInputs inputs) {
-    for (Entry entry : ENTRIES) {
-      if (entry.name().equals(name)) {
-        CachePolicy policy = entry.maker().apply(inputs);
+    for (PolicyProvider provider : known()) {
+      if (provider.name().equals(name)) {
+        CachePolicy policy = provider.create(inputs);
         // Refuses a budget that is too small before anything is loaded.
         policy.plan(inputs.shape());
         return policy;
       }
     }
-    String shown = name.length() > 40 ? name.substring(0, 40) + "…" : name;
+    String shown = printable(name);
     throw new UserException(
         "KV policy '%s' is unknown; %s: %s"
             .formatted(
-                shown.replaceAll("\\p{Cntrl}", "?"),
+                shown,
                 // Nothing is near to no letters.
                 shown.isBlank() ? "known" : "did you mean " + nearest(shown) + "? Known",
                 String.join(", ", names())));
   }
 
+  private static String printable(String name) {
+    String shown = name.length() > 40 ? name.substring(0, 40) + "…" : name;
+    return shown.replaceAll("\\p{Cntrl}", "?");
+  }
+
   private static String nearest(String name) {
     String wanted = name.toLowerCase(Locale.ROOT);
-    String best = ENTRIES.getFirst().name();
+    String best = OWN.getFirst().name();
     for (String known : names()) {
       if (distance(wanted, known) < distance(wanted, best)) {
         best = known;

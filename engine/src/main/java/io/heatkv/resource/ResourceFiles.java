@@ -8,19 +8,24 @@ import java.net.JarURLConnection;
 import java.net.URI;
 import java.net.URL;
 import java.net.URLConnection;
+import java.nio.ByteBuffer;
+import java.nio.channels.Channels;
+import java.nio.channels.ClosedByInterruptException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLockInterruptionException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.nio.file.attribute.FileTime;
+import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Objects;
-import java.util.concurrent.TimeUnit;
+import java.util.concurrent.CancellationException;
 import java.util.zip.CRC32;
 import java.util.zip.CheckedInputStream;
 import java.util.zip.ZipEntry;
@@ -37,6 +42,8 @@ public final class ResourceFiles {
   public record Item(String resource, String fileName) {}
 
   private record Packed(Item item, URL url, long size, long crc) {}
+
+  private static final int BLOCK = 1 << 20;
 
   private final String label;
   private final List<Item> items;
@@ -58,52 +65,89 @@ public final class ResourceFiles {
   }
 
   /**
-   * A folder that holds all files, unpacked below {@code cache} if they come from jars.
+   * A folder that holds all files, unpacked below {@code cache} if they come from jars. Files that
+   * lie there already are compared by content, unless nothing touched them since that was done.
    *
-   * @throws UserException if a resource is missing or the cache folder can't be written
+   * @throws UserException if a resource is missing, the cache folder can't be written or isn't safe
+   * @throws CancellationException if the thread is interrupted
    */
   public Path unpack(Path cache) {
+    long bytes = 0;
     try {
       Path exploded = explodedFolder();
       if (exploded != null) {
         return exploded;
       }
       List<Packed> packed = describe();
-      Path folder = cache.resolve(label + "-" + key(packed));
-      Files.createDirectories(folder);
-      for (Packed file : packed) {
-        Path target = folder.resolve(file.item.fileName);
-        if (!isWhole(file, target)) {
-          write(file, target);
-        }
+      bytes = packed.stream().mapToLong(Packed::size).sum();
+      Path root = CacheFolder.secure(cache);
+      String name = label + "-" + key(packed);
+      Path folder = root.resolve(name);
+      Seal seal = new Seal(root, name);
+      if (Files.isDirectory(folder) && isWhole(folder, packed, seal)) {
+        Unpacking.removeLeftOvers(root);
+        return CacheFolder.secureBelow(root, name);
       }
+      Unpacking.alone(
+          root,
+          () -> {
+            CacheFolder.secureBelow(root, name);
+            for (Packed file : packed) {
+              Path target = folder.resolve(file.item.fileName);
+              // Another process may have written it meanwhile.
+              if (!isWhole(target, file)) {
+                write(file, target, root);
+              }
+            }
+            seal.close(names());
+          });
       return folder;
+    } catch (ClosedByInterruptException | FileLockInterruptionException e) {
+      throw (CancellationException) new CancellationException("interrupted").initCause(e);
     } catch (IOException e) {
-      throw new UserException(
-          "cache folder "
-              + cache
-              + ": can't unpack "
-              + label
-              + " ("
-              + e
-              + "); free some space or name another folder with HEATKV_CACHE",
-          e);
+      throw new UserException(unwritable(cache, bytes, e), e);
     }
   }
 
-  /** Whether the target is as it was written. */
-  private static boolean isWhole(Packed file, Path target) throws IOException {
-    return Files.isRegularFile(target)
-        && Files.size(target) == file.size
-        && Files.getLastModifiedTime(target).equals(date(file));
+  private String unwritable(Path cache, long bytes, IOException e) {
+    String reason = CacheFolder.reason(e);
+    boolean full = reason.contains("space left") || reason.contains("quota");
+    return "cache folder %s: can't unpack %s, which takes %d MB (%s); %sname %s folder with %s"
+        .formatted(
+            cache,
+            label,
+            Math.ceilDiv(bytes, 1_000_000),
+            reason,
+            full ? "free some space or " : "",
+            full ? "another" : "a writable",
+            CacheFolder.VARIABLE);
   }
 
-  /**
-   * The date that an unpacked file gets: its checksum, in seconds. Who changes the file changes the
-   * date too, so that a start sees it without reading hundreds of megabytes.
-   */
-  private static FileTime date(Packed file) {
-    return FileTime.from(file.crc, TimeUnit.SECONDS);
+  private List<String> names() {
+    return items.stream().map(Item::fileName).toList();
+  }
+
+  private boolean isWhole(Path folder, List<Packed> packed, Seal seal) throws IOException {
+    if (seal.holds(names())) {
+      return true;
+    }
+    for (Packed file : packed) {
+      if (!isWhole(folder.resolve(file.item.fileName), file)) {
+        return false;
+      }
+    }
+    try {
+      seal.close(names());
+    } catch (IOException _) {
+      // A cache that can't be written is read again at each start.
+    }
+    return true;
+  }
+
+  private static boolean isWhole(Path target, Packed file) throws IOException {
+    return Files.isRegularFile(target)
+        && Files.size(target) == file.size
+        && crc(target) == file.crc;
   }
 
   /**
@@ -117,7 +161,7 @@ public final class ResourceFiles {
       return names;
     }
     for (Packed file : describe()) {
-      if (crc(folder.resolve(file.item.fileName)) != file.crc) {
+      if (!isWhole(folder.resolve(file.item.fileName), file)) {
         names.add(file.item.fileName);
       }
     }
@@ -189,19 +233,20 @@ public final class ResourceFiles {
     }
   }
 
-  private static void write(Packed file, Path target) throws IOException {
-    Files.createDirectories(target.getParent());
-    Path temporary = Files.createTempFile(target.getParent(), ".unpacking", null);
+  private static void write(Packed file, Path target, Path root) throws IOException {
+    Files.createDirectories(target.getParent(), CacheFolder.permissions(target, "rwxr-xr-x"));
+    Path temporary = Unpacking.newFile(root);
     try {
       CRC32 crc = new CRC32();
+      // A channel, so that an interrupt ends it.
       try (InputStream in = new CheckedInputStream(file.url.openStream(), crc);
-          OutputStream out = Files.newOutputStream(temporary)) {
+          OutputStream out =
+              Channels.newOutputStream(FileChannel.open(temporary, StandardOpenOption.WRITE))) {
         in.transferTo(out);
       }
       if (Files.size(temporary) != file.size || crc.getValue() != file.crc) {
         throw new IOException(file.item.resource + " is damaged in its jar");
       }
-      Files.setLastModifiedTime(temporary, date(file));
       try {
         Files.move(
             temporary, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
@@ -214,9 +259,13 @@ public final class ResourceFiles {
   }
 
   private static long crc(Path file) throws IOException {
-    try (CheckedInputStream in = new CheckedInputStream(Files.newInputStream(file), new CRC32())) {
-      in.transferTo(OutputStream.nullOutputStream());
-      return in.getChecksum().getValue();
+    CRC32 crc = new CRC32();
+    ByteBuffer buffer = ByteBuffer.allocateDirect(BLOCK);
+    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+      while (channel.read(buffer.clear()) >= 0) {
+        crc.update(buffer.flip());
+      }
     }
+    return crc.getValue();
   }
 }

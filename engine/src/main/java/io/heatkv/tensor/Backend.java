@@ -98,6 +98,12 @@ public interface Backend {
   /** The steps of a transformer block as this device runs them best. */
   DeviceOps ops(Device device);
 
+  /** Threads that an operator on the CPU uses. */
+  int threads();
+
+  /** Whether convolutions on the CPU can be asked of oneDNN. */
+  boolean hasOneDnn();
+
   /** Number of tensors handed out and not yet freed. */
   long liveTensors();
 

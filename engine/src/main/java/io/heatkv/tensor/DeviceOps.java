@@ -106,7 +106,7 @@ public interface DeviceOps {
   /**
    * As {@link #attentionOverRetained}, of what lies in slots of an arena.
    *
-   * @param arena [2, b, capacity, d]
+   * @param arena [2, b, capacity, d]; rows lie together, keys and values may lie apart
    * @param slots int64 [sum of lengths], head after head
    */
   default Tensor attentionOverSlots(
@@ -119,7 +119,7 @@ public interface DeviceOps {
   /**
    * Entries of an arena at the given slots.
    *
-   * @param arena [2, rows, capacity, head_dim]
+   * @param arena [2, rows, capacity, head_dim]; rows lie together, keys and values may lie apart
    * @param slots int64 [count]
    * @return [2, rows, count, head_dim]
    */
@@ -128,7 +128,7 @@ public interface DeviceOps {
   /**
    * Writes all tokens of some heads into slots of an arena, head after head.
    *
-   * @param arena [2, rows, capacity, head_dim]: keys, values
+   * @param arena [2, rows, capacity, head_dim]: keys, values; as {@link #gatherSlots} takes it
    * @param slots int64 [heads written * tokens]
    * @param heads written, int64, ascending
    * @param k [rows, heads, tokens, head_dim]

@@ -13,16 +13,15 @@ public final class Ops {
   private static final Operator GROUP_NORM = Operator.of("group_norm");
   private static final int CHANNEL_BLOCK = 16;
   private static final Operator CONVOLUTION = Operator.of("_convolution", Products.WHOLE);
+  private static final Operator ONEDNN_CONVOLUTION = Operator.of("mkldnn_convolution");
   private static final Operator NEAREST = Operator.of("upsample_nearest2d");
   private static final Operator TRILINEAR = Operator.of("upsample_trilinear3d");
   private static final Operator AREA = Operator.of("adaptive_avg_pool2d");
   private static final Operator PIXEL_SHUFFLE = Operator.of("pixel_shuffle");
   private static final Operator PIXEL_UNSHUFFLE = Operator.of("pixel_unshuffle");
-  private static final Operator SILU = Operator.of("silu");
   private static final Operator SILU_ = Operator.of("silu_");
-  private static final Operator GELU = Operator.of("gelu");
   private static final Operator GELU_ = Operator.of("gelu_");
-  private static final Operator SIGMOID = Operator.of("sigmoid");
+  private static final Operator SIGMOID_ = Operator.of("sigmoid_");
   private static final Operator EXP = Operator.of("exp");
   private static final Operator MINIMUM = Operator.of("minimum");
   private static final Operator MAXIMUM = Operator.of("maximum");
@@ -51,13 +50,31 @@ public final class Ops {
   private static final Operator CPU_FLASH =
       Operator.of("_scaled_dot_product_flash_attention_for_cpu", Products.PARTS);
 
+  // Multiplications up to which OpenBLAS may take other kernels, which round otherwise.
+  private static final long SMALL_PRODUCT = 1_000_000;
+
   private Ops() {}
 
   // ---- products
 
   /** {@code x W^T + b}; x [..., in], weight [out, in], bias [out]. */
   public static Tensor linear(Tensor x, Tensor weight, @Nullable Tensor bias) {
-    return x.call(LINEAR, x, weight, optional(bias));
+    long depth = weight.size(1);
+    long rows = depth == 0 ? 0 : x.count() / depth;
+    long least = SMALL_PRODUCT / Math.max(1, weight.count()) + 1;
+    if (x.device().isCuda() || x.dtype() != DType.F32 || rows == 0 || rows >= least) {
+      return x.call(LINEAR, x, weight, optional(bias));
+    }
+    // Enough rows for the kernel of large products: a row's bits don't depend on how many there
+    // are.
+    long[] shape = x.shape();
+    shape[shape.length - 1] = weight.size(0);
+    try (Scope scope = Scope.open()) {
+      Tensor padded = zeros(x, least, depth);
+      padded.narrow(0, 0, rows).copyFrom(x.reshape(rows, depth));
+      Tensor product = padded.call(LINEAR, padded, weight, optional(bias));
+      return scope.keep(product.narrow(0, 0, rows).reshape(shape));
+    }
   }
 
   /** Matrix product over the last two dimensions, batched over the others. */
@@ -82,6 +99,18 @@ public final class Ops {
 
   /** What conv2d calls, with its choices made here instead of by settings of the process. */
   private static Tensor convolve(Tensor x, Tensor weight, Tensor bias, int stride, int padding) {
+    if (!x.device().isCuda() && x.dtype() == DType.F32 && x.backend().hasOneDnn()) {
+      // conv2d takes other code for small pictures and for one thread, which rounds otherwise.
+      return x.call(
+          ONEDNN_CONVOLUTION,
+          x,
+          weight,
+          optional(bias),
+          new long[] {padding, padding},
+          new long[] {stride, stride},
+          new long[] {1, 1},
+          1L);
+    }
     boolean transposed = false;
     long groups = 1;
     // An algorithm chosen by timing would be another one at times.
@@ -197,28 +226,30 @@ public final class Ops {
 
   /** {@code x sigmoid(x)}. */
   public static Tensor silu(Tensor x) {
-    return x.call(SILU, x);
+    return siluInPlace(x.copy());
   }
 
   /** {@code x <- x sigmoid(x)}; returns x. */
   public static Tensor siluInPlace(Tensor x) {
-    x.call(SILU_, x).release();
-    return x;
+    return WholeVectors.apply(x, part -> part.call(SILU_, part).release());
   }
 
   /** The tanh approximation of GELU. */
   public static Tensor gelu(Tensor x) {
-    return x.call(GELU, x, "tanh");
+    return geluInPlace(x.copy());
   }
 
   /** {@code x <- gelu(x)}, tanh approximation; returns x. */
   public static Tensor geluInPlace(Tensor x) {
-    x.call(GELU_, x, "tanh").release();
-    return x;
+    return WholeVectors.apply(x, part -> part.call(GELU_, part, "tanh").release());
   }
 
   public static Tensor sigmoid(Tensor x) {
-    return x.call(SIGMOID, x);
+    return WholeVectors.apply(x.copy(), part -> part.call(SIGMOID_, part).release());
+  }
+
+  static Tensor zeros(Tensor like, long... shape) {
+    return Tensor.full(like.backend(), 0, like.dtype(), like.device(), shape);
   }
 
   public static Tensor sqrt(Tensor x) {

@@ -72,10 +72,13 @@ public final class PlainOps implements DeviceOps {
       }
       Tensor pairs =
           Ops.asComplex(queryKey.mul(factor).reshape(rows, tokens, 2, heads, dim / 2, 2));
-      Tensor rotated =
-          Ops.asReal(pairs.mulInPlace(positions.reshape(1, tokens, 1, 1, dim / 2)))
-              .reshape(rows, tokens, 2, heads, dim)
-              .to(projected.dtype());
+      Tensor table = positions.reshape(1, tokens, 1, 1, dim / 2);
+      WholeVectors.ranges(
+          pairs,
+          1,
+          (start, length) ->
+              pairs.narrow(1, start, length).mulInPlace(table.narrow(1, start, length)));
+      Tensor rotated = Ops.asReal(pairs).reshape(rows, tokens, 2, heads, dim).to(projected.dtype());
       return new Heads(
           scope.keep(rotated.select(2, 0).transpose(1, 2)),
           scope.keep(rotated.select(2, 1).transpose(1, 2)),

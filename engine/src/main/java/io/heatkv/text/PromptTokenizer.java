@@ -2,14 +2,17 @@ package io.heatkv.text;
 
 import ai.djl.huggingface.tokenizers.Encoding;
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import ai.djl.huggingface.tokenizers.jni.LibUtils;
 import io.heatkv.error.UserException;
 import io.heatkv.error.WrongDownload;
+import io.heatkv.resource.JniLibrary;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
@@ -19,6 +22,16 @@ public final class PromptTokenizer implements AutoCloseable {
   public static final String TOKENIZER = "tokenizer.json";
 
   public static final String SENTENCE_PIECE = "spiece.model";
+
+  // Where this property names its file, the library neither copies nor downloads one.
+  private static final JniLibrary NATIVES =
+      new JniLibrary(
+          "tokenizers",
+          "RUST_LIBRARY_PATH",
+          System.mapLibraryName("tokenizers"),
+          LibUtils.class,
+          "native/lib/%s-%s/cpu".formatted(JniLibrary.system(), JniLibrary.processor("x86_64")),
+          nativeFiles());
 
   private final HuggingFaceTokenizer tokenizer;
   private final int maxTokens;
@@ -83,14 +96,31 @@ public final class PromptTokenizer implements AutoCloseable {
     return UnigramModel.ofLetters().toJson();
   }
 
-  private static HuggingFaceTokenizer library(Path file, InputStream json) {
-    // On a machine with CUDA the library would download another build of itself.
-    if (System.getProperty("RUST_FLAVOR") == null && System.getenv("RUST_FLAVOR") == null) {
-      System.setProperty("RUST_FLAVOR", "cpu");
-    }
-    // It would also ask the network whether it runs in a cloud, and report that it does.
+  /**
+   * Loads the tokenizer's native code, unless that was done.
+   *
+   * @return the folder of its files
+   * @throws UserException if it can't be unpacked or loaded
+   */
+  public static Path loadNatives() {
+    // The library would ask the network whether it runs in a cloud, and report that it does.
     System.setProperty("ai.djl.offline", "true");
     System.setProperty("OPT_OUT_TRACKING", "true");
+    return NATIVES.load(() -> {
+      LibUtils.checkStatus();
+      return true;
+    });
+  }
+
+  private static List<String> nativeFiles() {
+    String library = System.mapLibraryName("tokenizers");
+    return library.endsWith(".dll")
+        ? List.of("libwinpthread-1.dll", "libgcc_s_seh-1.dll", "libstdc++-6.dll", library)
+        : List.of(library);
+  }
+
+  private static HuggingFaceTokenizer library(Path file, InputStream json) {
+    loadNatives();
     try {
       return HuggingFaceTokenizer.newInstance(
           json, Map.of("truncation", "false", "padding", "false", "addSpecialTokens", "true"));

@@ -72,6 +72,7 @@ class HostileArchiveTest {
     int storage = ZipBytes.sound().central(2);
     int local = ZipBytes.sound().local(2);
     int descriptor = local + 30 + "m/data/0".length() + 4 + 24;
+    int large = ZipBytes.soundLarge().local(2) + descriptor - local;
     return Stream.of(
         row("no record", sound().put32(storage, 0), "no entry at its byte"),
         row("deflated", sound().put16(storage + 10, 8), "'m/data/0' is compressed (method 8)"),
@@ -99,7 +100,12 @@ class HostileArchiveTest {
         row("header's extra field", sound().put16(local + 28, 0xffff), "asks for 65535 bytes"),
         row("header's name length", sound().put16(local + 26, 0xffff), "asks for 65535 bytes"),
         row("descriptor gone", sound().put32(descriptor, 0), "has no data descriptor"),
+        row("descriptor's packed", sound().put32(descriptor + 8, 23), "otherwise behind its bytes"),
         row("descriptor's size", sound().put32(descriptor + 12, 23), "otherwise behind its bytes"),
+        row("64-bit packed", large().put64(large + 8, 23), "is described otherwise behind"),
+        row("64-bit size", large().put64(large + 16, 23), "is described otherwise behind"),
+        row("64-bit packed's top", large().put32(large + 12, 1), "is described otherwise behind"),
+        row("64-bit size's top", large().put32(large + 20, 1), "is described otherwise behind"),
         row("name too long", sound().put16(storage + 28, 0xffff), "a name of 65535 bytes"),
         row(
             "name cut",
@@ -215,9 +221,10 @@ class HostileArchiveTest {
   @Test
   void theUnalteredFilesOpen() {
     Path zip = TestFiles.write(folder.resolve("zip"), sound().bytes());
+    Path large = TestFiles.write(folder.resolve("large"), large().bytes());
     Path older = TestFiles.write(folder.resolve("older"), LegacyBytes.of(PICKLE, 6, 24));
     Path piece = TestFiles.write(folder.resolve("piece"), LegacyBytes.of(piece(3, 2), 6, 24));
-    for (Path file : new Path[] {zip, older, piece}) {
+    for (Path file : new Path[] {zip, large, older, piece}) {
       try (Checkpoint checkpoint = Checkpoints.open(file)) {
         assertThat(checkpoint.names()).containsExactly("w");
       }
@@ -265,6 +272,10 @@ class HostileArchiveTest {
 
   private static ZipBytes sound() {
     return ZipBytes.sound().close();
+  }
+
+  private static ZipBytes large() {
+    return ZipBytes.soundLarge().close();
   }
 
   private static ZipBytes counts(long count) {

@@ -9,6 +9,7 @@ import io.heatkv.error.UserException;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Set;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -73,5 +74,25 @@ class KeyCheckTest {
     assertThat(catchThrowableOfType(UserException.class, check::requireExact))
         .hasMessageContaining("missing 'lost.10' [10], 'lost.11' [11], 'lost.12' [12]")
         .hasMessageContaining("'lost.14' [14] and 35 more;");
+  }
+
+  /** What a part leaves out isn't found in it, though the file has it. */
+  @Test
+  void aPartHoldsItsOwnNamesOnly() {
+    Checkpoint others = checkpoint.without(Set.of("text_features.1", "none"));
+    assertThat(others.names()).containsExactly("text_features.0", "text_features.2");
+    assertThat(others.find("text_features.1")).isEmpty();
+    assertThat(others.entry("text_features.2").shape()).containsExactly(16, 256);
+    assertThat(checkpoint.without(Set.of("none"))).isSameAs(checkpoint);
+    Checkpoint below = checkpoint.under("text_features");
+    assertThat(below.names()).containsExactly("0", "1", "2");
+    assertThat(below.entry("1").name()).isEqualTo("1");
+    assertThat(below.entry("1").shape()).containsExactly(7, 256);
+    assertThat(below.find("text_features.1")).isEmpty();
+    assertThat(below.without(Set.of("1")).find("1")).isEmpty();
+    assertThat(catchThrowableOfType(UserException.class, () -> checkpoint.under("text")))
+        .hasMessageContaining("has no tensor below 'text.'; its names begin with 'text_features'");
+    assertThat(catchThrowableOfType(UserException.class, () -> below.entry("3")))
+        .hasMessageContaining("3");
   }
 }

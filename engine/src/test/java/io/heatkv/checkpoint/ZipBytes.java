@@ -19,13 +19,19 @@ final class ZipBytes {
   private final List<byte[]> contents = new ArrayList<>();
   private final List<Integer> locals = new ArrayList<>();
   private final List<Integer> centrals = new ArrayList<>();
+  // Descriptors of 64 bits, as torch.save writes them in large archives.
+  private boolean large;
   private boolean closed;
   private int end64;
   private int end;
 
   /** An archive of that pickle and a storage "0" of zeros. */
   static ZipBytes torch(byte[] pickle, int storageBytes) {
-    return new ZipBytes()
+    return torch(new ZipBytes(), pickle, storageBytes);
+  }
+
+  private static ZipBytes torch(ZipBytes empty, byte[] pickle, int storageBytes) {
+    return empty
         .add("m/data.pkl", pickle)
         .add("m/byteorder", "little")
         .add("m/data/0", new byte[storageBytes])
@@ -35,6 +41,13 @@ final class ZipBytes {
   /** A sound archive: "w" is float32 [2, 3]. */
   static ZipBytes sound() {
     return torch(PickleBytes.tensor(6, 0, new long[] {2, 3}, new long[] {3, 1}), 24);
+  }
+
+  /** Likewise with descriptors of 64 bits. */
+  static ZipBytes soundLarge() {
+    ZipBytes zip = new ZipBytes();
+    zip.large = true;
+    return torch(zip, PickleBytes.tensor(6, 0, new long[] {2, 3}, new long[] {3, 1}), 24);
   }
 
   ZipBytes add(String name, String content) {
@@ -52,7 +65,12 @@ final class ZipBytes {
     out.putShort((short) utf8.length).putShort((short) 4).put(utf8);
     out.put((byte) 'F').put((byte) 'B').putShort((short) 0).put(content);
     if (content.length > 0) {
-      out.putInt(0x08074b50).putInt(crc(content)).putInt(content.length).putInt(content.length);
+      out.putInt(0x08074b50).putInt(crc(content));
+      if (large) {
+        out.putLong(content.length).putLong(content.length);
+      } else {
+        out.putInt(content.length).putInt(content.length);
+      }
     }
     return this;
   }

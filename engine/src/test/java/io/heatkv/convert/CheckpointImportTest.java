@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.catchThrowableOfType;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Checkpoints;
 import io.heatkv.checkpoint.Fingerprint;
+import io.heatkv.checkpoint.ShardedWriter;
 import io.heatkv.checkpoint.StorageType;
 import io.heatkv.checkpoint.TensorEntry;
 import io.heatkv.error.UserException;
@@ -20,6 +21,8 @@ import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class CheckpointImportTest {
   @TempDir Path folder;
@@ -150,10 +153,32 @@ class CheckpointImportTest {
       assertRefused(source, other, StorageType.F32, 300, "of another model or of other settings");
       assertRefused(source, other, StorageType.BF16, 500, "name an empty folder");
       assertRefused(source, file, StorageType.BF16, 300, "cannot be written");
+      Path index = Files.createDirectory(folder.resolve("index"));
+      Files.write(index.resolve("pytorch_model.bin.index.json"), new byte[1]);
+      assertRefused(source, index, StorageType.BF16, 300, "holds 'pytorch_model.bin.index.json'");
       Path model = Files.createDirectory(folder.resolve("model"));
       Files.write(model.resolve("model.safetensors"), new byte[1]);
       assertRefused(source, model, StorageType.BF16, 300, "holds 'model.safetensors' of another");
     }
+  }
+
+  /** Tensors of 2, 4 and 6 bytes, by name; one that is larger than a shard has one of its own. */
+  @ParameterizedTest
+  @CsvSource({"1, a|b|c", "5, a|b|c", "6, ab|c", "9, ab|c", "10, ab|c", "11, ab|c", "12, abc"})
+  void aShardHoldsWhatFits(long shardBytes, String expected) throws IOException {
+    Map<String, long[]> shapes =
+        Map.of("a", new long[] {1}, "b", new long[] {2}, "c", new long[] {3});
+    ShardedWriter.Result result =
+        SyntheticCheckpoint.write(folder, shapes, StorageType.BF16, 1, shardBytes, (_, _, _) -> {});
+    String[] shards = expected.split("\\|");
+    assertThat(result.written()).isEqualTo(shards.length);
+    for (int i = 0; i < shards.length; i++) {
+      String name = "model-%05d-of-%05d.safetensors".formatted(i + 1, shards.length);
+      try (Checkpoint shard = Checkpoints.open(folder.resolve(name))) {
+        assertThat(String.join("", shard.names())).isEqualTo(shards[i]);
+      }
+    }
+    assertThat(Files.readString(result.index())).contains("\"total_size\" : 12");
   }
 
   private static void assertRefused(

@@ -163,6 +163,30 @@ class HostilePngTest {
             new PngText("empty", ""));
   }
 
+  /** 1000 texts, and 16 MiB of text, packed and unpacked counted. */
+  @Test
+  void theMostIsRead() throws IOException {
+    Path png =
+        Files.write(folder.resolve("a.png"), file(repeat(chunk("tEXt", latin1("k\0")), 1000)));
+    assertThat(Png.readMetadata(png)).hasSize(1000);
+    byte[] text = spaces(16 << 20);
+    text[0] = 'k';
+    text[1] = 0;
+    Files.write(png, file(chunk("tEXt", text)));
+    assertThat(Png.readMetadata(png).getFirst().text()).hasSize((16 << 20) - 2);
+    Files.write(png, file(chunk("tEXt", text), chunk("tEXt", latin1("k\0"))));
+    assertRefused(png, "16777216 bytes of text");
+    byte[] zip = zlib(spaces(16 << 20));
+    int rest = (16 << 20) - zip.length - "k\0\0".length();
+    Files.write(png, file(packed("zTXt", "k\0\0", zlib(spaces(rest - 100)))));
+    assertThat(Png.readMetadata(png).getFirst().text()).hasSize(rest - 100);
+    Files.write(png, file(packed("zTXt", "k\0\0", zip)));
+    assertRefused(png, "16777216 bytes of text");
+    String keyword = "k".repeat(79);
+    Files.write(png, file(chunk("tEXt", latin1(keyword + "\0x"))));
+    assertThat(Png.readMetadata(png)).containsExactly(new PngText(keyword, "x"));
+  }
+
   @Test
   void refusesWhatIsNoFile() {
     assertRefused(folder, "is a folder; expected a PNG file");

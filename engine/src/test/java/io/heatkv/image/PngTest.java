@@ -92,6 +92,16 @@ class PngTest {
                 Chunks.latin1("parameters\0\0\0\0\0"), text.getBytes(StandardCharsets.UTF_8)));
   }
 
+  /** The ends of both ranges of printable Latin-1, with line feeds; and the longest keyword. */
+  @Test
+  void printableLatin1IsPlain() {
+    String text = " ~\n\u00a1\u00ff";
+    String keyword = "\u00a1".repeat(78) + "~";
+    List<Chunk> chunks = Chunks.parse(Png.encode(DOT, List.of(new PngText(keyword, text))));
+    assertThat(chunks.get(1).type()).isEqualTo("tEXt");
+    assertThat(chunks.get(1).data()).isEqualTo(Chunks.latin1(keyword + "\0" + text));
+  }
+
   @Test
   void textsComeBackAsTheyWere() {
     Random random = new Random(42);
@@ -117,7 +127,8 @@ class PngTest {
       assertThat(catchThrowableOfType(UserException.class, () -> PngText.parameters(text)))
           .hasMessageContaining("PNG text 'parameters': holds a NUL or half a surrogate pair");
     }
-    for (String keyword : List.of("", "k".repeat(80), "\u20AC", "a\nb", "a\0b")) {
+    for (String keyword :
+        List.of("", "k".repeat(80), "\u20AC", "a\nb", "a\0b", "\u00a0", "\u007f")) {
       assertThatThrownBy(() -> new PngText(keyword, "x"))
           .isInstanceOf(IllegalArgumentException.class);
     }

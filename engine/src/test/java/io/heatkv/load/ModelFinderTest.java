@@ -20,8 +20,10 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -61,6 +63,72 @@ class ModelFinderTest {
         .contains(
             "transformer weights/deep/er/a.data, image tokenizer b, text encoder weights/text");
     assertThat(found.notes().getLast()).startsWith("left aside: ").contains("photo.zip");
+  }
+
+  /** Files of other kinds aren't opened, or they would be called damaged. */
+  @ParameterizedTest
+  @CsvSource({
+    // Pickles of protocols that torch.save has never written, and too short a start of one.
+    "8001000000000000000000000000000000, false",
+    "8006000000000000000000000000000000, false",
+    "8101000000000000000000000000000000, false",
+    "80025d5d5d5d5d5d5d5d5d5d5d5d5d, false",
+    "8002000000000000000000000000000000, true",
+    "8005000000000000000000000000000000, true",
+    // Lengths of a safetensors header: none, most, too long; another start.
+    "00000000000000007b0000000000000000, false",
+    "00e1f505000000007b0000000000000000, true",
+    "01e1f505000000007b0000000000000000, false",
+    "02000000000000005b7d00000000000000, false",
+    "504b030400000000000000000000000000, true",
+    "504b030500000000000000000000000000, false",
+    "504c030400000000000000000000000000, false"
+  })
+  void opensWhatBeginsLikeWeights(String start, boolean opened) throws IOException {
+    copy("tiny_2b.pth", "a");
+    copy("tiny_2b.vae.pth", "b");
+    copyFolder("flan-t5", "text");
+    Files.write(folder.resolve("other"), HexFormat.of().parseHex(start));
+    assertThat(find().notes()).hasSize(opened ? 2 : 1);
+    assertThat(find().notes().getLast().contains("left aside: ")).isEqualTo(opened);
+  }
+
+  @Test
+  void recognisesTheOlderFormatByItsContent() throws IOException {
+    copy("tiny_2b.legacy.pth", "older");
+    copy("tiny_2b.vae.pth", "b");
+    copyFolder("flan-t5", "text");
+    assertThat(find().description().transformerFile()).isEqualTo(folder.resolve("older"));
+  }
+
+  /** HuggingFace's folders often hold the same weights in both formats. */
+  @Test
+  void ofBothFormatsOfATextEncoderTheSaferIsTaken() throws IOException {
+    copy("tiny_2b.pth", "a");
+    copy("tiny_2b.vae.pth", "b");
+    Path text = copyFolder("flan-t5-bin", "text");
+    copyFolder("flan-t5", "text");
+    assertThat(find().description().textWeights())
+        .isEqualTo(text.resolve("model.safetensors.index.json"));
+    copyFolder("flan-t5", "other");
+    assertRefused("more than one T5 text encoder", "other/", "text/");
+  }
+
+  @Test
+  void aHubThatIsMissingOrHoldsOtherFoldersHasNoTextEncoder() throws IOException {
+    copy("tiny_2b.pth", "a");
+    copy("tiny_2b.vae.pth", "b");
+    Path none = caches.resolve("none");
+    assertThatThrownBy(() -> ModelFinder.find(List.of(folder), new HubCache(none)))
+        .isInstanceOf(UserException.class)
+        .hasMessageContainingAll("found no T5 text encoder", none.toString());
+    Files.createDirectories(caches.resolve("models--a--b"));
+    Files.createDirectories(caches.resolve("models--c--d/refs"));
+    hub("datasets--e--f", "1111", "main", 128);
+    assertRefused("found no T5 text encoder");
+    Files.createDirectories(caches.resolve("models--g--h/snapshots"));
+    Files.createDirectories(caches.resolve("models--g--h/blobs"));
+    assertRefused("found no T5 text encoder");
   }
 
   @Test
@@ -248,6 +316,58 @@ class ModelFinderTest {
     }
   }
 
+  @ParameterizedTest
+  @CsvSource({
+    "infinity_2b_reg.pth, infinity_vae_d16_reg.pth",
+    "infinity_2b.pth, infinity_vae_d16.pth",
+    "infinity_2b.pth, vae.pth"
+  })
+  void theTokenizerIsRegularisedWhereTheTransformerIs(String transformer, String tokenizer)
+      throws IOException {
+    copy("tiny_2b.pth", transformer);
+    copy("tiny_2b.vae.pth", tokenizer);
+    copy(
+        "tiny_2b.vae.pth",
+        tokenizer.contains("reg") ? tokenizer.replace("_reg", "") : tokenizer + "_reg");
+    copyFolder("flan-t5", "text");
+    assertThat(find().description().vaeFile()).isEqualTo(folder.resolve(tokenizer));
+  }
+
+  @Test
+  void tokenizersThatNothingTellsApart() throws IOException {
+    copy("tiny_2b.pth", "infinity_2b.pth");
+    copyFolder("flan-t5", "text");
+    copy("tiny_2b.vae.pth", "infinity_vae_d16_reg.pth");
+    // The only one serves, whatever its name.
+    assertThat(find().description().vaeFile())
+        .isEqualTo(folder.resolve("infinity_vae_d16_reg.pth"));
+    copy("tiny_2b.vae.pth", "other_reg.pth");
+    assertRefused("more than one image tokenizer", "infinity_vae_d16_reg.pth", "other_reg.pth");
+  }
+
+  /** Newest by date, whichever name or order of writing; a ref that names one decides. */
+  @Test
+  void takesTheNewestSnapshotWhereNoRefNamesOne() throws IOException {
+    copy("tiny_2b.pth", "a.pth");
+    copy("tiny_2b.vae.pth", "b.pth");
+    for (String commit : List.of("aaaa", "bbbb", "cccc")) {
+      hub("models--google--flan-t5-xl", commit, "elsewhere", 128);
+    }
+    Path repository = caches.resolve("models--google--flan-t5-xl");
+    Path snapshots = repository.resolve("snapshots");
+    for (String newest : List.of("bbbb", "aaaa", "cccc")) {
+      for (String commit : List.of("aaaa", "bbbb", "cccc")) {
+        Files.setLastModifiedTime(
+            snapshots.resolve(commit), FileTime.fromMillis(commit.equals(newest) ? 2000 : 1000));
+      }
+      assertThat(find().description().textEncoder()).isEqualTo(snapshots.resolve(newest));
+    }
+    for (String ref : List.of("aaaa", "bbbb\n")) {
+      Files.writeString(repository.resolve("refs/main"), ref);
+      assertThat(find().description().textEncoder()).isEqualTo(snapshots.resolve(ref.strip()));
+    }
+  }
+
   @Test
   void namesWhatIsMissing() throws IOException {
     assertRefused("found no Infinity transformer");
@@ -349,7 +469,7 @@ class ModelFinderTest {
     Path target = Files.createDirectories(folder.resolve(to));
     try (Stream<Path> files = Files.list(FILES.resolve(from))) {
       for (Path file : files.toList()) {
-        Files.copy(file, target.resolve(file.getFileName()));
+        Files.copy(file, target.resolve(file.getFileName()), StandardCopyOption.REPLACE_EXISTING);
       }
     }
     return target;

@@ -13,6 +13,8 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** A model.json written by hand, of which every key may be left out. */
 class ModelPinsTest {
@@ -118,6 +120,16 @@ class ModelPinsTest {
     assertRefused("{\"vae\": {\"file\": \"../vae.pth\"}}", "outside the model's folder");
     assertRefused("{\"sampling\": {\"cfg\": \"high\"}}", "sampling.cfg is high; expected a number");
     assertRefused("{\"vae\": 3}", "vae is 3", "expected an object");
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {"[1, 2]", "[1, 2, 2, 2]", "[1, 2.5, 2]", "[1, 2, 2.5]", "[1, \"2\", 2]", "3"})
+  void gridsAreHeightAndWidth(String scale) throws IOException {
+    assertRefused(
+        "{\"scale_schedule\": [[1, 1, 1], " + scale + "]}", "expected [1, height, width]");
+    assertThat(locate("{\"scale_schedule\": [[1, 1, 1], [1, 2, 3]]}").description().schedule())
+        .hasToString("1x1,2x3");
   }
 
   private void assertRefused(String json, String... words) {

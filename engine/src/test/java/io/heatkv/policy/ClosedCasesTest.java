@@ -1,6 +1,7 @@
 package io.heatkv.policy;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 import io.heatkv.TestDevice;
 import io.heatkv.cache.EvictionPolicy;
@@ -22,6 +23,8 @@ import java.util.Map;
 import java.util.Set;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /**
  * Which tokens stay, worked out by hand. Every query is the same, and the score of a key is its
@@ -170,6 +173,128 @@ class ClosedCasesTest {
     // Of 136 tokens: refiners 12/13 of the mean, the drafter 16/13.
     assertThat(sizes(held(rule, 0.6, shape, 3, Map.of()))).containsExactly(31, 31, 42, 31);
     assertThat(sizes(held(rule, 0.6, shape, 2, Map.of()))).containsExactly(21, 21, 21, 21);
+  }
+
+  /**
+   * Tokens of the one drafter of four layers, in units of the mean / 650: of refiners' 600 at the
+   * first scale that can't keep all, 70 less at each later one, and 162.5 at least, it has the
+   * rest.
+   */
+  @ParameterizedTest
+  @CsvSource({
+    // Scales begin at 1, 5, 14, 30, 55, 91, 140, 204, 285, 385; what is drawn next begins at 385.
+    "9, 385, 650",
+    "9, 384, 800",
+    "9, 285, 800",
+    "9, 284, 1010",
+    "9, 204, 1010",
+    "9, 91, 1430",
+    "9, 90, 1640",
+    "9, 55, 1640",
+    "9, 54, 1850",
+    "9, 14, 2060",
+    "9, 5, 2112.5",
+    "2, 14, 650",
+    "2, 13, 800"
+  })
+  void scaleKvDecaysFromTheFirstScaleThatLosesTokens(int scale, double mean, double share) {
+    ScaleSchedule scales = ScaleSchedules.parse("1x1,2x2,3x3,4x4,5x5,6x6,7x7,8x8,9x9,10x10,11x11");
+    double[][] selectivity = new double[11][4];
+    for (double[] target : selectivity) {
+      Arrays.fill(target, 0.5);
+    }
+    // A sixteenth of 40 pairs, rounded, are 3.
+    for (int target : new int[] {1, 5, scale + 1}) {
+      selectivity[target][2] = 0.1;
+    }
+    KvShape shape = PolicyCases.shape(4, 1, 1, scales);
+    ScaleKv rule =
+        ScaleKv.of(statistics(shape, selectivity, new double[4][1], new double[4]), 4, scales);
+    double drafter = Math.min(mean * share / 650, scales.offset(scale + 1));
+    assertThat(rule.tokens(scale, 2, 0, mean)).isCloseTo(drafter, within(1e-9));
+    for (int refiner : new int[] {0, 1, 3}) {
+      assertThat(rule.tokens(scale, refiner, 0, mean))
+          .isCloseTo((4 * mean - drafter) / 3, within(1e-9));
+    }
+  }
+
+  /**
+   * Of 57 tokens, 16 observed: the rest of the mean is halved between the first layer and the last,
+   * which has a twentieth; where the first would have more than all, the others take what is left.
+   */
+  @ParameterizedTest
+  @CsvSource({
+    "36, 55, 17",
+    "16, 16, 16",
+    // 16 + 41 are all: 2 share - share / 20 = 41
+    "37.025641025641, 57, 17.05128205",
+    "40, 57, 23",
+    "57, 57, 57"
+  })
+  void pyramidKvIsLinearInTheLayer(double mean, double first, double last) {
+    PyramidKv rule = PyramidKv.of(PolicyCases.shape(4, 1, 1, WIDE));
+    for (int layer = 0; layer < 4; layer++) {
+      assertThat(rule.tokens(3, layer, 0, mean))
+          .isCloseTo(first - layer * (first - last) / 3, within(1e-6));
+    }
+    assertThat(PyramidKv.of(PolicyCases.shape(1, 1, 1, WIDE)).tokens(3, 0, 0, mean))
+        .isEqualTo(mean);
+  }
+
+  /** Twice as many for layers whose distance is above the mean, which equal ones aren't. */
+  @ParameterizedTest
+  @CsvSource({
+    "0.1, 0.4, 0.1, 7.5, 15, 7.5",
+    "0.4, 0.1, 0.4, 12, 6, 12",
+    "0.25, 0.25, 0.25, 10, 10, 10",
+    "0.25, 0, 0.5, 7.5, 7.5, 15"
+  })
+  void amsKvFavoursLayersAboveTheMean(
+      double a, double b, double c, double first, double second, double third) {
+    KvShape shape = PolicyCases.shape(3, 1, 1, SMALL);
+    AmsKv rule =
+        AmsKv.of(
+            statistics(shape, new double[5][3], new double[3][1], new double[] {a, b, c}), shape);
+    double[] expected = {first, second, third};
+    for (int layer = 0; layer < 3; layer++) {
+      assertThat(rule.tokens(3, layer, 0, 10)).isCloseTo(expected[layer], within(1e-9));
+    }
+  }
+
+  /** Four times as many for the upper half of the heads; of an odd number the middle is lower. */
+  @ParameterizedTest
+  @CsvSource({"'0.2,0.1', '16,4'", "'0.3,0.1,0.2', '20,5,5'", "'0.4,0.1,0.2,0.3', '16,4,4,16'"})
+  void hackFavoursHeadsThatVaryMore(String variances, String tokens) {
+    double[] variance = Arrays.stream(variances.split(",")).mapToDouble(Double::valueOf).toArray();
+    double[] expected = Arrays.stream(tokens.split(",")).mapToDouble(Double::valueOf).toArray();
+    KvShape shape = PolicyCases.shape(1, 1, variance.length, SMALL);
+    Hack rule =
+        Hack.of(
+            statistics(shape, new double[5][1], new double[][] {variance}, new double[1]), shape);
+    for (int head = 0; head < variance.length; head++) {
+      assertThat(rule.tokens(3, 0, head, 10)).isCloseTo(expected[head], within(1e-9));
+    }
+    assertThat(rule.window(new ScaleSize(8, 8))).hasSize(32).startsWith(0, 2, 4).endsWith(60, 62);
+    assertThat(rule.window(new ScaleSize(5, 8))).startsWith(0, 1, 2, 3, 5).endsWith(37, 38);
+    assertThat(rule.window(new ScaleSize(2, 2))).containsExactly(0, 1, 2, 3);
+  }
+
+  /** A quarter of the heads is favoured; of 30 tokens they can't have more than all. */
+  @ParameterizedTest
+  @CsvSource({
+    // (10 - 0.25 * 16) / 0.75, then the rest of 30 each
+    "10, 16, 0.25, 16, 8",
+    "10, 30, 0.25, 30, 3.3333333333333335",
+    "10, 40, 0.25, 30, 3.3333333333333335",
+    "10, 16, 0, 10, 10",
+    "10, 16, 1, 10, 10",
+    "30, 16, 0.25, 30, 30",
+    "31, 16, 0.25, 31, 31"
+  })
+  void whatFavouredHeadsLeaveGoesToTheOthers(
+      double mean, double wanted, double favoured, double theirs, double others) {
+    assertThat(UnequalShares.of(true, mean, wanted, favoured, 30)).isEqualTo(theirs);
+    assertThat(UnequalShares.of(false, mean, wanted, favoured, 30)).isEqualTo(others);
   }
 
   @Test

@@ -2,6 +2,7 @@ package io.heatkv.resource;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.heatkv.error.UserException;
 import java.io.IOException;
@@ -11,11 +12,14 @@ import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.nio.file.attribute.PosixFilePermission;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -27,6 +31,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Unpacking from a jar, and what becomes of files that were cut or changed in the cache. */
 class ResourceFilesTest {
@@ -116,6 +122,75 @@ class ResourceFilesTest {
     assertWhole(files.unpack(cache));
     Files.delete(file);
     assertWhole(files.unpack(cache));
+  }
+
+  /** Dates are those of the copy: cp -r, an image's layers. */
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void aCopyIsAsGood(boolean sealed) throws Exception {
+    files.unpack(cache);
+    Path copy = folder.resolve("copy");
+    try (Stream<Path> all = Files.walk(cache)) {
+      for (Path file : all.toList()) {
+        if (sealed || !file.toString().endsWith(".seal")) {
+          Path target = copy.resolve(cache.relativize(file));
+          Files.copy(file, target);
+          Files.setLastModifiedTime(target, FileTime.fromMillis(86_400_000));
+        }
+      }
+    }
+    Path file = copy.resolve(cache.relativize(files.unpack(cache))).resolve("large.so");
+    Object before = Files.readAttributes(file, "*").get("fileKey");
+    assertWhole(files.unpack(copy));
+    assertThat(Files.readAttributes(file, "*").get("fileKey")).isEqualTo(before);
+  }
+
+  /** A file that was changed and got its old date back, as a backup or a faulty disk does. */
+  @Test
+  void aDateIsNoProof() throws Exception {
+    Path unpacked = files.unpack(cache);
+    Path file = unpacked.resolve("large.so");
+    FileTime date = Files.getLastModifiedTime(file);
+    byte[] changed = large.clone();
+    changed[2_000_000] ^= 64;
+    Files.write(file, changed);
+    Files.setLastModifiedTime(file, date);
+    assertWhole(files.unpack(cache));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {".unpacking123", "%s/.unpacking123.tmp", "other-0123/.unpacking"})
+  void leftOversOfAKilledStartAreRemoved(String name) throws Exception {
+    Path unpacked = files.unpack(cache);
+    Path left = cache.resolve(name.formatted(unpacked.getFileName()));
+    Files.createDirectories(left.getParent());
+    Files.write(left, small);
+    if (name.contains("/")) {
+      // Those of older versions are found when something is to be written.
+      Files.delete(unpacked.resolve("small.so"));
+    }
+    assertWhole(files.unpack(cache));
+    assertThat(left).doesNotExist();
+  }
+
+  @Test
+  void anInterruptStopsIt() throws Exception {
+    Thread.currentThread().interrupt();
+    assertThatThrownBy(() -> files.unpack(cache)).isInstanceOf(CancellationException.class);
+    assertThat(Thread.interrupted()).isTrue();
+    try (Stream<Path> all = Files.walk(cache)) {
+      assertThat(all.map(Path::toString)).noneMatch(file -> file.contains(".unpacking"));
+    }
+    assertWhole(files.unpack(cache));
+  }
+
+  /** A folder made by one user, such as an image's builder, serves the others who run it. */
+  @Test
+  void othersMayRead() throws Exception {
+    assumeTrue(CacheFolder.isPosix(cache));
+    assertThat(Files.getPosixFilePermissions(files.unpack(cache).resolve("large.so")))
+        .contains(PosixFilePermission.OTHERS_READ)
+        .doesNotContain(PosixFilePermission.OTHERS_WRITE, PosixFilePermission.GROUP_WRITE);
   }
 
   @Test

@@ -6,6 +6,8 @@ import io.heatkv.TestDevice;
 import io.heatkv.json.JsonObject;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** All templates at all resolutions against the official table. */
 class OfficialSchedulesTest {
@@ -28,6 +30,23 @@ class OfficialSchedulesTest {
             .isEqualTo(largest.getLast());
       }
     }
+  }
+
+  /** As numpy's argmin over the official table; these ratios are exact in binary. */
+  @ParameterizedTest
+  @CsvSource({
+    "1.125, 1",
+    "1.625, 1.5",
+    "1.875, 1.75",
+    "2.25, 2",
+    "2.75, 2.5",
+    "1.126, 1.25",
+    "1.124, 1",
+    "100, 3",
+    "0.001, 0.333"
+  })
+  void theFirstOfEquallyNearTemplates(double ratio, double expected) {
+    assertThat(ScaleTemplate.nearest(ratio).heightDivWidth()).isEqualTo(expected);
   }
 
   private static List<Double> pair(ScaleSize size) {

@@ -41,7 +41,12 @@ class BudgetTest {
     "3mb,3000000",
     "0.5B,0",
     "2TiB,2199023255552",
-    "1e3KB,1000000"
+    "1e3KB,1000000",
+    "1MB,1000000",
+    "1MiB,1048576",
+    "1TB,1000000000000",
+    "1.9B,1",
+    "9223372036854775807B,9223372036854775807"
   })
   void bytes(String text, long bytes) {
     assertThat(Budget.parse(text)).isEqualTo(new Budget.Bytes(bytes));
@@ -51,6 +56,23 @@ class BudgetTest {
   void bytesBecomeARatioOfTheFullCache() {
     assertThat(Budget.parse("256MiB").ratio(1L << 30)).isEqualTo(0.25);
     assertThat(Budget.parse("8GiB").ratio(1L << 30)).isEqualTo(1);
+  }
+
+  @ParameterizedTest
+  @ValueSource(doubles = {-Double.MIN_VALUE, 1.0000000000000002, Double.NaN})
+  void ratiosAreFromZeroToOne(double ratio) {
+    assertThat(new Budget.Ratio(0).ratio(1)).isZero();
+    assertThat(new Budget.Bytes(0).ratio(1)).isZero();
+    assertThatThrownBy(() -> new Budget.Ratio(ratio)).isInstanceOf(UserException.class);
+    assertThatThrownBy(() -> new Budget.Bytes(-1)).isInstanceOf(UserException.class);
+  }
+
+  @Test
+  void longTextsAreCutInMessages() {
+    String forty = "x".repeat(40);
+    assertThatThrownBy(() -> Budget.parse(forty)).hasMessageStartingWith("budget '" + forty + "'");
+    assertThatThrownBy(() -> Budget.parse(forty + "x"))
+        .hasMessageStartingWith("budget '" + forty + "…'");
   }
 
   /** The peak of the schedule never needs more bytes than were asked for. */
@@ -91,7 +113,11 @@ class BudgetTest {
         "9e999GB",
         "0.1\n0.2",
         "MiB",
-        "1e99GB"
+        "1e99GB",
+        "9223372036854775808B",
+        "-0.0001",
+        "1.0000001",
+        "-1e-9%"
       })
   void refusals(String text) {
     assertThatThrownBy(() -> Budget.parse(text))

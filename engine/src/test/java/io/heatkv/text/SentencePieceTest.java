@@ -95,6 +95,19 @@ class SentencePieceTest {
     refused(message(piece("</s>", Float.NaN, 3)), "the score NaN");
     refused(message(piece("</s>", 0, 3), field(2, message(varint(40, 9)))), "number 9 of 1");
     refused(message(field(1, new byte[] {10, 1, (byte) 0xFF})), "not UTF-8");
+    refused(message(piece("</s>", Float.NEGATIVE_INFINITY, 3)), "the score -Infinity");
+    refused(message(piece("</s>", 0, 3), field(2, message(varint(40, 1)))), "number 1 of 1");
+    refused(message(piece("x".repeat(4097), 0, 1)), "longer than 4096 bytes");
+    refused(message(piece("x".repeat(4096), 0, 1)), "has no piece </s>");
+    refused(message(varint(1, 3)), "bytes are stored as a number");
+    refused(message(field(2, message(field(3, new byte[1])))), "a number is stored as bytes");
+    refused(new byte[] {3}, "a field has the number 0");
+    refused(new byte[] {11}, "the wire type 3");
+    // Number 2^32 + 1, whose lower half is that of pieces, and 2^60.
+    refused(new byte[] {-118, -128, -128, -128, -128, 1, 0}, "has the number 4294967297");
+    refused(new byte[] {-128, -128, -128, -128, -128, -128, -128, -128, 64, 0}, "a field has the");
+    refused(new byte[] {8, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 1}, "longer than 10 bytes");
+    refused(new byte[] {10, -1, -1, -1, -1, -1, -1, -1, -1, -1, 1}, "a field of -1 bytes");
     refused(new byte[0], "no pieces");
     refused("PK not a model".getBytes(StandardCharsets.UTF_8), "is not a SentencePiece model");
     refused(new byte[] {10, (byte) 0xFF, (byte) 0xFF, (byte) 0xFF, 127}, "beyond the end");

@@ -99,8 +99,8 @@ final class KernelRangeSteps {
     Tensor keys = values(pool, dtype, rows, heads, shape.earlier(), dim);
     Tensor values = values(pool, dtype, rows, heads, shape.earlier(), dim);
     Tensor retained = values(pool, dtype, 2, rows, total, dim);
-    // Entries in reverse order at the end of a larger arena.
-    Tensor arena = values(pool, dtype, 2, rows, total + 5, dim);
+    // Entries in reverse order at the end of a larger arena, of which a row has left.
+    Tensor arena = values(pool, dtype, 2, rows + 1, total + 5, dim).narrow(1, 0, rows);
     Tensor slots = index(LongStream.range(0, total).map(i -> total + 4 - i).toArray());
     Ops.indexCopy(arena, 2, slots, retained);
 
@@ -209,14 +209,18 @@ final class KernelRangeSteps {
     int count = written.length * tokens;
     Tensor k = values(pool, dtype, rows, shape.heads(), tokens, dim);
     Tensor v = values(pool, dtype, rows, shape.heads(), tokens, dim);
-    Tensor arena = values(pool, dtype, 2, rows, count + 7, dim);
+    Tensor whole = values(pool, dtype, 2, rows + 1, count + 7, dim);
+    // As after a row has left: keys and values lie apart.
+    Tensor arena = whole.narrow(1, 0, rows);
     Tensor before = wide(arena.narrow(2, 0, 7));
+    Tensor left = wide(whole.narrow(1, rows, 1));
     Tensor slots = index(LongStream.range(0, count).map(i -> count + 6 - i).toArray());
     Tensor heads = index(written);
     ops.scatterSlots(arena, slots, heads, k, v);
     Tensor kept = Ops.indexSelect(Ops.stack(0, k, v), 2, heads).reshape(2, rows, count, dim);
     compare("read slots", ops.gatherSlots(arena, slots), wide(kept), 2);
     compare("other slots", arena.narrow(2, 0, 7), before, 2);
+    compare("other rows", whole.narrow(1, rows, 1), left, 2);
     Tensor stored = values(pool, dtype, 2, rows, shape.heads(), tokens + 3, dim);
     ops.append(stored.select(0, 0), stored.select(0, 1), 2, k, v);
     compare("appended", stored.narrow(3, 2, tokens), wide(Ops.stack(0, k, v)), 3);

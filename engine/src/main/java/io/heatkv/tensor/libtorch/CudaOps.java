@@ -412,6 +412,8 @@ final class CudaOps implements DeviceOps {
         units,
         arena.size(2),
         slots.count(),
+        gap(arena),
+        (int) arena.size(1),
         (int) arena.size(3));
     return out;
   }
@@ -438,11 +440,17 @@ final class CudaOps implements DeviceOps {
           units,
           arena.size(2),
           slots.count(),
+          gap(arena),
           (int) arena.size(1),
           (int) k.size(1),
           (int) k.size(2),
           (int) k.size(3));
     }
+  }
+
+  /** Entries between the keys and the values of an arena: rows that are served no longer. */
+  private static long gap(Tensor arena) {
+    return arena.stride(0) / arena.size(3) - arena.size(1) * arena.size(2);
   }
 
   private static long blocks(long units) {

@@ -108,9 +108,14 @@ public final class LibTorch implements Backend {
     return "0x%016x".formatted(abi.version);
   }
 
-  /** Threads that an operator on the CPU uses. */
+  @Override
   public int threads() {
     return threads.count();
+  }
+
+  @Override
+  public boolean hasOneDnn() {
+    return abi.hasOneDnn;
   }
 
   /** Names of the CUDA devices that this libtorch can use, by their numbers. */

@@ -1,6 +1,7 @@
 package io.heatkv.tensor.libtorch;
 
 import io.heatkv.error.UserException;
+import io.heatkv.resource.CacheFolder;
 import io.heatkv.resource.ResourceFiles;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -21,6 +22,8 @@ public record LibTorchLocation(Path folder, String source, List<String> files) {
 
   /** System property that names a libtorch folder. */
   public static final String PROPERTY = "heatkv.libtorch";
+
+  private static final String UNPACKED = "Maven Central natives";
 
   /**
    * The folder given, else the one that the property or the variable names, else the CPU natives
@@ -51,7 +54,7 @@ public record LibTorchLocation(Path folder, String source, List<String> files) {
     }
     List<String> files = new ArrayList<>(platform.openblas());
     files.addAll(platform.pytorch());
-    return new LibTorchLocation(bundle.unpack(cache), "Maven Central natives", files);
+    return new LibTorchLocation(bundle.unpack(cache), UNPACKED, files);
   }
 
   /** The natives of the class path. */
@@ -107,9 +110,16 @@ public record LibTorchLocation(Path folder, String source, List<String> files) {
 
   /** Names of unpacked natives whose content is damaged; empty for a folder of the user's. */
   public List<String> damaged() throws java.io.IOException {
-    return source.equals("Maven Central natives")
-        ? bundled(NativePlatform.current()).damaged(folder)
-        : List.of();
+    return isUnpacked() ? bundled(NativePlatform.current()).damaged(folder) : List.of();
+  }
+
+  /** The environment variable that can name another folder for its files. */
+  String variable() {
+    return isUnpacked() ? CacheFolder.VARIABLE : VARIABLE;
+  }
+
+  private boolean isUnpacked() {
+    return source.equals(UNPACKED);
   }
 
   /** Whether the folder holds a CUDA build. */

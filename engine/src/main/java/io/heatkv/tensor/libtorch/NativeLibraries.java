@@ -4,6 +4,7 @@ import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 
 import io.heatkv.error.UserException;
+import io.heatkv.resource.JniLibrary;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -34,7 +35,7 @@ final class NativeLibraries {
       if (platform.isWindows()) {
         all = open(path).or(all);
       } else {
-        load(path, platform);
+        load(path, platform, location.variable());
         all = open(path).or(all);
       }
     }
@@ -58,7 +59,7 @@ final class NativeLibraries {
   }
 
   /** Other libraries of the process, perhaps another libtorch, don't get to see its symbols. */
-  private static void load(Path path, NativePlatform platform) {
+  private static void load(Path path, NativePlatform platform, String variable) {
     int flags = RTLD_NOW | (platform.isMac() ? RTLD_LOCAL_MAC : 0);
     MethodHandle dlopen = libc("dlopen", FunctionDescriptor.of(ADDRESS, ADDRESS, JAVA_INT));
     MethodHandle dlerror = libc("dlerror", FunctionDescriptor.of(ADDRESS));
@@ -70,13 +71,12 @@ final class NativeLibraries {
       if (library.address() == 0) {
         MemorySegment reason = (MemorySegment) dlerror.invokeExact();
         throw new UserException(
-            "native library "
-                + path
-                + " can't be opened: "
-                + (reason.address() == 0
+            JniLibrary.refusal(
+                path,
+                reason.address() == 0
                     ? "no reason given"
-                    : reason.reinterpret(Long.MAX_VALUE).getString(0))
-                + "; is it built for this system?");
+                    : reason.reinterpret(Long.MAX_VALUE).getString(0),
+                variable));
       }
     } catch (UserException e) {
       throw e;

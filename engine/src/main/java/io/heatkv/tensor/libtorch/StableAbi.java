@@ -54,6 +54,7 @@ final class StableAbi {
   final MethodHandle threads;
   final @Nullable MethodHandle setThreads;
   final @Nullable OpenBlas openBlas;
+  final boolean hasOneDnn;
   final MethodHandle malloc;
   private final @Nullable MethodHandle errorText;
   final @Nullable MethodHandle newOptional;
@@ -131,6 +132,7 @@ final class StableAbi {
     threads = function("torch_get_num_threads", FunctionDescriptor.of(JAVA_INT, ADDRESS));
     setThreads = setThreads();
     openBlas = openBlas();
+    hasOneDnn = has("aoti_torch_cpu_mkldnn__convolution_pointwise");
     malloc = NativeLibraries.libc("malloc", FunctionDescriptor.of(ADDRESS, JAVA_LONG));
     // From 2.13 on; older versions print the reason to standard error.
     errorText =

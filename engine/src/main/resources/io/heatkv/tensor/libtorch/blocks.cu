@@ -184,23 +184,26 @@ extern "C" __global__ void join_heads(
   *(Unit*)(out + (((row * tokens + n) * heads + head) * lanes + lane) * 8) = result;
 }
 
-// out[plane, i] = arena[plane, slots[i]]; arena [2 * rows, capacity, dim], out [2 * rows, count,
-// dim]. One thread a unit of out.
+// out[part, row, i] = arena[part, row, slots[i]]; arena [2, rows, capacity, dim], whose rows lie
+// together with gap entries between the parts, out [2, rows, count, dim]. One thread a unit of out.
 extern "C" __global__ void gather_slots(
-    const T* arena, const i64* slots, T* out, i64 units, i64 capacity, i64 count, int dim) {
+    const T* arena, const i64* slots, T* out, i64 units, i64 capacity, i64 count, i64 gap,
+    int rows, int dim) {
   i64 unit = (i64)blockIdx.x * blockDim.x + threadIdx.x;
   if (unit >= units) return;
   int lanes = dim / 8;
   i64 entry = unit / lanes;
-  i64 from = entry / count * capacity + slots[entry % count];
+  i64 plane = entry / count;
+  i64 from = plane * capacity + (plane < rows ? 0 : gap) + slots[entry % count];
   *(Unit*)(out + unit * 8) = *(const Unit*)(arena + (from * lanes + unit % lanes) * 8);
 }
 
 // Writes all tokens of the given heads of k and v [rows, heads, tokens, dim] into slots of the
-// arena [2, rows, capacity, dim], head after head. One thread a unit of k and v.
+// arena [2, rows, capacity, dim] (as gather_slots reads it), head after head. One thread a unit of
+// k and v.
 extern "C" __global__ void scatter_slots(
     T* arena, const i64* slots, const i64* written, const T* k, const T* v, i64 units,
-    i64 capacity, i64 count, int rows, int heads, int tokens, int dim) {
+    i64 capacity, i64 count, i64 gap, int rows, int heads, int tokens, int dim) {
   i64 unit = (i64)blockIdx.x * blockDim.x + threadIdx.x;
   if (unit >= units) return;
   int lanes = dim / 8;
@@ -210,7 +213,8 @@ extern "C" __global__ void scatter_slots(
   i64 plane = entry / count;
   i64 from = (plane % rows * heads + written[i / tokens]) * tokens + i % tokens;
   const T* source = plane < rows ? k : v;
-  *(Unit*)(arena + ((plane * capacity + slots[i]) * lanes + lane) * 8) =
+  i64 to = plane * capacity + (plane < rows ? 0 : gap) + slots[i];
+  *(Unit*)(arena + (to * lanes + lane) * 8) =
       *(const Unit*)(source + (from * lanes + lane) * 8);
 }
 

@@ -45,6 +45,16 @@ public abstract sealed class MetricModel implements AutoCloseable
   }
 
   /**
+   * Loads the native code of ONNX Runtime, which all of them need, unless that was done.
+   *
+   * @return the folder of its files
+   * @throws io.heatkv.error.UserException if it can't be unpacked or loaded
+   */
+  public static Path loadNatives() {
+    return OnnxModel.loadNatives();
+  }
+
+  /**
    * Loads the model of a metric and checks that it serves pictures of that size.
    *
    * @throws io.heatkv.error.UserException if the file is missing, no ONNX model, or of other inputs

@@ -8,6 +8,7 @@ import ai.onnxruntime.OrtLoggingLevel;
 import ai.onnxruntime.OrtSession;
 import ai.onnxruntime.TensorInfo;
 import io.heatkv.error.UserException;
+import io.heatkv.resource.JniLibrary;
 import java.nio.FloatBuffer;
 import java.nio.LongBuffer;
 import java.nio.file.Files;
@@ -18,10 +19,20 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.Stream;
 
 /** An ONNX file whose inputs and one output were checked, by ONNX Runtime on the CPU. */
 final class OnnxModel implements AutoCloseable {
   private static final String HELP = "; see docs/metrics.md";
+
+  private static final JniLibrary NATIVES =
+      new JniLibrary(
+          "onnxruntime",
+          "onnxruntime.native.path",
+          "",
+          OrtEnvironment.class,
+          "ai/onnxruntime/native/%s-%s".formatted(JniLibrary.system(), JniLibrary.processor("x64")),
+          Stream.of("onnxruntime", "onnxruntime4j_jni").map(System::mapLibraryName).toList());
 
   /**
    * What a network reads.
@@ -87,7 +98,19 @@ final class OnnxModel implements AutoCloseable {
     }
   }
 
+  /**
+   * Loads the native code of ONNX Runtime, unless that was done.
+   *
+   * @return the folder of its files
+   * @throws UserException if it can't be unpacked or loaded
+   */
+  static Path loadNatives() {
+    return NATIVES.load(
+        () -> OrtEnvironment.getEnvironment(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL));
+  }
+
   private static OrtEnvironment environment() {
+    loadNatives();
     return OrtEnvironment.getEnvironment(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);
   }
 

@@ -111,6 +111,30 @@ class EvaluationFolderTest {
   }
 
   @Test
+  void longSettingsAreCutInMessages() {
+    String forty = "x".repeat(40);
+    EvaluationSettings own = new EvaluationSettings(Map.of("budgets", forty));
+    assertThat(own.difference(own)).isEmpty();
+    assertThat(own.difference(new EvaluationSettings(Map.of("budgets", forty + "x"))))
+        .contains("budgets " + forty + ", not " + forty + "…");
+    assertThat(own.difference(new EvaluationSettings(Map.of("budgets", forty, "tau", "1"))))
+        .contains("tau none, not 1");
+  }
+
+  /** Prompts are counted from 1; a name is one on every system. */
+  @Test
+  void filesHaveNamesOfTheirOwn() {
+    Path root = parent.resolve("report");
+    assertThat(folder().batch(12)).isEqualTo(root.resolve("batches/batch-00012.json"));
+    assertThat(folder().image(0, 7, "full", ""))
+        .isEqualTo(root.resolve("images/00001-seed7-full.png"));
+    assertThat(folder().image(99, 12, "heatkv", "10%"))
+        .isEqualTo(root.resolve("images/00100-seed12-heatkv-10pct.png"));
+    assertThat(folder().image(1, 0, "a b/c", "2 MiB"))
+        .isEqualTo(root.resolve("images/00002-seed0-a_b_c-2_MiB.png"));
+  }
+
+  @Test
   void overwritesItsOwnFilesOnly() throws IOException {
     folder().open(SETTINGS, 3, Existing.REFUSE);
     result().write(folder().batch(0));

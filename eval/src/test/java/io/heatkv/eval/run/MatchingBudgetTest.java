@@ -58,6 +58,39 @@ class MatchingBudgetTest {
     assertThat(matches.getLast().toText()).isEqualTo("more than 20.0 %, the most tried");
   }
 
+  /**
+   * Of three prompts, draws of all three the best or all three the worst have 1/27 = 3.7 % each,
+   * more than the 2.5 % outside the interval; draws of two of them and the middle one 11 %.
+   */
+  @Test
+  void theIntervalIsWhatNineteenOfTwentyResamplesCover() {
+    Map<String, List<double[]>> values = new LinkedHashMap<>();
+    List<Cell> cells = new ArrayList<>();
+    spread(cells, values, "heatkv", 0.1, 20, 0);
+    // 2 dB an octave: 20 dB at 0.1, for the worst prompt half an octave later.
+    spread(cells, values, "other", 0.05, 18, 1);
+    spread(cells, values, "other", 0.4, 24, 1);
+    MatchingBudget other = MatchingBudget.all(cells, values).getFirst();
+    assertThat(other.ratio()).isEqualTo(0.1, within(1e-12));
+    assertThat(other.low()).isEqualTo(0.1 / Math.sqrt(2), within(1e-12));
+    assertThat(other.high()).isEqualTo(0.1 * Math.sqrt(2), within(1e-12));
+    assertThat(other.toText()).isEqualTo("10.0 % (7.1 % to 14.1 %)");
+  }
+
+  private static void spread(
+      List<Cell> cells,
+      Map<String, List<double[]>> values,
+      String policy,
+      double ratio,
+      double mean,
+      double step) {
+    Cell cell = new Cell(policy, String.valueOf(ratio), ratio, CachePolicy.FULL);
+    cells.add(cell);
+    values.put(
+        cell.label(),
+        List.of(new double[] {mean - step}, new double[] {mean}, new double[] {mean + step}));
+  }
+
   @Test
   void needsTheReference() {
     Map<String, List<double[]>> values = new LinkedHashMap<>();

@@ -1,12 +1,26 @@
-package io.heatkv.policy;
+package org.example;
 
+import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.Candidates;
+import io.heatkv.cache.EvictionPolicy;
 import io.heatkv.cache.EvictionRule;
+import io.heatkv.policy.PolicyInputs;
+import io.heatkv.policy.PolicyProvider;
 import io.heatkv.scale.ScaleSchedule;
 
 /** Keeps the first scale, then the black fields of every map, newest scales first. */
-final class Checkerboard implements EvictionRule {
+public final class Checkerboard implements EvictionRule, PolicyProvider {
   private static final double BLACK = 100;
+
+  @Override
+  public String name() {
+    return "checkerboard";
+  }
+
+  @Override
+  public CachePolicy create(PolicyInputs inputs) {
+    return new EvictionPolicy(name(), this, inputs.ratio());
+  }
 
   @Override
   public int least(ScaleSchedule schedule) {

@@ -1,0 +1,94 @@
+package io.heatkv.scale;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import io.heatkv.error.UserException;
+import java.util.Collections;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Schedules as users write them, and where they end. */
+class ScaleSchedulesTest {
+  @Test
+  void tokensAreCountedThrough() {
+    ScaleSchedule schedule = ScaleSchedules.parse("1x1, 2x3 ,4x3,4x5");
+    assertThat(schedule.tokens()).containsExactly(1, 6, 12, 20);
+    assertThat(schedule.offset(0)).isZero();
+    assertThat(schedule.offset(2)).isEqualTo(7);
+    assertThat(schedule.cachedTokens()).isEqualTo(19);
+    assertThat(schedule.totalTokens()).isEqualTo(39);
+    assertThat(schedule.last()).isEqualTo(new ScaleSize(4, 5));
+    assertThat(schedule).hasToString("1x1,2x3,4x3,4x5");
+    // 4:5 is nearest to 0.8, the inverse of 1.25, whose last grid is 56 rows of 70.
+    assertThat(schedule.ropeRows()).isEqualTo(56);
+    assertThat(schedule.ropeColumns()).isEqualTo(70);
+  }
+
+  /** 64 scales, 2^20 tokens and edges of 4096 are the most. */
+  @Test
+  void theLargestAreAccepted() {
+    assertThat(ScaleSchedules.parse(scales(64)).count()).isEqualTo(64);
+    assertThat(ScaleSchedules.parse("1024x1024").totalTokens()).isEqualTo(1 << 20);
+    assertThat(ScaleSchedules.parse("1x4096").last().width()).isEqualTo(4096);
+    assertThat(ScaleSchedules.parse("4096x1").last().height()).isEqualTo(4096);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "'1x1,1024x1024', has 1048577 tokens",
+    "1x4097, scale 1x4097 is out of range",
+    "4097x1, scale 4097x1 is out of range",
+    "0x1, scale 0x1 is out of range",
+    "1x0, scale 1x0 is out of range",
+    "'2x2,1x3', 'scale 1x3 is smaller than the one before, 2x2'",
+    "'2x2,3x1', 'scale 3x1 is smaller than the one before, 2x2'",
+    "1x2x3, scale '1x2x3'",
+    "1, scale '1'",
+    "ax1, scale 'ax1'",
+    "1x, scale '1x'",
+    "'1x1,', scale ''",
+    "0.5M, resolution '0.5M' is unknown"
+  })
+  void othersAreRefused(String text, String expected) {
+    assertThatThrownBy(() -> ScaleSchedules.parse(text))
+        .isInstanceOf(UserException.class)
+        .hasMessageContaining(expected);
+  }
+
+  @Test
+  void tooManyScalesAreRefused() {
+    assertThatThrownBy(() -> ScaleSchedules.parse(scales(65)))
+        .isInstanceOf(UserException.class)
+        .hasMessageContaining("has 65 scales; expected 1 to 64");
+  }
+
+  private static String scales(int count) {
+    return String.join(",", Collections.nCopies(count, "1x1"));
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "16:9, 0.5625",
+    "1:1, 1",
+    "1:3, 3",
+    "3:1, 0.33333333",
+    "0.8, 1.25",
+    "0.333, 3.003003",
+    "3.0009, 0.33323336"
+  })
+  void aspectsAreWidthToHeight(String text, double heightDivWidth) {
+    assertThat(ScaleSchedules.parseAspect(text)).isCloseTo(heightDivWidth, within(1e-6));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"3.002", "0.331", "301:100", "-1:1", "1:0", "4:3:2", ":", ""})
+  void otherAspectsAreRefused(String text) {
+    assertThatThrownBy(() -> ScaleSchedules.parseAspect(text))
+        .isInstanceOf(UserException.class)
+        .hasMessageStartingWith("aspect ratio '" + text + "'");
+  }
+}
