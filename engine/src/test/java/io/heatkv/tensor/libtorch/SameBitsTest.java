@@ -6,10 +6,9 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.heatkv.GenerationListener;
 import io.heatkv.GenerationRequest;
-import io.heatkv.SamplingOptions;
 import io.heatkv.TestDevice;
-import io.heatkv.TextToImage;
 import io.heatkv.cache.CachePolicy;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
