@@ -147,7 +147,8 @@ public final class InfinityTransformer implements AutoCloseable {
         x =
             repeats == 1
                 ? words
-                : Ops.cat(1, Collections.nCopies(repeats, words.unsqueeze(1)))
+                // Flat, since libtorch joins four dimensions with channels innermost at times.
+                : Ops.cat(1, Collections.nCopies(repeats, words.reshape(words.size(0), -1)))
                     .reshape(condition.rows(), words.size(1), words.size(2));
       }
       return scope.keep(config.levelEmbeddingOnce() ? x.add(levels.select(0, scale)) : x);
