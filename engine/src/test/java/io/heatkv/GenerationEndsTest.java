@@ -12,6 +12,7 @@ import io.heatkv.sample.SamplingOptions;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Tensor;
 import java.nio.ByteBuffer;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CancellationException;
@@ -23,6 +24,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -30,6 +32,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Generations that are closed or fail: all is freed at once, and the next one is right. */
 class GenerationEndsTest {
   private static final int SCALES = TinyModel.SCALES.count();
+
+  @TempDir static Path folder;
 
   private static Backend backend;
   private static TinyModel tiny;
@@ -39,7 +43,7 @@ class GenerationEndsTest {
   @BeforeAll
   static void load() {
     backend = TestDevice.backend();
-    tiny = new TinyModel();
+    tiny = new TinyModel(folder);
     expected = draw();
   }
 

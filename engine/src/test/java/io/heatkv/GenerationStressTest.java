@@ -9,6 +9,7 @@ import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.tensor.Backend;
 import java.nio.ByteBuffer;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -18,6 +19,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -39,12 +41,14 @@ class GenerationStressTest {
   /** Pictures of a request after each scale: [scale][picture]. */
   private record Known(GenerationRequest request, List<List<ByteBuffer>> previews) {}
 
+  @TempDir Path folder;
+
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
   void whatIsDrawnIsRightAndNothingStays(boolean virtual) throws Exception {
     Backend backend = TestDevice.backend();
     long live = backend.liveTensors();
-    try (TinyModel tiny = new TinyModel();
+    try (TinyModel tiny = new TinyModel(folder);
         ExecutorService others = executor(virtual);
         ExecutorService callers = executor(virtual)) {
       List<Known> known = new ArrayList<>();
@@ -58,12 +62,11 @@ class GenerationStressTest {
       for (int caller = 0; caller < CALLERS; caller++) {
         long first = 1000L * caller;
         all.add(
-            callers.submit(
-                () -> {
-                  for (long seed = first; seed < first + EACH; seed++) {
-                    draw(tiny, known, seed, others);
-                  }
-                }));
+            callers.submit(() -> {
+              for (long seed = first; seed < first + EACH; seed++) {
+                draw(tiny, known, seed, others);
+              }
+            }));
       }
       for (Future<?> one : all) {
         one.get();
@@ -100,8 +103,7 @@ class GenerationStressTest {
     return new Known(request, previews);
   }
 
-  private static void draw(
-      TinyModel tiny, List<Known> known, long seed, ExecutorService others) {
+  private static void draw(TinyModel tiny, List<Known> known, long seed, ExecutorService others) {
     Random random = new Random(seed);
     Known drawn = known.get(random.nextInt(known.size()));
     Disturbance disturbance = Disturbance.values()[random.nextInt(4)];

@@ -7,6 +7,7 @@ import io.heatkv.family.PictureRequest;
 import io.heatkv.sample.SamplingOptions;
 import java.nio.ByteBuffer;
 import java.nio.IntBuffer;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -15,6 +16,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -23,11 +25,13 @@ import org.junit.jupiter.params.provider.MethodSource;
 class PictureSettingsTest {
   private static final String PROMPT = "a green tree";
 
+  @TempDir static Path folder;
+
   private static TinyModel tiny;
 
   @BeforeAll
   static void load() {
-    tiny = new TinyModel();
+    tiny = new TinyModel(folder);
   }
 
   @AfterAll
@@ -49,7 +53,12 @@ class PictureSettingsTest {
     }
 
     PictureRequest picture(
-        String prompt, String negative, long seed, List<Double> cfg, List<Double> tau, double topP) {
+        String prompt,
+        String negative,
+        long seed,
+        List<Double> cfg,
+        List<Double> tau,
+        double topP) {
       return picture(prompt, negative, seed, cfg, tau, topP, false);
     }
 

@@ -8,6 +8,8 @@ import io.heatkv.cache.KvShape;
 import io.heatkv.cache.PolicyCases;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Checkpoints;
+import io.heatkv.checkpoint.StorageType;
+import io.heatkv.convert.SyntheticCheckpoint;
 import io.heatkv.family.Conditioning;
 import io.heatkv.family.NextScaleModel;
 import io.heatkv.family.ScaleObserver;
@@ -19,6 +21,7 @@ import io.heatkv.infinity.TransformerConfigs;
 import io.heatkv.infinity.vae.BsqVae;
 import io.heatkv.infinity.vae.MultiScaleBsq;
 import io.heatkv.infinity.vae.VaeConfig;
+import io.heatkv.infinity.vae.VaeKeys;
 import io.heatkv.policy.CachePolicies;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
@@ -27,6 +30,7 @@ import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Tensor;
 import java.nio.ByteBuffer;
 import java.nio.IntBuffer;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
@@ -35,8 +39,8 @@ import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The tiny model of the golden files, which draws in milliseconds. A prompt's text features are
- * made up from its letters, as many as it has.
+ * The transformer of the recorded runs, which draws in milliseconds, with an image tokenizer of
+ * random weights. A prompt's text features are made up from its letters, as many as it has.
  */
 final class TinyModel implements AutoCloseable {
   static final ScaleSchedule SCALES = ScaleSchedules.parse("1x1,2x2,3x3,4x4");
@@ -48,23 +52,26 @@ final class TinyModel implements AutoCloseable {
   /** Prompts in the order in which they were encoded. */
   final List<String> encoded = new CopyOnWriteArrayList<>();
 
-  TinyModel() {
+  /**
+   * @param folder for the image tokenizer
+   */
+  TinyModel(Path folder) {
     Backend backend = TestDevice.backend();
-    transformer = open("tiny_infinity.safetensors.index.json");
-    vae = open("tiny_vae.safetensors");
+    transformer = Checkpoints.open(TestDevice.resource("/golden-extra/infinity.safetensors"));
     TransformerConfig config = TransformerConfigs.infer(transformer, false);
+    VaeConfig decoder = new VaeConfig(config.bits(), 32, List.of(1), List.of(), 1, 1);
+    vae =
+        Checkpoints.open(
+            SyntheticCheckpoint.write(
+                    folder, VaeKeys.decoder(decoder), StorageType.F32, 1, 1 << 20, (_, _, _) -> {})
+                .index());
     model =
         new InfinityModel(
             "tiny",
             new InfinityTransformer(config, transformer, backend, TestDevice.device(), DType.F32),
             new MultiScaleBsq(config.bits(), false),
             (prompt, _) -> features(backend, prompt, config.textChannels()),
-            Optional.of(
-                new BsqVae(VaeConfig.infer(vae), vae, backend, TestDevice.device(), DType.F32)));
-  }
-
-  private static Checkpoint open(String file) {
-    return Checkpoints.open(TestDevice.resource("/golden/tiny-a/" + file));
+            Optional.of(new BsqVae(decoder, vae, backend, TestDevice.device(), DType.F32)));
   }
 
   private Tensor features(Backend backend, String prompt, int channels) {
