@@ -66,8 +66,9 @@ public final class Generation implements AutoCloseable {
   private @Nullable Pass pass;
   private @Nullable KvCache cache;
   private KvMemory memory = new KvMemory(0, 0, 0);
-  private int scale;
+  private volatile int scale;
   private volatile boolean ended;
+  private volatile boolean closed;
 
   private Generation(
       NextScaleModel model,
@@ -130,9 +131,9 @@ public final class Generation implements AutoCloseable {
     return scale;
   }
 
-  /** Whether nothing is left to step: all scales are drawn, or no picture is left. */
+  /** Whether nothing is left to step: all scales are drawn, no picture is left, or it is closed. */
   public boolean isDone() {
-    return ended || cancelled.size() == request.images();
+    return ended || closed || cancelled.size() == request.images();
   }
 
   /** Indices of the pictures that aren't cancelled, ascending. */
@@ -151,14 +152,17 @@ public final class Generation implements AutoCloseable {
   public void step() {
     turn.lock();
     try {
-      if (ended) {
+      if (ended || closed) {
         throw new IllegalStateException("nothing is left to draw");
       }
-      if (isDone()) {
-        free();
-      } else {
-        remove();
+      // Asked once: who is cancelled from now on leaves before the next scale.
+      List<Integer> left = pictures();
+      if (!left.isEmpty()) {
+        keep(left);
         draw();
+      }
+      if (closed || left.isEmpty()) {
+        free();
       }
     } catch (RuntimeException | Error e) {
       free();
@@ -168,11 +172,11 @@ public final class Generation implements AutoCloseable {
     }
   }
 
-  /** Takes the rows of cancelled pictures out of the pass. */
-  private void remove() {
+  /** Takes the rows of all other pictures out of the pass. */
+  private void keep(List<Integer> pictures) {
     int rows = request.rowsPerPicture();
     for (int place = places.size() - 1; place >= 0; place--) {
-      if (cancelled.contains(places.get(place))) {
+      if (!pictures.contains(places.get(place))) {
         open(pass).remove(place);
         open(cache).removeRows(place * rows, rows);
         int last = places.removeLast();
@@ -198,7 +202,7 @@ public final class Generation implements AutoCloseable {
     }
     model.backend().synchronize(model.device());
     scaleMillis.add(millisSince(start));
-    scale++;
+    scale = scaleMillis.size();
     if (scale == request.schedule().count()) {
       canvas = drawn.adopt(drawing.canvas());
       end();
@@ -281,21 +285,27 @@ public final class Generation implements AutoCloseable {
   }
 
   /**
-   * Draws all scales and decodes the pictures.
+   * Draws all scales, decodes the pictures and frees everything.
    *
    * @param listener is told of every scale
-   * @throws CancellationException if the listener ended it
+   * @throws CancellationException if the listener ended it, or no picture is left
+   * @throws IllegalStateException if the generation is closed
    */
   public GenerationResult run(GenerationListener listener) {
-    while (!isDone()) {
-      int drawn = scale;
-      step();
-      listener.scaleDone(drawn, request.schedule().count(), this);
-      if (listener.isCancelled()) {
-        cancel();
+    try {
+      while (!isDone()) {
+        int drawn = scale;
+        step();
+        listener.scaleDone(drawn, request.schedule().count(), this);
+        if (listener.isCancelled()) {
+          cancel();
+        }
       }
+      return finish();
+    } catch (RuntimeException | Error e) {
+      close();
+      throw e;
     }
-    return finish();
   }
 
   /**
@@ -343,7 +353,12 @@ public final class Generation implements AutoCloseable {
 
   /** Bytes that the cache has taken so far. */
   public KvMemory memory() {
-    return cache != null ? cache.memory() : memory;
+    turn.lock();
+    try {
+      return cache != null ? cache.memory() : memory;
+    } finally {
+      turn.unlock();
+    }
   }
 
   private static <T> T open(@Nullable T resource) {
@@ -384,12 +399,16 @@ public final class Generation implements AutoCloseable {
     return (System.nanoTime() - start) / 1e6;
   }
 
-  /** Frees everything; from any thread, after the scale at hand. */
+  /** Frees everything; from any thread, after the scale at hand, which is the last. */
   @Override
   public void close() {
+    closed = true;
     turn.lock();
     try {
-      free();
+      // What a scale at hand computes with is freed when it ends.
+      if (turn.getHoldCount() == 1) {
+        free();
+      }
     } finally {
       turn.unlock();
     }

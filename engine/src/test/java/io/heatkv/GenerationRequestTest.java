@@ -1,6 +1,7 @@
 package io.heatkv;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.cache.CachePolicy;
@@ -12,6 +13,7 @@ import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.Test;
 
@@ -64,8 +66,40 @@ class GenerationRequestTest {
         "different forms of guidance");
   }
 
+  /** One line, whichever comes first. */
+  @Test
+  void formsOfGuidanceDoNotMix() {
+    List<SamplingOptions> forms =
+        List.of(
+            GUIDED,
+            UNGUIDED,
+            guided(false, Set.of(-1)),
+            guided(false, Set.of(-1, -2)),
+            guided(true, Set.of(-1)));
+    for (SamplingOptions first : forms) {
+      for (SamplingOptions second : forms) {
+        ThrowingCallable made =
+            () ->
+                new GenerationRequest(
+                    List.of(picture(first), picture(second)), SCALES, CachePolicy.FULL);
+        if (first == second) {
+          assertThatCode(made).doesNotThrowAnyException();
+        } else {
+          refused(made, "different forms of guidance");
+        }
+      }
+    }
+  }
+
+  private static SamplingOptions guided(boolean onLogits, Set<Integer> layers) {
+    return new SamplingOptions(List.of(3.0), List.of(1.0), 1, false, onLogits, layers);
+  }
+
   private static void refused(ThrowingCallable made, String expected) {
-    assertThatThrownBy(made).isInstanceOf(UserException.class).hasMessageContaining(expected);
+    assertThatThrownBy(made)
+        .isInstanceOf(UserException.class)
+        .hasMessageContaining(expected)
+        .hasMessageNotContaining("\n");
   }
 
   @Test

@@ -10,15 +10,15 @@ import io.heatkv.tensor.libtorch.LibTorch;
 import io.heatkv.tensor.libtorch.LibTorchLocation;
 
 /** The embedded model on the device that the system property heatkv.device names. */
-final class TestModel {
+public final class TestModel {
   private TestModel() {}
 
   /** The process's libtorch, on one thread: waiting for a second costs more on a busy machine. */
-  static Backend backend() {
+  public static Backend backend() {
     return LibTorch.open(LibTorchLocation.find(null, CacheFolder.locate()), 1);
   }
 
-  static ImageGenerator open() {
+  public static ImageGenerator open() {
     return new ImageGenerator(
         ModelSource.find(ModelSource.EMBEDDED),
         backend(),
