@@ -3,6 +3,7 @@ package io.heatkv.sample;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
+import io.heatkv.tensor.Sorting;
 import io.heatkv.tensor.Tensor;
 
 /**
@@ -23,7 +24,7 @@ public final class CategoricalSampler {
    * @return [...], int64
    */
   public static Tensor argmax(Tensor logits) {
-    return Ops.argmax(logits);
+    return Sorting.argmax(logits);
   }
 
   /**
@@ -42,7 +43,7 @@ public final class CategoricalSampler {
       Tensor left = topK < logits.size(-1) ? topK(logits, topK) : logits;
       left = topP < 1 ? topP(left, topP) : left;
       // In float64 a sum of thousands of choices keeps every bit of the uniform.
-      Tensor sums = Ops.cumulativeSum(Ops.softmax(left.to(DType.F64)));
+      Tensor sums = Sorting.cumulativeSum(Ops.softmax(left.to(DType.F64)));
       Tensor total = sums.narrow(sums.rank() - 1, sums.size(-1) - 1, 1);
       Tensor target = uniforms.to(DType.F64).unsqueeze(uniforms.rank()).mul(total);
       return scope.keep(Ops.sum(Ops.lessOrEqual(sums, target), false, -1));
@@ -50,19 +51,19 @@ public final class CategoricalSampler {
   }
 
   private static Tensor topK(Tensor logits, int count) {
-    Tensor least = Ops.least(Ops.largest(logits, count));
+    Tensor least = Sorting.least(Ops.largest(logits, count));
     return Ops.where(Ops.less(logits, least), never(logits), logits);
   }
 
   private static Tensor topP(Tensor logits, double topP) {
-    Ops.Sorted sorted = Ops.sort(logits);
-    Tensor sums = Ops.cumulativeSum(Ops.softmax(sorted.values()));
+    Sorting.Sorted sorted = Sorting.sort(logits);
+    Tensor sums = Sorting.cumulativeSum(Ops.softmax(sorted.values()));
     Tensor most = Tensor.full(logits.backend(), 1 - topP, DType.F32, logits.device(), 1);
     Tensor dropped = Ops.lessOrEqual(sums, most);
     // The likeliest stays, whatever rounding makes of its sum.
     Tensor likeliest = dropped.narrow(dropped.rank() - 1, dropped.size(-1) - 1, 1);
     likeliest.copyFrom(Tensor.full(logits.backend(), 0, DType.BOOL, logits.device(), 1));
-    return Ops.where(Ops.scatter(dropped, sorted.indices()), never(logits), logits);
+    return Ops.where(Sorting.scatter(dropped, sorted.indices()), never(logits), logits);
   }
 
   private static Tensor never(Tensor like) {

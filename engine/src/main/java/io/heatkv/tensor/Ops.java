@@ -31,11 +31,6 @@ public final class Ops {
   private static final Operator SUM = Operator.of("sum", "dim_IntList");
   private static final Operator MEAN = Operator.of("mean", "dim");
   private static final Operator NORM = Operator.of("frobenius_norm", "dim");
-  private static final Operator CUMSUM = Operator.of("cumsum");
-  private static final Operator AMIN = Operator.of("amin");
-  private static final Operator ARGMAX = Operator.of("argmax");
-  private static final Operator SORT = Operator.of("sort", "stable");
-  private static final Operator SCATTER = Operator.of("scatter", "src");
   private static final Operator TOPK = Operator.of("topk");
   private static final Operator SQRT = Operator.of("sqrt");
   private static final Operator LESS = Operator.of("lt", "Tensor");
@@ -322,35 +317,6 @@ public final class Ops {
     long[] results = x.backend().callMany(TOPK, 2, x, count, -1L, true, false);
     Tensor.of(x.backend(), results[1]).release();
     return Tensor.of(x.backend(), results[0]);
-  }
-
-  /** Along the last dimension, the index of the largest value, of equal ones the first. */
-  public static Tensor argmax(Tensor x) {
-    return x.call(ARGMAX, x, Backend.Optional.of(-1L), false);
-  }
-
-  /** The least value along the last dimension, which becomes 1. */
-  public static Tensor least(Tensor x) {
-    return x.call(AMIN, x, new long[] {-1}, true);
-  }
-
-  /** Sums of each value and those before it along the last dimension. */
-  public static Tensor cumulativeSum(Tensor x) {
-    return x.call(CUMSUM, x, -1L, Backend.Optional.NONE);
-  }
-
-  /** Sorts along the last dimension, ascending; equal values keep their order. */
-  public static Sorted sort(Tensor x) {
-    long[] results = x.backend().callMany(SORT, 2, x, Backend.Optional.of(true), -1L, false);
-    return new Sorted(Tensor.of(x.backend(), results[0]), Tensor.of(x.backend(), results[1]));
-  }
-
-  /** Values in order, and where each was before, int64. */
-  public record Sorted(Tensor values, Tensor indices) {}
-
-  /** Along the last dimension, each value at its index of all; the reverse of {@link #sort}. */
-  public static Tensor scatter(Tensor x, Tensor indices) {
-    return x.call(SCATTER, x, -1L, indices, x);
   }
 
   public static Tensor less(Tensor a, Tensor b) {
