@@ -35,7 +35,7 @@ public final class FullCache implements KvCache {
         keys[l] = views.adopt(store.keys(l * layerSlots, shape.heads(), tokens));
         values[l] = views.adopt(store.values(l * layerSlots, shape.heads(), tokens));
       }
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       close();
       throw e;
     }

@@ -26,7 +26,7 @@ final class PlannedCache implements KvCache {
       numbers =
           onDevice.adopt(Tensor.of(backend, tables.numbers(), tables.numbers().length).to(device));
       ranges = HeadRanges.of(backend, device, shape.batch(), tables.ranges(), onDevice);
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       close();
       throw e;
     }

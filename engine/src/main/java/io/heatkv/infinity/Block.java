@@ -133,7 +133,7 @@ final class Block {
     Tensor attended =
         mask == null
             ? ops.attention(query, keys, values, factor)
-            : Ops.attention(query, keys, values, mask, factor);
+            : Ops.attentionOverPadded(query, keys, values, mask, factor);
     return textOut.apply(ops.joinHeads(attended));
   }
 }

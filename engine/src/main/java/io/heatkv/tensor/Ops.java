@@ -166,6 +166,36 @@ public final class Ops {
   }
 
   /**
+   * Attention over keys of which each row has its own number, padded to the longest.
+   *
+   * @param mask additive [b, 1, 1, m]: 0 for a row's keys, which come first
+   */
+  public static Tensor attentionOverPadded(
+      Tensor q, Tensor k, Tensor v, Tensor mask, double scale) {
+    if (q.device().isCuda()) {
+      return attention(q, k, v, mask, scale);
+    }
+    // Each row by itself: its bits don't depend on how far the others pad it.
+    Tensor out =
+        Tensor.empty(q.backend(), q.dtype(), q.device(), q.size(0), q.size(2), q.size(1), q.size(3))
+            .transpose(1, 2);
+    float[] padding = mask.toFloats();
+    int longest = Math.toIntExact(mask.size(3));
+    for (int row = 0; row < q.size(0); row++) {
+      int keys = 0;
+      while (keys < longest && padding[row * longest + keys] == 0) {
+        keys++;
+      }
+      try (Scope _ = Scope.open()) {
+        Tensor own = k.narrow(0, row, 1).narrow(2, 0, keys);
+        Tensor values = v.narrow(0, row, 1).narrow(2, 0, keys);
+        out.narrow(0, row, 1).copyFrom(attention(q.narrow(0, row, 1), own, values, null, scale));
+      }
+    }
+    return out;
+  }
+
+  /**
    * As {@link #attention} without a mask, with the log-sum-exp of each query's scaled scores.
    *
    * @return output [b, h, n, d] and log-sum-exp [b, h, n], float32

@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.TestDevice;
+import io.heatkv.calibrate.ExhaustedBackend;
+import io.heatkv.error.UserException;
 import io.heatkv.policy.CachePolicies;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
@@ -253,6 +255,26 @@ class RemovedRowsTest {
               }
             })
         .hasMessage("no scores");
+    assertThat(BACKEND.liveTensors()).isEqualTo(live);
+  }
+
+  /** Memory may run out at any tensor that opening makes; what was there before is freed. */
+  @ParameterizedTest
+  @MethodSource("names")
+  void aCacheThatCannotBeOpenedKeepsNothing(String name) {
+    long live = BACKEND.liveTensors();
+    KvPlan plan = policy(name).plan(shape(2, 2));
+    int tensors = 0;
+    for (boolean made = false; !made; tensors++) {
+      Backend exhausted = new ExhaustedBackend(BACKEND, tensors).backend();
+      try (KvCache cache = plan.open(exhausted, TestDevice.device())) {
+        made = true;
+        assertThat(cache.memory().storage()).isEqualTo(plan.bytes());
+      } catch (UserException e) {
+        assertThat(BACKEND.liveTensors()).as("after %s tensors", tensors).isEqualTo(live);
+      }
+    }
+    assertThat(tensors).isGreaterThan(1);
     assertThat(BACKEND.liveTensors()).isEqualTo(live);
   }
 }

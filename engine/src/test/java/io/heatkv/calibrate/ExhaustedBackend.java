@@ -7,16 +7,16 @@ import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;
 
 /** A backend that has memory for a number of tensors only. */
-final class ExhaustedBackend {
+public final class ExhaustedBackend {
   private final Backend whole;
   private int left;
 
-  ExhaustedBackend(Backend whole, int tensors) {
+  public ExhaustedBackend(Backend whole, int tensors) {
     this.whole = whole;
     left = tensors;
   }
 
-  Backend backend() {
+  public Backend backend() {
     return (Backend)
         Proxy.newProxyInstance(
             Backend.class.getClassLoader(), new Class<?>[] {Backend.class}, this::invoke);

@@ -1,6 +1,7 @@
 package io.heatkv.calibrate;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import io.heatkv.TestDevice;
@@ -61,6 +62,8 @@ class ObservedCacheTest {
           naive(expected, q, keys, t, l);
         }
       }
+      assertThatThrownBy(() -> observed.removeRows(0, 2))
+          .isInstanceOf(UnsupportedOperationException.class);
     }
     for (int t = 0; t < SCALES.count(); t++) {
       if (t <= sinkScales) {

@@ -9,8 +9,9 @@ import java.lang.foreign.Linker;
 import java.lang.invoke.MethodHandle;
 
 /**
- * Settings of the whole process under which libtorch is faster, for a process that does nothing
- * else. {@link LibTorch} changes none of them; pictures are the same without.
+ * Settings of the whole process under which libtorch is faster, on a busy machine by far, for a
+ * process that does nothing else. {@link LibTorch} changes none of them; pictures are the same
+ * without.
  *
  * <p>Variables that the user has set stay as they are. Elsewhere than on Linux and macOS nothing is
  * set.
