@@ -77,6 +77,8 @@ class CategoricalSamplerTest {
     "0.99999994, 1, 1, 1",
     "0, 5, 0.01, 1",
     "0.99999994, 5, 0.01, 1",
+    // 1 - topP rounds to 1, which is all of the probability.
+    "0.5, 5, 1e-9, 1",
     // From the least on 0.1, 0.2, 0.4: at most 0.25 drops both tenths, at most 0.45 the first
     // fifth too, of equal ones the one that comes first.
     "0, 5, 0.75, 1",
@@ -92,6 +94,12 @@ class CategoricalSamplerTest {
   void theUniformIsLookedUpInWhatTheFiltersLeave(
       double uniform, int topK, double topP, int expected) {
     assertThat(sample(LOGITS, uniform, topK, topP)).isEqualTo(expected);
+  }
+
+  /** Of four equal choices two have exactly the half that may be dropped. */
+  @Test
+  void whatHasExactlyTheRestIsDropped() {
+    assertThat(sample(logs(1, 1, 1, 1), 0, 4, 0.5)).isEqualTo(2);
   }
 
   @Test
