@@ -94,13 +94,13 @@ final class InfinityPass implements Pass {
 
   /** Uniforms of every picture [pictures, tokens, bits]. */
   private static Tensor noise(Tensor logits, List<PictureRequest> pictures, int scale) {
-    int tokens = Math.toIntExact(logits.size(1));
-    int bits = Math.toIntExact(logits.size(2));
-    float[] uniforms = new float[pictures.size() * tokens * bits];
-    for (int i = 0; i < pictures.size(); i++) {
-      BitNoise.fill(uniforms, i * tokens * bits, pictures.get(i).seed(), scale, tokens, bits);
-    }
-    return Tensor.of(logits.backend(), uniforms, pictures.size(), tokens, bits).to(logits.device());
+    return BitNoise.uniforms(
+        logits.backend(),
+        logits.device(),
+        pictures.stream().mapToLong(PictureRequest::seed).toArray(),
+        scale,
+        Math.toIntExact(logits.size(1)),
+        Math.toIntExact(logits.size(2)));
   }
 
   @Override

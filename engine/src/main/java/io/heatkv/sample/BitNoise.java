@@ -1,7 +1,12 @@
 package io.heatkv.sample;
 
+import io.heatkv.tensor.Backend;
+import io.heatkv.tensor.Device;
+import io.heatkv.tensor.Tensor;
+
 /**
- * A uniform number for every bit of a picture, the same on every device and for every batch.
+ * A uniform number for every bit, or other symbol, of a picture, the same on every device and for
+ * every batch.
  *
  * <p>Number {@code b} of token {@code n} at scale {@code t} is word {@code b mod 4} of Philox with
  * key {@code (low, high word of seed)} and counter {@code (b / 4, n, t, 0)}; its upper 24 bits are
@@ -32,5 +37,20 @@ public final class BitNoise {
         out[at + bit] = (words[bit % 4] >>> 8) * UNIT;
       }
     }
+  }
+
+  /**
+   * Numbers of several pictures.
+   *
+   * @param seeds one of each picture
+   * @return [pictures, tokens, symbols], float32
+   */
+  public static Tensor uniforms(
+      Backend backend, Device device, long[] seeds, int scale, int tokens, int symbols) {
+    float[] uniforms = new float[seeds.length * tokens * symbols];
+    for (int i = 0; i < seeds.length; i++) {
+      fill(uniforms, i * tokens * symbols, seeds[i], scale, tokens, symbols);
+    }
+    return Tensor.of(backend, uniforms, seeds.length, tokens, symbols).to(device);
   }
 }

@@ -9,8 +9,8 @@ import java.util.Set;
  *
  * @param cfg guidance strength of each scale; the last value serves all further scales; 1 is none
  * @param tau temperature of each scale, likewise
- * @param topP of two choices, one less likely than {@code 1 - topP} is never drawn; 1 filters
- *     nothing
+ * @param topP the least likely choices are never drawn while together they have at most {@code 1 -
+ *     topP} of the probability; 1 filters nothing
  * @param argmax takes the likeliest choice instead of drawing
  * @param guidanceOnLogits whether guidance is applied to the logits (cfg_insertion_layer 0)
  * @param guidedLayers counted from the end, -1 the last: blocks whose outputs are guided

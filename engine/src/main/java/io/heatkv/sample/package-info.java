@@ -1,5 +1,5 @@
 /**
- * From bit logits to bits: guidance, temperature, nucleus filter and a counter-based generator.
+ * From logits to tokens: options, top-k and nucleus filters, and a counter-based generator.
  *
  * <p>The same seed gives the same uniforms on every device and for every batch.
  */
