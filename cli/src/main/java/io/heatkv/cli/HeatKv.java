@@ -173,7 +173,7 @@ final class HeatKv implements Runnable {
         };
     console.message(
         switch (e) {
-          case UserException _ -> String.valueOf(e.getMessage());
+          case UserException problem -> Advice.in(problem);
           case CancellationException _ -> "interrupted";
           default -> "internal error: " + e + "; --debug prints more";
         });

@@ -2,6 +2,7 @@ package io.heatkv.cli;
 
 import io.heatkv.checkpoint.StorageType;
 import io.heatkv.convert.ModelImport;
+import io.heatkv.error.Remedy;
 import io.heatkv.load.FoundModel;
 import io.heatkv.load.HubCache;
 import io.heatkv.load.ModelFinder;
@@ -58,7 +59,13 @@ final class ImportCommand implements Callable<Integer> {
           "warning: %d elements of %s are too large for %s and became infinite"
               .formatted(tensor.getValue(), tensor.getKey(), type));
     }
-    result.calibration().ifPresent(profile -> console.message(profile.text()));
+    result
+        .calibration()
+        .ifPresent(profile ->
+            console.message(
+                profile.file().isPresent()
+                    ? profile.text()
+                    : profile.text() + " " + Advice.of(Remedy.CALIBRATION)));
     console.print(
         "%s (%d shards written, %d kept)"
             .formatted(output.folder(), result.written(), result.kept()));
