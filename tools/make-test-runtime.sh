@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes a folder that runs the engine's tests where there is neither Java nor Maven nor a network, such
+# Makes a folder that runs the tests of engine, verify and bench where there is neither Java nor Maven nor a network, such
 # as on a cluster's GPU machine.
 #
 #   tools/make-test-runtime.sh [TARGET]      (default: engine/target/test-runtime)
@@ -16,7 +16,8 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/tools/find-jdk.sh"
 jdk=$(find_jdk) || { echo "no JDK 25 or newer was found; set JAVA_HOME to one" >&2; exit 2; }
 target=${1:-$root/engine/target/test-runtime}
-for built in engine/target/classes engine/target/test-classes models/emoji/target/classes; do
+modules="engine verify bench"
+for built in models/emoji/target/classes testkit/target/classes engine/target/test-classes; do
   [ -d "$root/$built" ] || { echo "$built is missing; run mvn package first" >&2; exit 2; }
 done
 rm -rf "$target"
@@ -30,7 +31,7 @@ target=$(cd "$target" && pwd)
 junit=$(sed -n 's:.*<junit.version>\(.*\)</junit.version>.*:\1:p' "$root/pom.xml")
 (
   cd "$root"
-  JAVA_HOME=$jdk mvn -B -q compile dependency:copy-dependencies -pl models/emoji,engine -DincludeScope=test \
+  JAVA_HOME=$jdk mvn -B -q compile dependency:copy-dependencies -pl models/emoji,engine,testkit,verify,bench -DincludeScope=test \
     -DexcludeGroupIds=io.heatkv,org.bytedeco,org.junit.jupiter,org.junit.platform \
     -DoutputDirectory="$target/jars"
   JAVA_HOME=$jdk mvn -B -q dependency:copy -N -DoutputDirectory="$target/jars" \
@@ -47,8 +48,13 @@ for jar in "$target"/jars/*.jar; do
 done
 
 # Tests read the sources and pages that they check from where they lie in a checkout.
-mkdir -p "$target/checkout/engine/target" "$target/checkout/engine/src/test" "$target/checkout/docs" "$target/models"
-cp -r "$root/engine/target/classes" "$root/engine/target/test-classes" "$target/checkout/engine/target/"
+mkdir -p "$target/checkout/engine/src/test" "$target/checkout/docs" "$target/models"
+for module in $modules testkit; do
+  mkdir -p "$target/checkout/$module/target"
+  cp -r "$root/$module"/target/*classes "$target/checkout/$module/target/"
+done
+# The same recordings lie in the engine's.
+rm -rf "$target"/checkout/verify/target/test-classes/golden*
 cp -r "$root/engine/src/test/java" "$target/checkout/engine/src/test/"
 cp "$root"/docs/*.md "$target/checkout/docs/"
 cp -r "$root/models/emoji/target/classes" "$target/models/emoji"
@@ -62,11 +68,13 @@ shift
 properties=
 while [ $# -gt 0 ] && [ "$1" != -- ]; do properties="$properties $1"; shift; done
 [ "${1:-}" = -- ] && shift
-[ $# -gt 0 ] || set -- --scan-classpath=target/test-classes
 cd "$here/checkout/engine" || exit 2
+tests=target/test-classes:../verify/target/test-classes:../bench/target/test-classes
+[ $# -gt 0 ] || set -- "--scan-classpath=$tests"
+main=target/classes:../verify/target/classes:../bench/target/classes:../testkit/target/classes
 # shellcheck disable=SC2086 # each property is a word of its own
 "$here/bin/java" --enable-native-access=ALL-UNNAMED -Xmx2g $properties \
-  -cp "target/test-classes:target/classes:$here/models/emoji:$here/jars/*" \
+  -cp "$tests:$main:$here/models/emoji:$here/jars/*" \
   org.junit.platform.console.ConsoleLauncher execute "$@" --exclude-tag=fuzz --disable-banner \
   --disable-ansi-colors --details=summary --single-color --reports-dir="$reports" \
   >"$reports/tests.txt" 2>"$reports/errors.txt"

@@ -131,8 +131,9 @@ final class Replacement {
   /**
    * What the head holds afterwards.
    *
-   * <p>Sums of attention depend on its order to the last bit. It is the picture's own: entries of
-   * its first row stay in a row, and its other rows put what they keep besides into the gaps.
+   * <p>Attention depends on its order to the last bit, so the order is the picture's own: what its
+   * first row keeps comes first, by ascending token; in its other rows entries that both keep stay
+   * beside these, and everything else fills the gaps.
    *
    * @param first the same head's change for the first row of the picture
    * @param scale notes the tokens that are to be stored, and their slots

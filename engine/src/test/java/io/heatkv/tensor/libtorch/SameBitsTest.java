@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.heatkv.GenerationListener;
 import io.heatkv.GenerationRequest;
+import io.heatkv.ImageGenerator;
 import io.heatkv.TestDevice;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.sample.SamplingOptions;
@@ -159,7 +160,7 @@ class SameBitsTest {
   @Test
   void picturesDontDependOnThreads() {
     GenerationRequest request =
-        new GenerationRequest(
+        GenerationRequest.of(
             List.of("a cat"),
             Optional.empty(),
             1,
@@ -167,7 +168,8 @@ class SameBitsTest {
             ScaleSchedules.parse("1x1,2x2,4x4"),
             SamplingOptions.of(3, 0.7, 0.97),
             CachePolicy.FULL);
-    try (TextToImage model = new TextToImage(TestDevice.model(), torch, Device.CPU, DType.F32)) {
+    try (ImageGenerator model =
+        new ImageGenerator(TestDevice.model(), torch, Device.CPU, DType.F32)) {
       threads(1);
       byte[] one = draw(model, request);
       threads(2);
@@ -175,7 +177,7 @@ class SameBitsTest {
     }
   }
 
-  private static byte[] draw(TextToImage model, GenerationRequest request) {
+  private static byte[] draw(ImageGenerator model, GenerationRequest request) {
     return model.generate(request, GenerationListener.NONE).images().getFirst().pixels().rgb();
   }
 }
