@@ -34,6 +34,7 @@ public record MemoryNeed(long weights, long cache, long scratch) {
    * @param rows of the batch, both guidance halves counted
    * @param textTokens of a prompt
    */
+  @SuppressWarnings("exports") // The transformer is its family's matter.
   public static MemoryNeed ofTransformer(
       TransformerConfig config,
       ScaleSchedule schedule,
