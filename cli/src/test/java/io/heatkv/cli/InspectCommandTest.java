@@ -66,7 +66,7 @@ class InspectCommandTest {
     Png.write(file, image, List.of(PngText.parameters("a cat"), PngText.heatkv("{\"seed\": ")));
     Run run = inspect(file);
     assertThat(run.status()).isZero();
-    assertThat(run.out()).contains("a cat", "{\"seed\": ");
+    assertThat(run.out()).contains("a cat", "{\"seed\":");
     assertThat(run.err()).hasLineCount(1).startsWith("heatkv: text heatkv of " + file);
     JsonObject json = inspect(file, "--json").json();
     assertThat(json.list("texts")).hasSize(2);

@@ -37,7 +37,7 @@ class StandardOutputTest {
         "inspect EMOJI/vae.safetensors --json",
         "schedule --budget 0.5",
         "schedule --budget 0.5 --json",
-        "generate an_apple --scales 1x1,2x2 --threads 1 -q -o OUT/a.png",
+        "generate an_apple --scales 1x1,2x2 --threads 1 -o OUT/a.png",
         "generate an_apple --scales 1x1,2x2 --threads 1 -q --json -o OUT/a.png");
   }
 
