@@ -3,6 +3,12 @@ package io.heatkv.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.heatkv.cli.console.Advice;
+import io.heatkv.cli.console.Console;
+import io.heatkv.cli.console.PromptProgress;
+import io.heatkv.cli.console.Sizes;
+import io.heatkv.cli.options.Shard;
+import io.heatkv.cli.report.JavaCheck;
 import io.heatkv.error.Remedy;
 import io.heatkv.error.UserException;
 import io.heatkv.json.JsonObject;
