@@ -134,6 +134,7 @@ public final class Calibrator {
    *
    * @throws CancellationException if the listener ended it
    */
+  @SuppressWarnings("exports") // For benchmarks.
   public PromptMeasurement measure(String prompt, long promptSeed, Listener listener) {
     Observation observation = new Observation(sinkScales, peers);
     GenerationRequest request =

@@ -85,4 +85,31 @@ public record GenerationRequest(
   public GenerationRequest with(CachePolicy other) {
     return new GenerationRequest(pictures, schedule, other);
   }
+
+  /** The same pictures with another seed of the first; the others' follow from it. */
+  public GenerationRequest withSeed(long seed) {
+    List<PictureRequest> seeded = new ArrayList<>();
+    for (PictureRequest picture : pictures) {
+      long own = ImageSeeds.of(seed, seeded.size());
+      seeded.add(
+          new PictureRequest(picture.prompt(), picture.negativePrompt(), own, picture.sampling()));
+    }
+    return new GenerationRequest(seeded, schedule, policy);
+  }
+
+  /** The same pictures over other grids; a policy is made for the grids that are drawn. */
+  public GenerationRequest with(ScaleSchedule other, CachePolicy fitting) {
+    return new GenerationRequest(pictures, other, fitting);
+  }
+
+  /** The same pictures sampled otherwise. */
+  public GenerationRequest with(SamplingOptions sampling) {
+    return new GenerationRequest(
+        pictures.stream()
+            .map(each ->
+                new PictureRequest(each.prompt(), each.negativePrompt(), each.seed(), sampling))
+            .toList(),
+        schedule,
+        policy);
+  }
 }

@@ -1,23 +1,45 @@
 package io.heatkv;
 
+import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvShape;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Fingerprint;
 import io.heatkv.error.UserException;
 import io.heatkv.family.NextScaleModel;
 import io.heatkv.infinity.InfinityModel;
+import io.heatkv.infinity.PublishedModel;
 import io.heatkv.load.ModelDescription;
+import io.heatkv.load.ModelProfile;
+import io.heatkv.load.ModelSource;
 import io.heatkv.load.Network;
+import io.heatkv.policy.CachePolicies;
+import io.heatkv.policy.PolicyInputs;
+import io.heatkv.resource.CacheFolder;
+import io.heatkv.sample.SamplingOptions;
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.schedule.Allocation;
+import io.heatkv.schedule.Budget;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
+import io.heatkv.tensor.libtorch.LibTorch;
+import io.heatkv.tensor.libtorch.LibTorchLocation;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CancellationException;
 
 /**
  * Draws pictures: the networks of one model on one device.
  *
- * <p>Several threads may draw at once.
+ * <pre>{@code
+ * try (ImageGenerator generator = ImageGenerator.open("emoji")) {
+ *   generator.draw("a red apple with a green leaf", "10%").save(Path.of("apple.png"));
+ * }
+ * }</pre>
+ *
+ * <p>Any number of threads, platform or virtual, may draw at once with one model or several. They
+ * get the pictures that they would get alone; where operators would disturb each other, they wait
+ * in line, see {@link Backend}. The model is closed after the last generation.
  */
 public final class ImageGenerator implements AutoCloseable {
   private final ModelDescription description;
@@ -27,7 +49,40 @@ public final class ImageGenerator implements AutoCloseable {
   private final NextScaleModel model;
 
   /**
-   * Loads a model.
+   * Opens a model on the CPU.
+   *
+   * @param model {@code emoji}, which comes along, a folder with a model's files, or the file of a
+   *     transformer
+   * @throws UserException if there is none, or its files are damaged or don't fit each other
+   */
+  public static ImageGenerator open(String model) {
+    return open(model, OpenOptions.on(Device.CPU));
+  }
+
+  /**
+   * Opens a model.
+   *
+   * @throws UserException as above, or if libtorch can't be opened or lacks the device
+   */
+  public static ImageGenerator open(String model, OpenOptions options) {
+    ModelDescription description = ModelSource.find(model);
+    Device device = options.device();
+    LibTorch library =
+        LibTorch.open(
+            LibTorchLocation.find(options.libtorch().orElse(null), CacheFolder.locate()),
+            options.threads());
+    library.require(device);
+    return new ImageGenerator(
+        description,
+        library,
+        device,
+        options
+            .dtype()
+            .orElseGet(() -> PublishedModel.computeType(description.transformer(), device)));
+  }
+
+  /**
+   * Loads a model that was found, with a library that is open.
    *
    * @param dtype compute type of the transformer's blocks
    * @throws UserException if a file is missing, damaged, or belongs to another model
@@ -71,6 +126,76 @@ public final class ImageGenerator implements AutoCloseable {
   }
 
   /**
+   * A picture of each prompt over the model's own scales, sampled as the model has it, with the
+   * full cache. Its seed is 0 until {@link GenerationRequest#withSeed} says otherwise, so that a
+   * program draws the same pictures each time.
+   *
+   * @throws UserException if there is no prompt, or a blank one
+   */
+  public GenerationRequest request(String... prompts) {
+    return GenerationRequest.of(
+        List.of(prompts),
+        Optional.empty(),
+        1,
+        0,
+        description.schedule(),
+        SamplingOptions.of(description.cfg(), description.tau(), description.topP()),
+        CachePolicy.FULL);
+  }
+
+  /**
+   * HeatKV under a budget, for the model's own scales. It is made from the calibration profile that
+   * lies beside the model, and serves any number of requests.
+   *
+   * @param budget a ratio of the full cache such as {@code 0.1} or {@code 10%}, or a size such as
+   *     {@code 4MiB} for one picture with guidance
+   * @throws UserException if it can't be read or is infeasible, or the model has no profile
+   */
+  public CachePolicy policy(String budget) {
+    return policy(Allocation.DEFAULT.policy(), budget, description.schedule());
+  }
+
+  /**
+   * A policy under a budget, see {@link CachePolicies}.
+   *
+   * @param schedule grids that are to be drawn
+   * @throws UserException as above, or if there is no policy of that name
+   */
+  public CachePolicy policy(String name, String budget, ScaleSchedule schedule) {
+    return CachePolicies.create(
+        name,
+        new PolicyInputs(
+            Budget.parse(budget),
+            model.kvShape(1, 2, schedule),
+            Optional.empty(),
+            () -> ModelProfile.find(description, schedule, Optional.empty())));
+  }
+
+  /**
+   * Draws a picture as {@link #request} has it.
+   *
+   * @throws UserException if the prompt is blank
+   */
+  public Picture draw(String prompt) {
+    return generate(request(prompt)).images().getFirst();
+  }
+
+  /**
+   * Draws a picture under a budget of the cache, see {@link #policy(String)}; for many pictures
+   * make the policy once.
+   *
+   * @throws UserException if the prompt is blank, or the budget can't be had
+   */
+  public Picture draw(String prompt, String budget) {
+    return draw(prompt, budget, 0);
+  }
+
+  /** As above with a seed: another one draws another picture. */
+  public Picture draw(String prompt, String budget, long seed) {
+    return generate(request(prompt).withSeed(seed).with(policy(budget))).images().getFirst();
+  }
+
+  /**
    * Encodes a request's prompts and allocates its cache; nothing is drawn yet.
    *
    * @throws UserException if the request doesn't fit the model
@@ -81,6 +206,15 @@ public final class ImageGenerator implements AutoCloseable {
 
   /**
    * Draws the pictures of a request in one pass.
+   *
+   * @throws UserException if the request doesn't fit the model
+   */
+  public GenerationResult generate(GenerationRequest request) {
+    return generate(request, GenerationListener.NONE);
+  }
+
+  /**
+   * As above, followed by a listener.
    *
    * @throws CancellationException if the listener ended it
    * @throws UserException if the request doesn't fit the model

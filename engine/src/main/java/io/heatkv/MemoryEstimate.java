@@ -3,6 +3,7 @@ package io.heatkv;
 import io.heatkv.cache.KvShape;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.TensorEntry;
+import io.heatkv.error.Remedy;
 import io.heatkv.error.UserException;
 import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.infinity.TransformerKeys;
@@ -182,8 +183,9 @@ public record MemoryEstimate(long weights, long mapped, long cache, long activat
   public void requireAtMost(long available) {
     if (total() > available) {
       throw new UserException(
-          "not enough memory: about %s are needed, %s GiB are free; choose a smaller resolution or model, --dtype bf16, or convert it once with heatkv import, so that its weights are mapped"
-              .formatted(this, gib(available)));
+          "not enough memory: about %s are needed, %s GiB are free; choose a smaller resolution or model, compute type bf16, or convert it once, so that its weights are mapped"
+              .formatted(this, gib(available)),
+          Remedy.MAPPED_WEIGHTS);
     }
   }
 

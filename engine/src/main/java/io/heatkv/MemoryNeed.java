@@ -3,6 +3,7 @@ package io.heatkv;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvPlan;
 import io.heatkv.cache.KvShape;
+import io.heatkv.error.Remedy;
 import io.heatkv.error.UserException;
 import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.infinity.TransformerKeys;
@@ -12,6 +13,7 @@ import io.heatkv.tensor.Device;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * What drawing takes of a device's memory, told from the sizes before anything is allocated.
@@ -32,6 +34,7 @@ public record MemoryNeed(long weights, long cache, long scratch) {
    * @param rows of the batch, both guidance halves counted
    * @param textTokens of a prompt
    */
+  @SuppressWarnings("exports") // The transformer is its family's matter.
   public static MemoryNeed ofTransformer(
       TransformerConfig config,
       ScaleSchedule schedule,
@@ -114,11 +117,11 @@ public record MemoryNeed(long weights, long cache, long scratch) {
   public void requireAtMost(Device device, long available, int images, long fullCache) {
     long usable = device.isCuda() ? (long) ((available - CUDA_LIBRARIES) / CUDA_GAPS) : available;
     if (total() > usable) {
-      throw new UserException(
+      String problem =
           String.format(
               Locale.ROOT,
               "not enough memory on %s for %d %s: about %.2f GiB are needed (weights %.2f, KV cache"
-                  + " %.2f, scratch %.2f), %.2f of %.2f GiB free can be used; %s",
+                  + " %.2f, scratch %.2f), %.2f of %.2f GiB free can be used; ",
               device,
               images,
               images == 1 ? "picture" : "pictures at once",
@@ -127,21 +130,28 @@ public record MemoryNeed(long weights, long cache, long scratch) {
               cache / GIB,
               scratch / GIB,
               usable / GIB,
-              available / GIB,
-              advice(usable, images, fullCache)));
+              available / GIB);
+      throw fitting(usable, images, fullCache)
+          .map(advice -> new UserException(problem + advice))
+          .orElseGet(() ->
+              new UserException(
+                  problem + "choose a smaller resolution or model, or compute type bf16",
+                  Remedy.HALF_PRECISION));
     }
   }
 
-  private String advice(long available, int images, long fullCache) {
+  /** A batch or a budget that fits, if there is one. */
+  private Optional<String> fitting(long available, int images, long fullCache) {
     long left = available - weights;
     long batch = left * images / (cache + scratch);
     if (batch >= 1) {
-      return "a batch of at most " + batch + " fits";
+      return Optional.of("a batch of at most " + batch + " fits");
     }
     // Rounded down, so that what is said is enough.
     double budget = Math.floor(1e3 * (left * images - scratch) / fullCache) / 1e3;
     return budget > 0
-        ? String.format(Locale.ROOT, "one picture fits with a KV budget of at most %.3f", budget)
-        : "choose a smaller resolution or model, or --dtype bf16";
+        ? Optional.of(
+            String.format(Locale.ROOT, "one picture fits with a KV budget of at most %.3f", budget))
+        : Optional.empty();
   }
 }

@@ -7,6 +7,7 @@ import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvPlan;
 import io.heatkv.cache.KvShape;
 import io.heatkv.error.UserException;
+import io.heatkv.family.PictureRequest;
 import io.heatkv.image.PngImage;
 import io.heatkv.sample.ImageSeeds;
 import io.heatkv.sample.SamplingOptions;
@@ -14,6 +15,7 @@ import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -260,5 +262,51 @@ class ImageGeneratorTest {
       sum += Math.abs((first[i] & 0xFF) - (second[i] & 0xFF));
     }
     return sum / first.length;
+  }
+
+  /** A tenth of the full cache is at most that many bytes, whatever lies in it. */
+  @ParameterizedTest
+  @ValueSource(strings = {"10%", "0.1"})
+  void aBudgetIsSaidInAWordAndKept(String budget) {
+    CachePolicy policy = model.policy("sliding-window", budget, SCALES);
+    GenerationRequest request = model.request(SHORT, LONG).with(SCALES, policy).withSeed(7);
+    assertThat(request.pictures())
+        .extracting(PictureRequest::seed)
+        .containsExactly(7L, ImageSeeds.of(7, 1));
+    GenerationResult drawn = model.generate(request);
+    // 1 + 4 + 16 + 36 tokens of 2 pictures with guidance; keys and values in float32.
+    KvShape shape = model.kvShape(request);
+    long full = 57L * 4 * shape.layers() * shape.heads() * shape.headDim() * 2 * Float.BYTES;
+    assertThat(drawn.fullKvBytes()).isEqualTo(full);
+    assertThat(drawn.kv().storage()).isPositive().isLessThanOrEqualTo(full / 10);
+  }
+
+  @Test
+  void aRequestHasTheModelsDefaults() {
+    GenerationRequest request = model.request(SHORT);
+    assertThat(request.schedule()).isEqualTo(model.description().schedule());
+    assertThat(request.policy()).isSameAs(CachePolicy.FULL);
+    // What the model's card says.
+    assertThat(request.pictures()).containsExactly(new PictureRequest(SHORT, 0, sampling(false)));
+    assertThatThrownBy(() -> model.request(" ")).isInstanceOf(UserException.class);
+    assertThatThrownBy(() -> model.policy("110%")).isInstanceOf(UserException.class);
+    assertThatThrownBy(() -> model.policy("none", "10%", SCALES)).isInstanceOf(UserException.class);
+  }
+
+  /** Opened by its name it is the same model, in the type that was asked for. */
+  @Test
+  void aModelIsOpenedByItsName() {
+    OpenOptions options = OpenOptions.on(TestDevice.device()).with(DType.BF16).withThreads(1);
+    try (ImageGenerator opened = ImageGenerator.open("emoji", options)) {
+      assertThat(opened.fingerprint()).isEqualTo(model.fingerprint());
+      assertThat(opened.kvShape(opened.request(SHORT)).dtype()).isEqualTo(DType.BF16);
+    }
+    assertThatThrownBy(() -> ImageGenerator.open("none"))
+        .isInstanceOf(UserException.class)
+        .hasMessageContaining("'none' is unknown");
+    OpenOptions nowhere = options.withLibtorch(Path.of("none"));
+    assertThatThrownBy(() -> ImageGenerator.open("emoji", nowhere))
+        .isInstanceOf(UserException.class)
+        .hasMessageContaining("libtorch folder none");
   }
 }

@@ -189,6 +189,6 @@ class MemoryNeedTest {
     assertThatThrownBy(() -> NEED.requireAtMost(Device.cuda(1), 8 * GIB, 8, 32 * GIB))
         .hasMessageEndingWith("one picture fits with a KV budget of at most 0.631");
     assertThatThrownBy(() -> NEED.requireAtMost(Device.cuda(1), 3 * GIB, 8, 32 * GIB))
-        .hasMessageEndingWith("choose a smaller resolution or model, or --dtype bf16");
+        .hasMessageEndingWith("choose a smaller resolution or model, or compute type bf16");
   }
 }

@@ -1,5 +1,6 @@
 package io.heatkv.cli;
 
+import io.heatkv.cli.console.Console;
 import java.util.List;
 import picocli.AutoComplete;
 import picocli.CommandLine.Command;

@@ -1,5 +1,22 @@
 package io.heatkv.cli;
 
+import io.heatkv.cli.commands.BenchCommand;
+import io.heatkv.cli.commands.CalibrateCommand;
+import io.heatkv.cli.commands.CompareCommand;
+import io.heatkv.cli.commands.DoctorCommand;
+import io.heatkv.cli.commands.EvaluateCommand;
+import io.heatkv.cli.commands.GenerateCommand;
+import io.heatkv.cli.commands.HeatmapCommand;
+import io.heatkv.cli.commands.ImportCommand;
+import io.heatkv.cli.commands.InspectCommand;
+import io.heatkv.cli.commands.ScheduleCommand;
+import io.heatkv.cli.commands.SynthCommand;
+import io.heatkv.cli.commands.VerifyCommand;
+import io.heatkv.cli.console.Advice;
+import io.heatkv.cli.console.Console;
+import io.heatkv.cli.console.Interruption;
+import io.heatkv.cli.console.Version;
+import io.heatkv.cli.options.WarmUp;
 import io.heatkv.error.UserException;
 import java.util.Collection;
 import java.util.LinkedHashMap;
@@ -118,17 +135,12 @@ final class HeatKv implements Runnable {
       }
     }
     commands.forEach((name, command) -> line.addSubcommand(name, command.apply(console)));
-    return strict(line)
+    return WarmUp.strict(line)
         .setOut(console.out())
         .setErr(console.err())
         .setExecutionStrategy(HeatKv::execute)
         .setParameterExceptionHandler((e, _) -> root.misused(e))
         .setExecutionExceptionHandler((e, _, _) -> root.failed(e));
-  }
-
-  /** Arguments are what they are: a prompt may begin with an at sign. */
-  static CommandLine strict(CommandLine line) {
-    return line.setUseSimplifiedAtFiles(false).setExpandAtFiles(false);
   }
 
   /** Refuses lists without an item, such as {@code --budgets ,}, which parse as empty. */
@@ -173,7 +185,7 @@ final class HeatKv implements Runnable {
         };
     console.message(
         switch (e) {
-          case UserException _ -> String.valueOf(e.getMessage());
+          case UserException problem -> Advice.in(problem);
           case CancellationException _ -> "interrupted";
           default -> "internal error: " + e + "; --debug prints more";
         });

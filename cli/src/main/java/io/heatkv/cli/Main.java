@@ -1,5 +1,8 @@
 package io.heatkv.cli;
 
+import io.heatkv.cli.console.Console;
+import io.heatkv.cli.console.PipeOutput;
+import io.heatkv.cli.console.Terminal;
 import java.io.File;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;

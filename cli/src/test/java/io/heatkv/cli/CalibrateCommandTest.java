@@ -2,6 +2,9 @@ package io.heatkv.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.heatkv.cli.console.Console;
+import io.heatkv.cli.console.Interruption;
+import io.heatkv.cli.console.PromptProgress;
 import io.heatkv.json.JsonObject;
 import java.io.IOException;
 import java.io.PrintWriter;

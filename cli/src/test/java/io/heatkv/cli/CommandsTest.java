@@ -3,19 +3,34 @@ package io.heatkv.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.heatkv.cli.console.Advice;
+import io.heatkv.cli.console.Console;
+import io.heatkv.cli.console.PromptProgress;
+import io.heatkv.cli.console.Sizes;
+import io.heatkv.cli.options.Shard;
+import io.heatkv.cli.report.JavaCheck;
+import io.heatkv.error.Remedy;
 import io.heatkv.error.UserException;
 import io.heatkv.json.JsonObject;
 import java.io.DataInputStream;
 import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.Writer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
+import java.util.Set;
+import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class CommandsTest {
@@ -89,6 +104,34 @@ class CommandsTest {
     Run run = Run.of("completion");
     assertThat(run.status()).isZero();
     assertThat(run.out()).contains("generate", "--aspect-ratio", "complete -F");
+  }
+
+  /** What is advised can be typed. */
+  @ParameterizedTest
+  @EnumSource
+  void adviceNamesCommandsAndOptionsThatThereAre(Remedy remedy) {
+    Set<String> known =
+        HeatKv.commandLine(
+                new Console(
+                    new PrintWriter(Writer.nullWriter()),
+                    new PrintWriter(Writer.nullWriter()),
+                    false),
+                List.of())
+            .getSubcommands()
+            .entrySet()
+            .stream()
+            .flatMap(command ->
+                Stream.concat(
+                    Stream.of("heatkv " + command.getKey()),
+                    command.getValue().getCommandSpec().optionsMap().keySet().stream()))
+            .collect(Collectors.toSet());
+    assertThat(Pattern.compile("heatkv [a-z]+|--?[a-z]+").matcher(Advice.of(remedy)).results())
+        .extracting(MatchResult::group)
+        .isNotEmpty()
+        .allSatisfy(name -> assertThat(known).contains(name));
+    assertThat(Advice.in(new UserException("wrong", remedy)))
+        .isEqualTo("wrong " + Advice.of(remedy));
+    assertThat(Advice.in(new UserException("wrong"))).isEqualTo("wrong");
   }
 
   @Test

@@ -121,7 +121,8 @@ class CompareCommandTest {
         .anyMatch(line -> line.matches("full cache +3\\.3 MiB +100\\.0%"))
         .anyMatch(line ->
             line.matches(
-                "budget 0\\.4 +1\\.3 MiB +(39|40)\\.\\d% +\\d+\\.\\d\\d +0\\.\\d{4} +\\d\\d\\.\\d%"))
+                "budget 0\\.4 +1\\.3 MiB +(39|40)\\.\\d% +\\d+\\.\\d\\d +0\\.\\d{4}"
+                    + " +\\d\\d\\.\\d%"))
         .anyMatch(line -> line.matches("budget 80KiB +\\d+\\.\\d KiB .*"))
         .anyMatch(line -> line.matches("budget 1 +3\\.3 MiB +100\\.0% +∞ +1\\.0000 +100\\.0%"))
         .anyMatch(line -> line.matches("budget 1 ( +100\\.0){5}"))

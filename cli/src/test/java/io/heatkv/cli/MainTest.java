@@ -2,6 +2,7 @@ package io.heatkv.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.heatkv.cli.console.Console;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.PrintWriter;

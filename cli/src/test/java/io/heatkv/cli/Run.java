@@ -2,6 +2,7 @@ package io.heatkv.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.heatkv.cli.console.Console;
 import io.heatkv.json.JsonObject;
 import java.io.PrintWriter;
 import java.io.StringWriter;

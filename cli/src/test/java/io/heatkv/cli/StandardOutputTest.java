@@ -3,6 +3,8 @@ package io.heatkv.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.heatkv.cli.console.Console;
+import io.heatkv.cli.console.PipeOutput;
 import io.heatkv.load.ModelSource;
 import java.io.IOException;
 import java.io.OutputStream;

@@ -69,7 +69,7 @@ class WrongInputTest {
           --negative-prompt=     | negative prompt
           --sed 3                | did you mean --seed?
           --prompts missing.txt  | leave out one
-          --count 1024 --batch 1024 --resolution 1M | not enough memory: about
+          --count 1024 --batch 1024 --resolution 1M | mapped (--resolution, --dtype bf16, heatkv import)
           -o missing/a.png       | create it first
           -o a.jpg               | expected NAME.png
           -o .png                | expected NAME.png

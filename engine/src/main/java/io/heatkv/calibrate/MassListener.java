@@ -2,7 +2,7 @@ package io.heatkv.calibrate;
 
 /** Is told how much of its attention a scale gives to earlier ones. */
 @FunctionalInterface
-public interface MassListener {
+interface MassListener {
   /**
    * A scale is drawn.
    *

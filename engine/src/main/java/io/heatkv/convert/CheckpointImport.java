@@ -22,7 +22,7 @@ import java.util.function.Function;
  * Converts a checkpoint of any format to a folder of safetensors shards, tensor by tensor.
  * Floating-point tensors take the type asked for; integers and booleans keep theirs.
  */
-public final class CheckpointImport {
+final class CheckpointImport {
   /** Bytes of a shard, as HuggingFace's default. */
   public static final long DEFAULT_SHARD_BYTES = 5_000_000_000L;
 

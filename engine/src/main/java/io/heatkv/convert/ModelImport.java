@@ -117,7 +117,7 @@ public final class ModelImport {
     if (!profile.setup().fingerprint().equals(Fingerprint.of(source))) {
       return new Calibration(
           Optional.empty(),
-          "calibration profile %s is of other weights and was left behind; calibrate again with heatkv calibrate"
+          "calibration profile %s is of other weights and was left behind; calibrate again"
               .formatted(file));
     }
     Path target = folder.resolve(file.getFileName());

@@ -33,6 +33,7 @@ import java.util.Optional;
  * @param topP default nucleus filter
  * @param profile its calibration, if it comes with one
  */
+@SuppressWarnings("exports") // The transformer is its family's matter.
 public record ModelDescription(
     String name,
     Path folder,

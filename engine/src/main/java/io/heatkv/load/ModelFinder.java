@@ -1,6 +1,7 @@
 package io.heatkv.load;
 
 import io.heatkv.checkpoint.Checkpoint;
+import io.heatkv.error.Remedy;
 import io.heatkv.error.UserException;
 import io.heatkv.infinity.PublishedModel;
 import io.heatkv.infinity.TransformerConfig;
@@ -170,7 +171,7 @@ public final class ModelFinder {
     model.profile().ifPresent(file -> notes.add("calibration profile " + shortened(file)));
     if (model.profile().isEmpty() && profiles().size() > 1) {
       notes.add(
-          "left aside: several calibration profiles (%s); name one with --profile"
+          "left aside: several calibration profiles (%s); name one of them as the profile"
               .formatted(names(profiles())));
     }
     for (UserException problem : files.problems()) {
@@ -232,8 +233,9 @@ public final class ModelFinder {
   private Path onlyOne(Network network, List<Path> found) {
     if (found.size() > 1) {
       throw new UserException(
-          "%s: holds more than one %s (%s); name one file as the model, or pick with heatkv import FILE… -o FOLDER"
-              .formatted(where(), network, names(found)));
+          "%s: holds more than one %s (%s); name one file as the model"
+              .formatted(where(), network, names(found)),
+          Remedy.CHOICE_OF_FILES);
     }
     return found.getFirst();
   }

@@ -1,6 +1,7 @@
 package io.heatkv.load;
 
 import io.heatkv.cache.KvShape;
+import io.heatkv.error.Remedy;
 import io.heatkv.error.UserException;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.scale.ScaleSchedule;
@@ -54,8 +55,8 @@ public final class ModelProfile {
                 new UserException(
                     "model "
                         + model.name()
-                        + " comes without a calibration profile; make one with heatkv"
-                        + " calibrate and name it with --profile"));
+                        + " comes without a calibration profile; calibrate it and name the profile",
+                    Remedy.CALIBRATION));
     CalibrationProfile profile = read(found);
     CalibrationSetup setup = profile.setup();
     String fingerprint = model.fingerprint();

@@ -13,6 +13,7 @@ import java.util.Set;
 import java.util.TreeSet;
 
 /** The three networks of a model, each told by its tensors wherever they lie in a file. */
+@SuppressWarnings("exports") // Checkpoints are what families read.
 public enum Network {
   // What trainers store beside it: save_slim_model of tools/run_infinity.py takes gpt_fsdp.
   TRANSFORMER("Infinity transformer", "word_embed.weight", "gpt_fsdp"),

@@ -1,5 +1,6 @@
 package io.heatkv.profile;
 
+import io.heatkv.error.Remedy;
 import io.heatkv.error.UserException;
 import io.heatkv.schedule.AttentionStatistics;
 import io.heatkv.schedule.CalibrationSetup;
@@ -263,8 +264,9 @@ public final class CalibrationProfile implements HeadRanking {
     return statistics.orElseThrow(() ->
         new UserException(
             origin
-                + " has no attention statistics, which this policy needs; calibrate again with"
-                + " heatkv calibrate, or choose another policy"));
+                + " has no attention statistics, which this policy needs; calibrate again, or"
+                + " choose another policy",
+            Remedy.CALIBRATION));
   }
 
   Optional<AttentionStatistics> knownStatistics() {
@@ -281,8 +283,9 @@ public final class CalibrationProfile implements HeadRanking {
     return removalCosts.orElseThrow(() ->
         new UserException(
             origin
-                + " has no removal costs, which allocation greedy needs; calibrate again with"
-                + " heatkv calibrate, or choose --allocation paper"));
+                + " has no removal costs, which allocation greedy needs; calibrate again, or choose"
+                + " allocation paper (policy heatkv-paper)",
+            Remedy.CALIBRATION));
   }
 
   Optional<RemovalCosts> knownRemovalCosts() {

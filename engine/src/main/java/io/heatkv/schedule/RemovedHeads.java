@@ -3,7 +3,7 @@ package io.heatkv.schedule;
 import io.heatkv.error.UserException;
 
 /** How many heads every source scale loses, so that the cache fits the budget. */
-public final class RemovedHeads {
+final class RemovedHeads {
   private RemovedHeads() {}
 
   /**

@@ -10,6 +10,8 @@ public final class PlainOps implements DeviceOps {
   // The smallest norm that F.normalize divides by.
   private static final double MIN_NORM = 1e-12;
 
+  public PlainOps() {}
+
   @Override
   public void addGated(Tensor x, Tensor y, @Nullable Tensor gate) {
     try (Scope _ = Scope.open()) {

@@ -3,6 +3,7 @@ package io.heatkv.load;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.heatkv.error.Remedy;
 import io.heatkv.error.UserException;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.profile.PromptSet;
@@ -63,7 +64,9 @@ class ModelProfileTest {
     assertThat(model.profile()).isEmpty();
     assertThatThrownBy(() -> ModelProfile.find(model, Optional.empty()))
         .isInstanceOf(UserException.class)
-        .hasMessageContaining("heatkv calibrate");
+        .hasMessageContaining("calibrate it")
+        .extracting(e -> ((UserException) e).remedy())
+        .isEqualTo(Optional.of(Remedy.CALIBRATION));
     Files.writeString(
         folder.resolve("model.json"), json.replace("emoji.heatkv.json", "../emoji.heatkv.json"));
     assertThatThrownBy(() -> ModelDescription.read(folder))

@@ -115,7 +115,7 @@ class RemovalCostsTest {
     assertThatThrownBy(() -> Allocation.GREEDY.schedule(SHAPE, old, 0.5))
         .isInstanceOf(UserException.class)
         .hasMessageStartingWith(file + " has no removal costs")
-        .hasMessageContaining("heatkv calibrate", "--allocation paper");
+        .hasMessageContaining("calibrate again, or choose allocation paper");
     CalibrationProfile merged = CalibrationProfile.merge(List.of(old, plus(start("b"), 1)));
     assertThatThrownBy(merged::removalCosts).isInstanceOf(UserException.class);
   }

@@ -1,5 +1,6 @@
 package io.heatkv.eval.run;
 
+import io.heatkv.error.Remedy;
 import io.heatkv.error.UserException;
 import java.io.IOException;
 import java.nio.file.FileAlreadyExistsException;
@@ -89,13 +90,15 @@ public record EvaluationFolder(Path root) {
     Optional<String> difference = EvaluationSettings.read(file).difference(settings);
     if (difference.isPresent()) {
       throw new UserException(
-          "output %s holds an evaluation with other settings (%s); name another folder, or replace it with --overwrite"
-              .formatted(root, difference.get()));
+          "output %s holds an evaluation with other settings (%s); name another folder, or replace it"
+              .formatted(root, difference.get()),
+          Remedy.REPLACEMENT);
     }
     if (existing == Existing.REFUSE) {
       throw new UserException(
-          "output %s holds this evaluation, %d of %d batches done; go on with --resume, or begin anew with --overwrite"
-              .formatted(root, done(batches).size(), batches));
+          "output %s holds this evaluation, %d of %d batches done; go on with it, or begin anew"
+              .formatted(root, done(batches).size(), batches),
+          Remedy.CONTINUATION);
     }
   }
 

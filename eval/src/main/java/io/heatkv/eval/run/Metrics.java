@@ -46,7 +46,8 @@ public final class Metrics {
           Direction.HIGHER,
           1,
           4,
-          "share of all bits equal to the full cache's, each run drawn from its own earlier scales");
+          "share of all bits equal to the full cache's, each run drawn from its own earlier"
+              + " scales");
   public static final MetricInfo KL =
       new MetricInfo(
           "kl",
@@ -155,17 +156,17 @@ public final class Metrics {
               + " pixels or more on each side for its five scales.");
     }
     if (!measured.contains(KL)) {
-      lines.add("KL of bits: left out with --no-kl.");
+      lines.add("KL of bits: left out as asked for.");
     }
     if (!measured.contains(TOKENIZER_DISTANCE)) {
       lines.add(
-          "Fréchet distance of tokenizer features: needs two prompts and an image tokenizer with its"
-              + " encoder.");
+          "Fréchet distance of tokenizer features: needs two prompts and an image tokenizer with"
+              + " its encoder.");
     }
     for (LearnedMetric metric : LearnedMetric.values()) {
       if (!measured.contains(info(metric))) {
         lines.add(
-            "%s: no model file was given; name one with --metric %s=FILE (docs/metrics.md)."
+            "%s: no model file was given; name one for metric %s (docs/metrics.md)."
                 .formatted(metric.label(), metric.id()));
       }
     }

@@ -3,6 +3,7 @@ package io.heatkv.eval.run;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.heatkv.error.Remedy;
 import io.heatkv.error.UserException;
 import io.heatkv.eval.run.EvaluationFolder.Existing;
 import java.io.IOException;
@@ -11,6 +12,7 @@ import java.nio.file.Path;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutorService;
@@ -64,7 +66,9 @@ class EvaluationFolderTest {
     result().write(folder().batch(0));
     assertThatThrownBy(() -> folder().open(SETTINGS, 3, Existing.REFUSE))
         .isInstanceOf(UserException.class)
-        .hasMessageContaining("1 of 3 batches done; go on with --resume");
+        .hasMessageContaining("1 of 3 batches done; go on with it, or begin anew")
+        .extracting(e -> ((UserException) e).remedy())
+        .isEqualTo(Optional.of(Remedy.CONTINUATION));
     folder().open(SETTINGS, 3, Existing.RESUME);
     assertThat(folder().done(3)).containsExactly(0);
   }
@@ -107,7 +111,7 @@ class EvaluationFolderTest {
     assertThatThrownBy(() -> folder().open(others, 3, Existing.RESUME))
         .isInstanceOf(UserException.class)
         .hasMessageContaining("budgets 0.1,0.2, not 0.3")
-        .hasMessageContaining("--overwrite");
+        .hasMessageContaining("or replace it");
   }
 
   @Test

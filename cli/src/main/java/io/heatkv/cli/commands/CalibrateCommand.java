@@ -1,0 +1,202 @@
+package io.heatkv.cli.commands;
+
+import io.heatkv.Calibrator;
+import io.heatkv.GenerationRequest;
+import io.heatkv.ImageGenerator;
+import io.heatkv.cache.CachePolicy;
+import io.heatkv.cli.console.Console;
+import io.heatkv.cli.console.Interruption;
+import io.heatkv.cli.console.Outputs;
+import io.heatkv.cli.console.PromptProgress;
+import io.heatkv.cli.options.MemoryCheck;
+import io.heatkv.cli.options.ModelChoice;
+import io.heatkv.cli.options.ModelOptions;
+import io.heatkv.cli.options.PromptOptions;
+import io.heatkv.cli.options.SamplingChoices;
+import io.heatkv.cli.options.ScaleOptions;
+import io.heatkv.cli.report.Json;
+import io.heatkv.error.UserException;
+import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.sample.SamplingOptions;
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.schedule.ScheduleShape;
+import io.heatkv.tensor.libtorch.LibTorch;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** Measures which heads later scales attend to, or adds up such measurements. */
+@Command(
+    name = "calibrate",
+    description = {
+      "Measures how much later scales attend to each scale in each head, on a few prompts,",
+      "and writes it as a profile from which schedules are made. Prompt i is drawn with seed"
+          + " --seed + i.",
+      "A calibration that was ended goes on from FILE.partial with the same command."
+    },
+    footer = {
+      "  heatkv calibrate --prompts prompts.txt -o emoji.heatkv.json",
+      "  heatkv calibrate --prompts captions.jsonl --sink-scales 3 --seed 0 -o a.heatkv.json",
+      "  heatkv calibrate --merge a.heatkv.json b.heatkv.json -o all.heatkv.json"
+    })
+public final class CalibrateCommand implements Callable<Integer> {
+  private static final Set<String> WITH_MERGE =
+      Set.of("--merge", "--output", "--quiet", "--json", "--debug");
+
+  private final Console console;
+
+  @Spec private CommandSpec spec = CommandSpec.create();
+
+  @Mixin private final PromptOptions prompts = new PromptOptions();
+
+  @Option(
+      names = "--merge",
+      arity = "1..*",
+      paramLabel = "FILE",
+      description =
+          "Add up profiles of the same model and settings but other prompts, instead of drawing.")
+  private List<Path> merged = new ArrayList<>();
+
+  @Option(
+      names = {"-o", "--output"},
+      required = true,
+      paramLabel = "FILE",
+      description = "Profile to write, usually NAME.heatkv.json.")
+  private Path output = Path.of("");
+
+  @Option(
+      names = "--sink-scales",
+      paramLabel = "N",
+      description = "First scales, which are never removed. Default: ${DEFAULT-VALUE}.")
+  private int sinkScales = 3;
+
+  @Option(
+      names = "--seed",
+      paramLabel = "N",
+      description = "Seed of the first prompt, 0 or more. Default: ${DEFAULT-VALUE}.")
+  private long seed;
+
+  @Option(
+      names = "--heatkv-only",
+      description =
+          "Measure only what HeatKV needs, which takes less time; scalekv, hack and ams-kv can't"
+              + " use the profile then.")
+  private boolean heatkvOnly;
+
+  @Mixin private final ScaleOptions scales = new ScaleOptions();
+  @Mixin private final SamplingChoices sampling = new SamplingChoices();
+  @Mixin private final ModelOptions model = new ModelOptions();
+
+  @Option(
+      names = {"-q", "--quiet"},
+      description = "Print nothing but errors and warnings.")
+  private boolean quiet;
+
+  @Option(names = "--json", description = "Print the result as JSON.")
+  private boolean json;
+
+  public CalibrateCommand(Console console) {
+    this.console = console;
+  }
+
+  @Override
+  public Integer call() {
+    Outputs.requireFile(output, "model.heatkv.json");
+    Outputs.requireWritable(output, 0);
+    if (merged.isEmpty()) {
+      calibrate();
+    } else {
+      merge();
+    }
+    return 0;
+  }
+
+  private void merge() {
+    Set<String> others = new TreeSet<>();
+    for (OptionSpec option : spec.commandLine().getParseResult().matchedOptions()) {
+      others.add(option.longestName());
+    }
+    others.removeAll(WITH_MERGE);
+    if (!others.isEmpty() || prompts.areGiven()) {
+      throw new UserException(
+          "--merge draws nothing; leave out "
+              + (others.isEmpty() ? "the prompts" : String.join(", ", others)));
+    }
+    CalibrationProfile profile =
+        CalibrationProfile.merge(merged.stream().map(CalibrationProfile::read).toList());
+    profile.write(output);
+    report(profile, summary(profile));
+  }
+
+  private void calibrate() {
+    List<String> texts = prompts.all();
+    if (seed < 0) {
+      throw new UserException("seed " + seed + " is out of range; expected 0 or more");
+    }
+    ModelChoice choice = model.choose();
+    ScaleSchedule schedule = scales.schedule(choice.description().schedule());
+    SamplingOptions options = sampling.with(choice.description(), schedule);
+    if (options.argmax() || !options.guidedLayers().isEmpty()) {
+      throw new UserException(
+          "a profile doesn't tell --argmax and --cfg-layer; leave them out of a calibration");
+    }
+    // Refuses sizes that no schedule can have.
+    ScheduleShape.of(
+        choice.description().transformer().depth(),
+        choice.description().transformer().heads(),
+        schedule,
+        sinkScales);
+    GenerationRequest request =
+        GenerationRequest.of(
+            texts.subList(0, 1), Optional.empty(), 1, seed, schedule, options, CachePolicy.FULL);
+    MemoryCheck.host(choice, request);
+    LibTorch library = choice.library();
+    MemoryCheck.calibration(choice, library, request);
+    try (Interruption interruption = new Interruption();
+        ImageGenerator engine = choice.load(library)) {
+      PromptProgress progress = new PromptProgress(console, output, quiet, interruption);
+      CalibrationProfile profile =
+          new Calibrator(engine, schedule, options, sinkScales, seed, !heatkvOnly)
+              .calibrate(texts, output, progress);
+      Map<String, Object> summary = summary(profile);
+      summary.put("prompts_before", progress.before());
+      summary.put("seconds", progress.seconds());
+      summary.put("prompts_per_second", progress.promptsPerSecond());
+      report(profile, summary);
+    }
+  }
+
+  private Map<String, Object> summary(CalibrationProfile profile) {
+    Map<String, Object> summary = new LinkedHashMap<>();
+    summary.put("file", output);
+    summary.put("model", profile.setup().model());
+    summary.put("fingerprint", profile.setup().fingerprint());
+    summary.put("scales", profile.setup().schedule());
+    summary.put("sink_scales", profile.setup().sinkScales());
+    summary.put("prompts", profile.prompts());
+    summary.put("prompts_sha256", profile.promptsSha256());
+    return summary;
+  }
+
+  private void report(CalibrationProfile profile, Map<String, Object> summary) {
+    if (json) {
+      console.print(Json.pretty(summary));
+    } else if (!quiet) {
+      console.print(
+          "%s (%d prompts, model %s)"
+              .formatted(output, profile.prompts(), profile.setup().model()));
+    }
+  }
+}

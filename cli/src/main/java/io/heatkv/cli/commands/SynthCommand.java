@@ -1,0 +1,68 @@
+package io.heatkv.cli.commands;
+
+import io.heatkv.cli.console.ByteProgress;
+import io.heatkv.cli.console.Console;
+import io.heatkv.cli.options.WeightsOutput;
+import io.heatkv.convert.SyntheticModel;
+import io.heatkv.error.UserException;
+import io.heatkv.infinity.PublishedModel;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Makes a model of random weights with a published model's shapes. */
+@Command(
+    name = "synth",
+    description = "Makes a model of random weights with a published model's names and shapes.",
+    footer = {
+      "  heatkv synth --like infinity-125m --vae --text -o random-125m",
+      "  heatkv synth --like infinity-2b --seed 7 -o random-2b",
+      "",
+      "For trying out memory and speed; the pictures are noise. Sizes: infinity-2b,",
+      "infinity-8b, infinity-20b, infinity-125m, infinity-361m, infinity-1b and",
+      "infinity-layer12 to infinity-layer48."
+    })
+public final class SynthCommand implements Callable<Integer> {
+  private final Console console;
+
+  @Option(
+      names = "--like",
+      paramLabel = "SIZE",
+      required = true,
+      description = "The model whose shapes are taken.")
+  private String like = "";
+
+  @Mixin private final WeightsOutput output = new WeightsOutput();
+
+  @Option(
+      names = "--seed",
+      paramLabel = "N",
+      description = "Number that decides the weights. Default: ${DEFAULT-VALUE}.")
+  private long seed;
+
+  @Option(names = "--vae", description = "Also write an image tokenizer.")
+  private boolean vae;
+
+  @Option(
+      names = "--text",
+      description = "Also write a text encoder of flan-t5-xl's shapes (2.4 GB in bf16).")
+  private boolean text;
+
+  public SynthCommand(Console console) {
+    this.console = console;
+  }
+
+  @Override
+  public Integer call() {
+    if (seed < 0) {
+      throw new UserException("seed " + seed + " is out of range; expected 0 or more");
+    }
+    SyntheticModel.write(
+        new SyntheticModel.Choice(PublishedModel.parse(like), output.type(), seed, vae, text),
+        output.folder(),
+        new ByteProgress(console));
+    console.print(output.folder() + " (random weights, seed " + seed + ")");
+    return 0;
+  }
+}

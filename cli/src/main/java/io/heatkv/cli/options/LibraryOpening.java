@@ -1,0 +1,80 @@
+package io.heatkv.cli.options;
+
+import io.heatkv.cli.console.Interruption;
+import io.heatkv.tensor.Device;
+import io.heatkv.tensor.libtorch.HostTuning;
+import io.heatkv.tensor.libtorch.LibTorch;
+import io.heatkv.tensor.libtorch.LibTorchLocation;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.function.Supplier;
+
+/**
+ * libtorch while it is being opened: the system's loader takes half a second beside other work. The
+ * process is ours, so it is tuned for libtorch.
+ */
+public final class LibraryOpening {
+  private final CompletableFuture<LibTorch> library;
+
+  private LibraryOpening(CompletableFuture<LibTorch> library) {
+    this.library = library;
+  }
+
+  /** Begins to open libtorch, see {@link LibTorch#open}. */
+  public static LibraryOpening start(LibTorchLocation location, int threads) {
+    return start(() -> LibTorch.open(location, threads));
+  }
+
+  /** Begins to open what options say. */
+  public static LibraryOpening start(LibraryOptions options) {
+    return start(() -> LibTorch.open(options.location(), options.threads()));
+  }
+
+  private static LibraryOpening start(Supplier<LibTorch> open) {
+    CompletableFuture<LibTorch> library = new CompletableFuture<>();
+    Thread thread =
+        Thread.ofPlatform()
+            .name("open-libtorch")
+            .daemon()
+            .unstarted(() -> {
+              try {
+                HostTuning.apply();
+                library.complete(open.get());
+              } catch (RuntimeException | Error e) {
+                library.completeExceptionally(e);
+              }
+            });
+    Interruption.atEnd(new Thread(() -> end(thread)));
+    thread.start();
+    return new LibraryOpening(library);
+  }
+
+  /** Stops unpacking. A process that ends while its libraries are initialised may crash: waits. */
+  private static void end(Thread opening) {
+    opening.interrupt();
+    try {
+      opening.join();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  /**
+   * Waits for libtorch.
+   *
+   * @throws io.heatkv.error.UserException if it can't be opened or lacks the device
+   */
+  public LibTorch await(Device device) {
+    try {
+      LibTorch opened = library.join();
+      opened.require(device);
+      return opened;
+    } catch (CompletionException e) {
+      switch (e.getCause()) {
+        case RuntimeException cause -> throw cause;
+        case Error cause -> throw cause;
+        case null, default -> throw e;
+      }
+    }
+  }
+}

@@ -1,0 +1,56 @@
+package io.heatkv.cli.options;
+
+import io.heatkv.GenerationRequest;
+import io.heatkv.MemoryEstimate;
+import io.heatkv.cache.KvShape;
+import io.heatkv.calibrate.ObservedCache;
+import io.heatkv.resource.AvailableMemory;
+import io.heatkv.tensor.Device;
+import io.heatkv.tensor.libtorch.LibTorch;
+
+/** Refuses requests that don't fit into memory before anything is allocated. */
+public final class MemoryCheck {
+  private MemoryCheck() {}
+
+  /**
+   * Checks this machine's memory, where that is what a generation takes.
+   *
+   * @throws io.heatkv.error.UserException if it is too little
+   */
+  public static void host(ModelChoice choice, GenerationRequest request) {
+    if (!choice.device().isCuda()) {
+      MemoryEstimate.of(choice.description(), choice.dtype(), request)
+          .requireAtMost(AvailableMemory.bytes());
+    }
+  }
+
+  /**
+   * Checks the memory of a device that has its own.
+   *
+   * @throws io.heatkv.error.UserException if it is too little
+   */
+  public static void device(ModelChoice choice, LibTorch library, GenerationRequest request) {
+    device(choice, library, request, 0);
+  }
+
+  /** As above, for a calibration. */
+  public static void calibration(ModelChoice choice, LibTorch library, GenerationRequest request) {
+    KvShape shape = choice.description().kvShape(choice.dtype(), request.schedule());
+    device(choice, library, request, ObservedCache.scratchBytes(shape));
+  }
+
+  private static void device(
+      ModelChoice choice, LibTorch library, GenerationRequest request, long besides) {
+    Device device = choice.device();
+    if (device.isCuda()) {
+      KvShape picture = choice.description().kvShape(choice.dtype(), request.schedule());
+      MemoryEstimate.onDevice(choice.description(), device, choice.dtype(), request)
+          .plusScratch(besides)
+          .requireAtMost(
+              device,
+              library.memory(device).free(),
+              request.images(),
+              picture.fullBytes() * request.images());
+    }
+  }
+}

@@ -1,0 +1,42 @@
+package io.heatkv.cli.options;
+
+import io.heatkv.MemoryEstimate;
+import io.heatkv.checkpoint.Checkpoint;
+import io.heatkv.error.UserException;
+import io.heatkv.eval.Ssim;
+import io.heatkv.infinity.vae.VaeConfig;
+import io.heatkv.load.Network;
+import io.heatkv.scale.ScaleSchedule;
+
+/**
+ * Pixels of what a model draws.
+ *
+ * @param width of a picture
+ * @param height of a picture
+ */
+public record PictureSize(int width, int height) {
+  public static PictureSize of(ModelChoice choice, ScaleSchedule schedule) {
+    long edge = MemoryEstimate.pixelsPerToken(choice.description());
+    return new PictureSize(
+        Math.toIntExact(edge * schedule.last().width()),
+        Math.toIntExact(edge * schedule.last().height()));
+  }
+
+  /**
+   * @throws UserException if pictures of the size are too small to be compared
+   */
+  public void requireComparable() {
+    if (Math.min(height, width) < Ssim.WINDOW) {
+      throw new UserException(
+          "pictures of %dx%d pixels are too small to compare; expected %d or more on each side"
+              .formatted(width, height, Ssim.WINDOW));
+    }
+  }
+
+  /** Whether a model's image tokenizer can encode pictures as well. */
+  public static boolean hasEncoder(ModelChoice choice) {
+    try (Checkpoint checkpoint = Network.IMAGE_TOKENIZER.open(choice.description().vaeFile())) {
+      return !VaeConfig.infer(checkpoint).encoderMultipliers().isEmpty();
+    }
+  }
+}

@@ -1,0 +1,99 @@
+package io.heatkv.cli.options;
+
+import io.heatkv.checkpoint.Checkpoint;
+import io.heatkv.checkpoint.Fingerprint;
+import io.heatkv.cli.console.Version;
+import io.heatkv.error.UserException;
+import io.heatkv.eval.run.Cell;
+import io.heatkv.eval.run.Evaluation;
+import io.heatkv.eval.run.EvaluationSettings;
+import io.heatkv.load.Network;
+import io.heatkv.profile.PromptSet;
+import io.heatkv.sample.SamplingOptions;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.DigestInputStream;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
+
+/** Tells what decides the results of an evaluation. */
+public final class Settings {
+  private Settings() {}
+
+  public static EvaluationSettings of(
+      ModelChoice choice, Evaluation evaluation, EvaluationOptions options, String libtorch) {
+    Map<String, String> values = new LinkedHashMap<>();
+    values.put("model", choice.description().name());
+    values.put("transformer_fingerprint", choice.description().fingerprint());
+    try (Checkpoint vae = Network.IMAGE_TOKENIZER.open(choice.description().vaeFile());
+        Checkpoint text = Network.TEXT_ENCODER.open(choice.description().textWeights())) {
+      values.put("image_tokenizer_fingerprint", Fingerprint.of(vae));
+      values.put("text_encoder_fingerprint", Fingerprint.of(text));
+    }
+    values.put(
+        "profile_sha256",
+        options.profile(choice).map(file -> sha256("profile", file)).orElse("none"));
+    options
+        .metrics()
+        .forEach((metric, file) ->
+            values.put("metric_" + metric.id() + "_sha256", weights(metric.label(), file)));
+    values.put("prompts", String.valueOf(evaluation.prompts().size()));
+    values.put("prompts_sha256", PromptSet.of(evaluation.prompts(), 0).sha256());
+    values.put("seeds", String.valueOf(evaluation.seeds()));
+    values.put("seed", String.valueOf(evaluation.seed()));
+    values.put("policies", joined(evaluation.cells().stream().map(Cell::policy).toList()));
+    values.put("budgets", joined(evaluation.cells().stream().map(Cell::budget).toList()));
+    values.put("scales", evaluation.schedule().toString());
+    SamplingOptions sampling = evaluation.sampling();
+    values.put("cfg", joined(sampling.cfg().stream().map(String::valueOf).toList()));
+    values.put("tau", joined(sampling.tau().stream().map(String::valueOf).toList()));
+    values.put("top_p", String.valueOf(sampling.topP()));
+    values.put("argmax", String.valueOf(sampling.argmax()));
+    values.put("cfg_on_logits", String.valueOf(sampling.guidanceOnLogits()));
+    values.put(
+        "cfg_layers",
+        joined(sampling.guidedLayers().stream().sorted().map(String::valueOf).toList()));
+    values.put("kl", String.valueOf(options.divergence()));
+    values.put("batch", String.valueOf(evaluation.batch()));
+    values.put("images", String.valueOf(evaluation.images()));
+    values.put("device", choice.device().isCuda() ? "cuda" : "cpu");
+    values.put("dtype", choice.dtype().toString());
+    values.put("libtorch", libtorch);
+    values.put(EvaluationSettings.VERSION, Version.text());
+    return new EvaluationSettings(values);
+  }
+
+  private static String joined(List<String> texts) {
+    return texts.stream().distinct().collect(Collectors.joining(","));
+  }
+
+  /** Exports of large networks have their weights in a second file beside the first. */
+  private static String weights(String what, Path file) {
+    Path data = file.resolveSibling(file.getFileName() + ".data");
+    return Files.isRegularFile(data) ? sha256(what, file, data) : sha256(what, file);
+  }
+
+  private static String sha256(String what, Path... files) {
+    try {
+      MessageDigest digest = MessageDigest.getInstance("SHA-256");
+      for (Path file : files) {
+        // Networks of metrics have gigabytes.
+        try (DigestInputStream in = new DigestInputStream(Files.newInputStream(file), digest)) {
+          in.transferTo(OutputStream.nullOutputStream());
+        } catch (IOException e) {
+          throw new UserException(what + " " + file + " can't be read: " + e.getMessage(), e);
+        }
+      }
+      return HexFormat.of().formatHex(digest.digest());
+    } catch (NoSuchAlgorithmException e) {
+      throw new AssertionError("every Java platform has SHA-256", e);
+    }
+  }
+}

@@ -1,0 +1,81 @@
+package io.heatkv.cli.report;
+
+import io.heatkv.GenerationRequest;
+import io.heatkv.cache.KvMemory;
+import io.heatkv.cache.KvPlan;
+import io.heatkv.cache.KvShape;
+import io.heatkv.cli.console.Sizes;
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * Bytes of keys and values that one picture takes, and takes with the full cache.
+ *
+ * @param budget ratio of the full cache that was allowed
+ * @param arena allocated for earlier scales
+ * @param peak most that was live in it
+ * @param full what the full cache allocates
+ * @param measured transient bytes, known once the picture is drawn
+ */
+public record KvUse(double budget, long arena, long peak, long full, Optional<KvMemory> measured) {
+  /**
+   * A picture of a request that is to be drawn.
+   *
+   * @param shape of all its pictures together
+   */
+  public static KvUse planned(GenerationRequest request, KvShape shape) {
+    int pictures = request.images();
+    KvPlan plan = request.policy().plan(shape);
+    return new KvUse(
+        request.policy().budget(),
+        plan.bytes() / pictures,
+        plan.peakBytes() / pictures,
+        shape.fullBytes() / pictures,
+        Optional.empty());
+  }
+
+  /** The same once the pictures are drawn. */
+  public KvUse measured(KvMemory memory, int pictures) {
+    KvMemory each =
+        new KvMemory(
+            memory.storage() / pictures,
+            memory.currentScale() / pictures,
+            memory.workspace() / pictures);
+    return new KvUse(budget, each.storage(), peak, full, Optional.of(each));
+  }
+
+  /** Keys and numbers for programs. */
+  public Map<String, Object> toJson() {
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("kv_budget", budget);
+    json.put("kv_bytes", arena);
+    json.put("kv_peak_bytes", peak);
+    json.put("full_kv_bytes", full);
+    measured.ifPresent(memory -> {
+      json.put("kv_current_scale_bytes", memory.currentScale());
+      json.put("kv_workspace_bytes", memory.workspace());
+    });
+    return json;
+  }
+
+  /** One line for people. */
+  public String toText() {
+    String text =
+        String.format(
+            Locale.ROOT,
+            "KV cache %s of %s (%.2f%%, budget %s), peak %s",
+            Sizes.text(arena),
+            Sizes.text(full),
+            100.0 * arena / full,
+            budget,
+            Sizes.text(peak));
+    return text
+        + measured
+            .map(memory ->
+                "; besides, current scale %s, workspace %s"
+                    .formatted(Sizes.text(memory.currentScale()), Sizes.text(memory.workspace())))
+            .orElse("");
+  }
+}

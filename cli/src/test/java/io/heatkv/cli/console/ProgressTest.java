@@ -1,0 +1,94 @@
+package io.heatkv.cli.console;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.heatkv.scale.ScaleSchedules;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import org.junit.jupiter.api.Test;
+
+/** How far the work is, in bars of 30 letters and in lines. */
+class ProgressTest {
+  private final StringWriter text = new StringWriter();
+  private final PrintWriter err = new PrintWriter(text);
+
+  private Console console(boolean live) {
+    return new Console(err, err, live);
+  }
+
+  private String said() {
+    String said = text.toString().replace(System.lineSeparator(), "\n");
+    text.getBuffer().setLength(0);
+    return said;
+  }
+
+  @Test
+  void bytesAreToldByTenths() {
+    ByteProgress progress = new ByteProgress(console(false));
+    progress.advance("a", 0, 2048);
+    progress.advance("b", 204, 2048);
+    assertThat(said()).isEmpty();
+    progress.advance("c", 205, 2048);
+    assertThat(said()).isEqualTo("heatkv: 10% of 2.0 KiB\n");
+    progress.advance("d", 300, 2048);
+    progress.advance("e", 1024, 2048);
+    assertThat(said()).isEqualTo("heatkv: 50% of 2.0 KiB\n");
+    progress.advance("f", 2048, 2048);
+    assertThat(said()).isEqualTo("heatkv: 100% of 2.0 KiB\n");
+    // The next part begins anew.
+    progress.advance("g", 500, 1000);
+    progress.advance("h", 0, 0);
+    assertThat(said()).isEqualTo("heatkv: 50% of 1000 bytes\nheatkv: 100% of 0 bytes\n");
+  }
+
+  /** Scales of 1, 4 and 25 tokens: a bar goes with the tokens. */
+  @Test
+  void scalesAreToldByTheirTokens() {
+    ScaleProgress bar =
+        new ScaleProgress(console(true), "a.png", ScaleSchedules.parse("1x1,2x2,5x5"));
+    assertThat(said()).contains("\ra.png [" + "·".repeat(30) + "] scale 0/3 ");
+    bar.done(0);
+    assertThat(said()).contains("[#" + "·".repeat(29) + "] scale 1/3 ").doesNotContain("\n");
+    bar.done(1);
+    assertThat(said()).contains("[#####" + "·".repeat(25) + "] scale 2/3 ");
+    bar.done(2);
+    assertThat(said()).contains("[" + "#".repeat(30) + "] scale 3/3 ").endsWith(" s \n");
+    ScaleProgress lines =
+        new ScaleProgress(console(false), "a.png", ScaleSchedules.parse("1x1,2x3"));
+    assertThat(said()).isEmpty();
+    lines.done(1);
+    assertThat(said()).matches("a\\.png: scale 2/2 \\(2x3\\), [0-9]+\\.[0-9] s\n");
+  }
+
+  @Test
+  void drawingsOfAnEvaluation() {
+    try (Interruption interruption = new Interruption()) {
+      EvaluationProgress bar = new EvaluationProgress(console(true), false, interruption);
+      bar.drawn(1, 60, "full");
+      assertThat(said()).contains("drawings [" + "·".repeat(30) + "] 1/60 (full), ");
+      bar.drawn(2, 60, "heatkv 0.1");
+      assertThat(said()).contains("[#" + "·".repeat(29) + "] 2/60 (heatkv 0.1), ");
+      bar.drawn(60, 60, "full");
+      assertThat(said()).contains("[" + "#".repeat(30) + "] 60/60 (full), 0 s left").endsWith("\n");
+      // Of lines the first and the last, and one now and then.
+      EvaluationProgress lines = new EvaluationProgress(console(false), false, interruption);
+      lines.drawn(1, 3, "a");
+      assertThat(said()).startsWith("drawings 1/3 (a), ").hasLineCount(1);
+      lines.drawn(2, 3, "b");
+      assertThat(said()).isEmpty();
+      lines.drawn(3, 3, "c");
+      assertThat(said()).isEqualTo("drawings 3/3 (c), 0 s left\n");
+      EvaluationProgress quiet = new EvaluationProgress(console(true), true, interruption);
+      quiet.drawn(3, 3, "c");
+      assertThat(said()).isEmpty();
+      quiet.warning("w");
+      assertThat(said()).isEqualTo("heatkv: warning: w\n");
+    }
+  }
+
+  @Test
+  void messagesAreOneLine() {
+    console(false).message(" a\n\n b\u0007c\u2028d ");
+    assertThat(said()).isEqualTo("heatkv: a b c d\n");
+  }
+}
