@@ -97,7 +97,8 @@ class ModelPinsTest {
     Files.writeString(folder.resolve("b.heatkv.json"), "{}");
     assertThat(locate("{}").description().profile()).isEmpty();
     assertThat(locate("{}").notes())
-        .anySatisfy(note -> assertThat(note).contains("a.heatkv.json, b.heatkv.json", "--profile"));
+        .anySatisfy(
+            note -> assertThat(note).contains("a.heatkv.json, b.heatkv.json", "as the profile"));
     assertThat(locate("{\"calibration\": {\"file\": \"a.heatkv.json\"}}").description().profile())
         .contains(profile);
   }
