@@ -33,6 +33,8 @@ done
 cat > "$target/bin/heatkv" <<'RUN'
 #!/bin/sh
 here=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
+# Arguments and file names are UTF-8, whatever the caller's locale.
+export LC_ALL=C.UTF-8
 exec "$here/bin/java" -jar "$here/heatkv/heatkv.jar" "$@"
 RUN
 chmod +x "$target/bin/heatkv"

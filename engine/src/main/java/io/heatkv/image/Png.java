@@ -53,10 +53,10 @@ public final class Png {
   public static void write(Path target, PngImage image, List<PngText> texts) {
     Path folder = target.toAbsolutePath().getParent();
     if (Files.isDirectory(target)) {
-      throw Problems.of(target, "is a folder; expected the name of a file to write");
+      throw PngProblems.of(target, "is a folder; expected the name of a file to write");
     }
     if (folder != null && !Files.isDirectory(folder)) {
-      throw Problems.of(target, "cannot be written: its folder does not exist; create it first");
+      throw PngProblems.of(target, "cannot be written: its folder does not exist; create it first");
     }
     byte[] bytes = encode(image, texts);
     Path temporary = target.resolveSibling(".heatkv-" + UUID.randomUUID() + ".tmp");
@@ -64,7 +64,7 @@ public final class Png {
       Files.write(temporary, bytes, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
       Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
     } catch (IOException e) {
-      throw Problems.failed(target, "cannot be written", e);
+      throw PngProblems.failed(target, "cannot be written", e);
     } finally {
       deleteQuietly(temporary);
     }

@@ -56,10 +56,10 @@ final class PngReader {
 
   static List<PngText> readTexts(Path file, Consumer<UserException> problems) {
     if (Files.isDirectory(file)) {
-      throw Problems.of(file, "is a folder; expected a PNG file");
+      throw PngProblems.of(file, "is a folder; expected a PNG file");
     }
     if (Files.exists(file) && !Files.isRegularFile(file)) {
-      throw Problems.of(file, "is not a regular file; expected a PNG file");
+      throw PngProblems.of(file, "is not a regular file; expected a PNG file");
     }
     try (DataInputStream in =
         new DataInputStream(new BufferedInputStream(Files.newInputStream(file)))) {
@@ -71,15 +71,15 @@ final class PngReader {
       reader.malformed.forEach(problems);
       return List.copyOf(reader.texts);
     } catch (EOFException e) {
-      throw Problems.damaged(file, "ends in the middle of a chunk");
+      throw PngProblems.damaged(file, "ends in the middle of a chunk");
     } catch (IOException e) {
-      throw Problems.failed(file, "cannot be read", e);
+      throw PngProblems.failed(file, "cannot be read", e);
     }
   }
 
   private void read() throws IOException {
     if (!Arrays.equals(in.readNBytes(SIGNATURE.length), SIGNATURE)) {
-      throw Problems.of(
+      throw PngProblems.of(
           file, WrongDownload.in(file).orElse("does not start like a PNG; expected a PNG file"));
     }
     left -= SIGNATURE.length;
@@ -92,7 +92,7 @@ final class PngReader {
   /** Reads a chunk, checksum included, and returns its type. */
   private String readChunk(boolean first) throws IOException {
     if (left == 0) {
-      throw Problems.damaged(file, "ends before its IEND chunk");
+      throw PngProblems.damaged(file, "ends before its IEND chunk");
     }
     long length = Integer.toUnsignedLong(in.readInt());
     byte[] name = new byte[4];
@@ -100,10 +100,10 @@ final class PngReader {
     left -= 8;
     String type = typeOf(name);
     if (first && !type.equals("IHDR")) {
-      throw Problems.damaged(file, "starts with the chunk " + type + " instead of IHDR");
+      throw PngProblems.damaged(file, "starts with the chunk " + type + " instead of IHDR");
     }
     if (length > left - 4) {
-      throw Problems.damaged(
+      throw PngProblems.damaged(
           file,
           "has a chunk " + type + " of " + length + " bytes, but only " + left + " bytes follow");
     }
@@ -118,13 +118,13 @@ final class PngReader {
     int stored = in.readInt();
     left -= length + 4;
     if (stored != (int) crc.getValue()) {
-      throw Problems.damaged(file, "has a chunk " + type + " whose checksum is wrong");
+      throw PngProblems.damaged(file, "has a chunk " + type + " whose checksum is wrong");
     }
     if (text != null) {
       try {
         texts.add(parse(type, text));
       } catch (MalformedText e) {
-        malformed.add(Problems.damaged(file, String.valueOf(e.getMessage())));
+        malformed.add(PngProblems.damaged(file, String.valueOf(e.getMessage())));
       }
     }
     return type;
@@ -133,7 +133,7 @@ final class PngReader {
   private String typeOf(byte[] name) {
     for (byte letter : name) {
       if (!(letter >= 'A' && letter <= 'Z') && !(letter >= 'a' && letter <= 'z')) {
-        throw Problems.damaged(file, "has a chunk whose type is not four letters");
+        throw PngProblems.damaged(file, "has a chunk whose type is not four letters");
       }
     }
     return new String(name, StandardCharsets.US_ASCII);
@@ -262,7 +262,7 @@ final class PngReader {
   }
 
   private UserException tooMuch(String type) {
-    return Problems.of(
+    return PngProblems.of(
         file,
         "has more than "
             + MOST_TEXTS

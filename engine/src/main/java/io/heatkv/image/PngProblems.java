@@ -8,8 +8,8 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 
 /** The wording of refusals: always one line. */
-final class Problems {
-  private Problems() {}
+final class PngProblems {
+  private PngProblems() {}
 
   static UserException of(Path file, String text) {
     return new UserException(line(file.toString()) + ": " + text);
