@@ -24,6 +24,7 @@ import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.libtorch.LibTorch;
 import io.heatkv.tensor.libtorch.LibTorchLocation;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CancellationException;
@@ -43,9 +44,8 @@ import java.util.concurrent.CancellationException;
  */
 public final class ImageGenerator implements AutoCloseable {
   private final ModelDescription description;
-  private final Checkpoint transformerFile;
-  private final Checkpoint vaeFile;
-  private final Checkpoint textFile;
+  // Of the transformer, the image tokenizer and the text encoder.
+  private final List<Checkpoint> files;
   private final NextScaleModel model;
 
   /**
@@ -89,21 +89,28 @@ public final class ImageGenerator implements AutoCloseable {
    */
   public ImageGenerator(ModelDescription description, Backend backend, Device device, DType dtype) {
     this.description = description;
-    transformerFile = Network.TRANSFORMER.open(description.transformerFile());
-    vaeFile = Network.IMAGE_TOKENIZER.open(description.vaeFile());
-    textFile = Network.TEXT_ENCODER.open(description.textWeights());
-    model =
-        InfinityModel.load(
-            description.name(),
-            description.transformer(),
-            transformerFile,
-            description.codeChannels(),
-            vaeFile,
-            description.textEncoder(),
-            textFile,
-            backend,
-            device,
-            dtype);
+    List<Checkpoint> opened = new ArrayList<>();
+    try {
+      opened.add(Network.TRANSFORMER.open(description.transformerFile()));
+      opened.add(Network.IMAGE_TOKENIZER.open(description.vaeFile()));
+      opened.add(Network.TEXT_ENCODER.open(description.textWeights()));
+      model =
+          InfinityModel.load(
+              description.name(),
+              description.transformer(),
+              opened.get(0),
+              description.codeChannels(),
+              opened.get(1),
+              description.textEncoder(),
+              opened.get(2),
+              backend,
+              device,
+              dtype);
+    } catch (RuntimeException | Error e) {
+      opened.forEach(Checkpoint::close);
+      throw e;
+    }
+    files = List.copyOf(opened);
   }
 
   public ModelDescription description() {
@@ -112,7 +119,7 @@ public final class ImageGenerator implements AutoCloseable {
 
   /** Tells this transformer's weights apart from others', see {@link Fingerprint}. */
   public String fingerprint() {
-    return Fingerprint.of(transformerFile);
+    return Fingerprint.of(files.getFirst());
   }
 
   /** The networks, for calibration and comparison. */
@@ -228,8 +235,6 @@ public final class ImageGenerator implements AutoCloseable {
   @Override
   public void close() {
     model.close();
-    for (Checkpoint file : List.of(textFile, vaeFile, transformerFile)) {
-      file.close();
-    }
+    files.forEach(Checkpoint::close);
   }
 }
