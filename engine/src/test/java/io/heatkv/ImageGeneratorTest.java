@@ -7,7 +7,9 @@ import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvPlan;
 import io.heatkv.cache.KvShape;
 import io.heatkv.error.UserException;
+import io.heatkv.family.Conditioning;
 import io.heatkv.family.PictureRequest;
+import io.heatkv.family.ScaleObserver;
 import io.heatkv.image.PngImage;
 import io.heatkv.sample.ImageSeeds;
 import io.heatkv.sample.SamplingOptions;
@@ -15,6 +17,7 @@ import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Tensor;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -136,6 +139,27 @@ class ImageGeneratorTest {
     assertThat(result.images().getFirst().pixels().width()).isEqualTo(8 * 8);
     assertThat(result.timings().scales()).hasSize(5);
     assertThat(result.warnings()).isEmpty();
+  }
+
+  /** Own kernels pass over rows that lie otherwise, as two rows of one picture once did. */
+  @ParameterizedTest
+  @ValueSource(ints = {1, 2, 3})
+  void everyBlockBeginsWithRowsThatLiePlainly(int pictures) {
+    GenerationRequest request =
+        request(List.of(SHORT), Optional.empty(), pictures, 1, sampling(true));
+    List<Boolean> plain = new ArrayList<>();
+    ScaleObserver observer =
+        new ScaleObserver() {
+          @Override
+          public void blockInput(int scale, Tensor x) {
+            plain.add(x.isContiguous());
+          }
+        };
+    try (Conditioning text = model.model().encode(request.pictures(), true);
+        Generation generation = Generation.open(model.model(), text, request, null, observer)) {
+      generation.finish();
+    }
+    assertThat(plain).containsExactly(true, true, true, true, true);
   }
 
   @Test
