@@ -74,7 +74,7 @@ final class Quotas {
             (double) capacity / all,
             name,
             ratio,
-            floor * shape.bytesPerHeadToken(),
+            floor * (shape.budgetBytes() / all),
             rule.least(shape.schedule())));
   }
 

@@ -45,9 +45,7 @@ public final class CachePolicies {
 
   /** HeatKV with one of its rules of allocation. */
   private static PolicyProvider heat(Allocation allocation) {
-    return new Entry(
-        allocation.policy(),
-        in -> HeatKvPolicy.of(allocation, in.profile().get(), in.budget(), in.shape()));
+    return new Entry(allocation.policy(), in -> HeatKvPolicy.of(allocation, in));
   }
 
   /** A rule under a budget. */

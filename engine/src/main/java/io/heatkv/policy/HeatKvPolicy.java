@@ -8,11 +8,14 @@ import io.heatkv.error.UserException;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.Allocation;
-import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.CachePlan;
+import io.heatkv.schedule.CacheSchedule;
+import io.heatkv.schedule.LevelPlan;
+import io.heatkv.schedule.LevelShape;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;
 import java.util.Optional;
+import java.util.function.Function;
 
 /**
  * HeatKV (arXiv 2605.14877): heads that later scales hardly attend to lose whole scales, by a
@@ -20,15 +23,15 @@ import java.util.Optional;
  */
 public final class HeatKvPolicy implements CachePolicy {
   private final String name;
-  private final PruningSchedule schedule;
-  private final PlannedSlots slots;
+  private final CacheSchedule schedule;
+  private final Function<KvShape, KvPlan> storage;
 
   /**
    * Plans the storage of a schedule.
    *
    * @param schedule of the model and the scales that are to be drawn
    */
-  public HeatKvPolicy(PruningSchedule schedule) {
+  public HeatKvPolicy(CacheSchedule schedule) {
     this(Allocation.DEFAULT.policy(), schedule);
   }
 
@@ -38,28 +41,43 @@ public final class HeatKvPolicy implements CachePolicy {
    * @param name on the command line and in reports
    * @param schedule of the model and the scales that are to be drawn
    */
-  public HeatKvPolicy(String name, PruningSchedule schedule) {
+  public HeatKvPolicy(String name, CacheSchedule schedule) {
     this.name = name;
     this.schedule = schedule;
-    slots = new PlannedSlots(CachePlan.of(schedule));
+    storage =
+        switch (schedule) {
+          case PruningSchedule pruning -> new PlannedSlots(CachePlan.of(pruning))::plan;
+          case LevelPlan levels -> shape -> storage(levels, shape);
+        };
+  }
+
+  private static KvPlan storage(LevelPlan levels, KvShape shape) {
+    if (levels.budget() == 1) {
+      return KvPlan.full(shape);
+    }
+    long bytes = shape.batch() * levels.rowBytes() + levels.tableBytes();
+    return new KvPlan(
+        bytes,
+        bytes,
+        (backend, device) -> {
+          throw new UnsupportedOperationException("no cache keeps levels yet");
+        });
   }
 
   /**
    * Builds the schedule of a calibrated model.
    *
    * @param allocation how the budget is spent
-   * @param profile of the model and the scales that are to be drawn
-   * @param shape to which a budget in bytes refers
    * @throws UserException if the budget is infeasible or the profile lacks what the allocation
    *     needs
    */
-  public static HeatKvPolicy of(
-      Allocation allocation, CalibrationProfile profile, Budget budget, KvShape shape) {
-    ScheduleShape sizes =
-        ScheduleShape.of(
-            shape.layers(), shape.heads(), shape.schedule(), profile.setup().sinkScales());
+  public static HeatKvPolicy of(Allocation allocation, PolicyInputs inputs) {
+    CalibrationProfile profile = inputs.profile().get();
+    KvShape shape = inputs.shape();
+    LevelShape sizes = shape.levelShape(profile.setup().sinkScales());
     return new HeatKvPolicy(
-        allocation.policy(), allocation.schedule(sizes, profile, budget, shape.fullBytes()));
+        allocation.policy(),
+        allocation.schedule(sizes, profile, shape.counted(inputs.budget()), inputs.levels()));
   }
 
   @Override
@@ -73,14 +91,14 @@ public final class HeatKvPolicy implements CachePolicy {
   }
 
   @Override
-  public Optional<PruningSchedule> schedule() {
+  public Optional<CacheSchedule> schedule() {
     return Optional.of(schedule);
   }
 
   @Override
   public KvPlan plan(KvShape shape) {
     check(shape);
-    return slots.plan(shape);
+    return storage.apply(shape);
   }
 
   private void check(KvShape shape) {
@@ -91,14 +109,19 @@ public final class HeatKvPolicy implements CachePolicy {
                   + " profile of this model")
               .formatted(planned.layers(), planned.heads(), shape.layers(), shape.heads()));
     }
-    if (!matches(shape.schedule(), planned)) {
+    if (!matches(shape, planned)) {
       throw new UserException(
           "the pruning schedule is for other scales than %s; calibrate with this scale schedule"
               .formatted(shape.schedule()));
     }
   }
 
-  private static boolean matches(ScaleSchedule scales, ScheduleShape planned) {
+  private boolean matches(KvShape shape, ScheduleShape planned) {
+    ScaleSchedule scales = shape.schedule();
+    if (schedule instanceof LevelPlan levels) {
+      return levels.sizes().headDim() == shape.headDim()
+          && levels.sizes().schedule().scales().equals(scales.scales());
+    }
     if (scales.count() != planned.scales()) {
       return false;
     }

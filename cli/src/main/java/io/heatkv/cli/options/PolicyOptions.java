@@ -12,6 +12,7 @@ import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
+import io.heatkv.schedule.LevelSet;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Iterator;
@@ -50,20 +51,24 @@ public final class PolicyOptions {
   /**
    * The names given, each once, else the default; heatkv with the allocation that was asked for.
    *
-   * @throws UserException if an allocation is named but no policy that has one
+   * @throws UserException if an allocation or levels are named but no policy that has them
    */
   public List<String> names() {
     List<String> given = names.isEmpty() ? List.of(DEFAULT) : names;
-    if (allocation.rule().isEmpty()) {
-      return given.stream().distinct().toList();
-    }
-    if (!given.contains(DEFAULT)) {
+    if (allocation.rule().isPresent() && !given.contains(DEFAULT)) {
       throw new UserException(
           "--allocation serves policy heatkv only, not %s; leave it out"
               .formatted(String.join(", ", given)));
     }
-    String chosen = allocation.rule().get().policy();
-    return given.stream().map(name -> name.equals(DEFAULT) ? chosen : name).distinct().toList();
+    String chosen = allocation.rule().orElse(Allocation.DEFAULT).policy();
+    List<String> all =
+        given.stream().map(name -> name.equals(DEFAULT) ? chosen : name).distinct().toList();
+    if (allocation.areLevelsGiven() && !all.contains(Allocation.RATE_DISTORTION.policy())) {
+      throw new UserException(
+          "--levels serves policy %s only, not %s; leave it out"
+              .formatted(Allocation.RATE_DISTORTION.policy(), String.join(", ", all)));
+    }
+    return all;
   }
 
   /**
@@ -82,6 +87,10 @@ public final class PolicyOptions {
       throw new UserException(
           "--allocation serves a KV budget only; add --kv-budget such as 0.1, or leave it out");
     }
+    if (allocation.areLevelsGiven()) {
+      throw new UserException(
+          "--levels serves a KV budget only; add --kv-budget such as 0.1, or leave it out");
+    }
     if (profile.path().isPresent()) {
       throw new UserException(
           "--profile serves a KV budget only; add --kv-budget such as 0.1, or leave it out");
@@ -92,6 +101,11 @@ public final class PolicyOptions {
   /** The allocation, if one is named. */
   public Optional<Allocation> allocation() {
     return allocation.rule();
+  }
+
+  /** The levels that atoms may have. */
+  public LevelSet levels() {
+    return allocation.levels();
   }
 
   /** The profile's file, if one is named. */
@@ -158,6 +172,7 @@ public final class PolicyOptions {
    */
   public CachePolicy policy(
       String name, KvShape shape, Budget budget, Supplier<CalibrationProfile> calibration) {
-    return CachePolicies.create(name, new PolicyInputs(budget, shape, profile.path(), calibration));
+    return CachePolicies.create(
+        name, new PolicyInputs(budget, shape, profile.path(), calibration, allocation.levels()));
   }
 }

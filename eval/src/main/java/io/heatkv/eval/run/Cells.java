@@ -7,6 +7,7 @@ import io.heatkv.policy.CachePolicies;
 import io.heatkv.policy.PolicyInputs;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.schedule.Budget;
+import io.heatkv.schedule.LevelSet;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -46,6 +47,7 @@ public record Cells(List<Cell> cells, List<String> absent) {
    * @param shape of one picture with guidance
    * @param file that the user named for policies that need one
    * @param profile see {@link PolicyInputs}; called once at most
+   * @param levels see {@link PolicyInputs}
    * @throws UserException if there is no such policy or budget, a policy can't be made at all, or
    *     every budget is below its policy's floor
    */
@@ -54,7 +56,8 @@ public record Cells(List<Cell> cells, List<String> absent) {
       List<String> budgets,
       KvShape shape,
       Optional<Path> file,
-      Supplier<CalibrationProfile> profile) {
+      Supplier<CalibrationProfile> profile,
+      LevelSet levels) {
     List<String> policies =
         new LinkedHashSet<>(names)
             .stream().filter(name -> !name.equals(CachePolicy.FULL.name())).toList();
@@ -69,9 +72,9 @@ public record Cells(List<Cell> cells, List<String> absent) {
     @Nullable UserException first = null;
     for (String name : policies) {
       // What fails with all of the cache fails for another reason than its budget.
-      CachePolicies.create(name, new PolicyInputs(ALL, shape, file, once));
+      CachePolicies.create(name, new PolicyInputs(ALL, shape, file, once, levels));
       for (String budget : texts.values()) {
-        PolicyInputs inputs = new PolicyInputs(Budget.parse(budget), shape, file, once);
+        PolicyInputs inputs = new PolicyInputs(Budget.parse(budget), shape, file, once, levels);
         try {
           CachePolicy policy = CachePolicies.create(name, inputs);
           cells.add(new Cell(name, budget, inputs.ratio(), policy));
@@ -95,7 +98,7 @@ public record Cells(List<Cell> cells, List<String> absent) {
   public static Map<Double, String> distinct(List<String> budgets, KvShape shape) {
     Map<Double, String> texts = new LinkedHashMap<>();
     for (String budget : budgets) {
-      texts.putIfAbsent(Budget.parse(budget).ratio(shape.fullBytes()), budget.strip());
+      texts.putIfAbsent(shape.ratio(Budget.parse(budget)), budget.strip());
     }
     return texts;
   }
