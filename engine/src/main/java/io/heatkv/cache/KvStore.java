@@ -5,40 +5,29 @@ import io.heatkv.tensor.Device;
 import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.HeadRanges;
 import io.heatkv.tensor.Ops;
-import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 
 /**
- * Where a cache's keys and values lie: one arena, allocated once. A slot holds the key and the
- * value of one token in one head, in every row.
+ * Where a cache's keys and values lie by slots of an arena. A slot holds the key and the value of
+ * one token in one head, in every row.
  *
  * <p>The store alone knows how entries are laid down. Caches put and get tensors of the compute
  * type, name slots, and count bytes by {@link #bytes}.
  */
 final class KvStore implements AutoCloseable {
-  private final Scope storage = Scope.detached();
   private final DeviceOps ops;
-  private final int pictureRows;
   // [2, batch, slots, head_dim]; index 0 keys, 1 values. A row's slots lie together, so that a
   // picture leaves by a move of whole rows and those that stay are a prefix.
-  private final Tensor arena;
-  private int rows;
-  private long currentScale;
-  private long workspace;
+  private final KvArena arena;
 
   /**
    * @param slots head-tokens of all layers and heads
    */
   KvStore(Backend backend, Device device, KvShape shape, long slots) {
     ops = backend.ops(device);
-    pictureRows = shape.pictureRows();
-    rows = shape.batch();
-    try (Scope _ = Scope.open()) {
-      arena =
-          storage.adopt(
-              Tensor.empty(
-                  backend, shape.dtype(), device, 2, shape.batch(), slots, shape.headDim()));
-    }
+    arena =
+        new KvArena(
+            backend, device, shape, shape.dtype(), 1, 2, shape.batch(), slots, shape.headDim());
   }
 
   /** Bytes of some slots in all rows. */
@@ -48,34 +37,17 @@ final class KvStore implements AutoCloseable {
 
   /** Rows served now. */
   int rows() {
-    return rows;
+    return arena.rows();
   }
 
   /** See {@link KvCache#removeRows}. */
   void removeRows(int first, int count) {
-    int behind = rows - first - count;
-    if (first < 0
-        || count < 1
-        || behind < 0
-        || count == rows
-        || first % pictureRows != 0
-        || count % pictureRows != 0) {
-      throw new IllegalArgumentException(
-          "%d rows from %d on can't leave %d rows of pictures of %d"
-              .formatted(count, first, rows, pictureRows));
-    }
-    int moved = Math.min(count, behind);
-    if (moved > 0) {
-      try (Scope _ = Scope.open()) {
-        arena.narrow(1, first, moved).copyFrom(arena.narrow(1, rows - moved, moved));
-      }
-    }
-    rows -= count;
+    arena.removeRows(first, count);
   }
 
   /** The rows served now [2, rows, slots, head_dim]; a view. */
   private Tensor served() {
-    return rows == arena.size(1) ? arena : arena.narrow(1, 0, rows);
+    return arena.served();
   }
 
   /** Keys in slots that follow one another [rows, heads, tokens, head_dim]; a view. */
@@ -92,7 +64,7 @@ final class KvStore implements AutoCloseable {
     return served()
         .select(0, part)
         .narrow(1, first, heads * tokens)
-        .reshape(rows, heads, tokens, arena.size(3));
+        .reshape(rows(), heads, tokens, arena.size(3));
   }
 
   /**
@@ -105,7 +77,7 @@ final class KvStore implements AutoCloseable {
    */
   Tensor attend(Tensor q, Tensor k, Tensor v, Tensor slots, HeadRanges ranges) {
     note(k, v, slots.count());
-    return ops.attentionOverSlots(q, k, v, served(), slots, ranges.ofRows(rows), 1);
+    return ops.attentionOverSlots(q, k, v, served(), slots, ranges.ofRows(rows()), 1);
   }
 
   /**
@@ -150,7 +122,7 @@ final class KvStore implements AutoCloseable {
    */
   Tensor read(long[] places) {
     return Ops.indexSelect(places(), 1, index(places))
-        .reshape(2, rows, places.length / rows, arena.size(3));
+        .reshape(2, rows(), places.length / rows(), arena.size(3));
   }
 
   /** Number of a row's slot among those of all rows. */
@@ -160,27 +132,27 @@ final class KvStore implements AutoCloseable {
 
   /** All rows' slots one after another [2, places, head_dim]; a view. */
   private Tensor places() {
-    return arena.reshape(2, -1, arena.size(3));
+    return arena.whole().reshape(2, -1, arena.size(3));
   }
 
   /** Indices on the store's device. */
   Tensor index(long[] values) {
-    return Tensor.of(arena.backend(), values, values.length).to(arena.device());
+    Tensor all = arena.whole();
+    return Tensor.of(all.backend(), values, values.length).to(all.device());
   }
 
   /** Notes the current scale's keys and values, and slots of every row that may be copied. */
   void note(Tensor k, Tensor v, long slots) {
-    currentScale = Math.max(currentScale, k.bytes() + v.bytes());
-    workspace = Math.max(workspace, 2L * rows * slots * arena.size(3) * k.dtype().bytes());
+    arena.note(k, v, 2L * rows() * slots * arena.size(3) * k.dtype().bytes());
   }
 
   /** What was allocated, and noted so far. */
   KvMemory memory() {
-    return new KvMemory(arena.bytes(), currentScale, workspace);
+    return arena.memory();
   }
 
   @Override
   public void close() {
-    storage.close();
+    arena.close();
   }
 }

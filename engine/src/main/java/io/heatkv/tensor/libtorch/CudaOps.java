@@ -7,6 +7,7 @@ import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Ops.AttentionParts;
 import io.heatkv.tensor.PlainOps;
 import io.heatkv.tensor.Scope;
+import io.heatkv.tensor.StoredMaps;
 import io.heatkv.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -446,6 +447,27 @@ final class CudaOps implements DeviceOps {
           (int) k.size(2),
           (int) k.size(3));
     }
+  }
+
+  @Override
+  public Tensor attentionOverMaps(
+      Tensor q, Tensor k, Tensor v, Tensor arena, StoredMaps maps, double scale) {
+    return plain.attentionOverMaps(q, k, v, arena, maps, scale);
+  }
+
+  @Override
+  public long workspace(Tensor k, StoredMaps maps) {
+    return plain.workspace(k, maps);
+  }
+
+  @Override
+  public void encodeMaps(Tensor arena, StoredMaps maps, Tensor k, Tensor v) {
+    plain.encodeMaps(arena, maps, k, v);
+  }
+
+  @Override
+  public void moveMaps(Tensor arena, long rows, StoredMaps from, StoredMaps to) {
+    plain.moveMaps(arena, rows, from, to);
   }
 
   /** Entries between the keys and the values of an arena: rows that are served no longer. */
