@@ -4,6 +4,7 @@ import io.heatkv.Generation;
 import io.heatkv.GenerationRequest;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvMemory;
+import io.heatkv.cache.KvStorage;
 import io.heatkv.calibrate.Observation;
 import io.heatkv.family.Conditioning;
 import io.heatkv.family.ScaleObserver;
@@ -95,7 +96,8 @@ public final class Benchmark implements AutoCloseable {
         InfinityModel tiny = model(TINY, random)) {
       ScheduleShape shape = ScheduleShape.of(TINY.depth(), TINY.heads(), TINY_SCALES, 1);
       CachePolicy pruned =
-          new HeatKvPolicy(PruningSchedule.of(shape, RandomOrders.of(shape, SEED), TINY_BUDGET));
+          new HeatKvPolicy(
+              PruningSchedule.of(shape, RandomOrders.of(shape, SEED), TINY_BUDGET), KvStorage.HALF);
       for (CachePolicy policy : List.of(CachePolicy.FULL, pruned)) {
         generate(tiny, new Workload(TINY, TINY_SCALES, 1, 4, policy, 1), policy, _ -> {});
       }

@@ -1,10 +1,12 @@
 package io.heatkv.cache;
 
 import io.heatkv.tensor.Backend;
+import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.HeadRanges;
 import io.heatkv.tensor.Ops;
+import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 
 /**
@@ -12,27 +14,34 @@ import io.heatkv.tensor.Tensor;
  * one token in one head, in every row.
  *
  * <p>The store alone knows how entries are laid down. Caches put and get tensors of the compute
- * type, name slots, and count bytes by {@link #bytes}.
+ * type and name slots; {@link KvStorage} says how many bytes a slot takes.
  */
 final class KvStore implements AutoCloseable {
   private final DeviceOps ops;
-  // [2, batch, slots, head_dim]; index 0 keys, 1 values. A row's slots lie together, so that a
+  private final KvStorage type;
+  private final DType compute;
+  // [2, batch, slots, width]; index 0 keys, 1 values. A row's slots lie together, so that a
   // picture leaves by a move of whole rows and those that stay are a prefix.
   private final KvArena arena;
 
   /**
    * @param slots head-tokens of all layers and heads
    */
-  KvStore(Backend backend, Device device, KvShape shape, long slots) {
+  KvStore(Backend backend, Device device, KvShape shape, KvStorage type, long slots) {
     ops = backend.ops(device);
+    this.type = type;
+    compute = shape.dtype();
     arena =
         new KvArena(
-            backend, device, shape, shape.dtype(), 1, 2, shape.batch(), slots, shape.headDim());
-  }
-
-  /** Bytes of some slots in all rows. */
-  static long bytes(KvShape shape, long slots) {
-    return slots * shape.bytesPerHeadToken();
+            backend,
+            device,
+            shape,
+            type.dtype(compute),
+            1,
+            2,
+            shape.batch(),
+            slots,
+            type.width(shape.headDim()));
   }
 
   /** Rows served now. */
@@ -45,12 +54,20 @@ final class KvStore implements AutoCloseable {
     arena.removeRows(first, count);
   }
 
-  /** The rows served now [2, rows, slots, head_dim]; a view. */
+  /** The rows served now [2, rows, slots, width]; a view. */
   private Tensor served() {
     return arena.served();
   }
 
-  /** Keys in slots that follow one another [rows, heads, tokens, head_dim]; a view. */
+  /** Whether slots hold what is attended to. */
+  private boolean isPlain() {
+    return type.dtype(compute) == compute;
+  }
+
+  /**
+   * Keys in slots that follow one another, stored in the compute type [rows, heads, tokens,
+   * head_dim]; a view.
+   */
   Tensor keys(long first, long heads, long tokens) {
     return run(0, first, heads, tokens);
   }
@@ -77,7 +94,14 @@ final class KvStore implements AutoCloseable {
    */
   Tensor attend(Tensor q, Tensor k, Tensor v, Tensor slots, HeadRanges ranges) {
     note(k, v, slots.count());
-    return ops.attentionOverSlots(q, k, v, served(), slots, ranges.ofRows(rows()), 1);
+    HeadRanges served = ranges.ofRows(rows());
+    if (isPlain()) {
+      return ops.attentionOverSlots(q, k, v, served(), slots, served, 1);
+    }
+    try (Scope scope = Scope.open()) {
+      Tensor retained = type.decode(ops.gatherSlots(served(), slots), compute, ops);
+      return scope.keep(ops.attentionOverRetained(q, k, v, retained, served, 1));
+    }
   }
 
   /**
@@ -89,7 +113,9 @@ final class KvStore implements AutoCloseable {
    * @param v same shape
    */
   void put(Tensor slots, Tensor heads, Tensor k, Tensor v) {
-    ops.scatterSlots(served(), slots, heads, k, v);
+    try (Scope _ = Scope.open()) {
+      ops.scatterSlots(served(), slots, heads, type.encode(k, ops), type.encode(v, ops));
+    }
   }
 
   /**
@@ -110,8 +136,8 @@ final class KvStore implements AutoCloseable {
     Ops.indexCopy(places().select(0, 1), 0, target, pick(v, source));
   }
 
-  private static Tensor pick(Tensor scale, Tensor tokens) {
-    return Ops.indexSelect(scale.reshape(-1, scale.size(3)), 0, tokens);
+  private Tensor pick(Tensor scale, Tensor tokens) {
+    return type.encode(Ops.indexSelect(scale.reshape(-1, scale.size(3)), 0, tokens), ops);
   }
 
   /**
@@ -121,8 +147,10 @@ final class KvStore implements AutoCloseable {
    * @return keys and values [2, rows, places of a row, head_dim]; a copy
    */
   Tensor read(long[] places) {
-    return Ops.indexSelect(places(), 1, index(places))
-        .reshape(2, rows(), places.length / rows(), arena.size(3));
+    Tensor found =
+        Ops.indexSelect(places(), 1, index(places))
+            .reshape(2, rows(), places.length / rows(), arena.size(3));
+    return type.decode(found, compute, ops);
   }
 
   /** Number of a row's slot among those of all rows. */
@@ -130,7 +158,7 @@ final class KvStore implements AutoCloseable {
     return row * arena.size(2) + slot;
   }
 
-  /** All rows' slots one after another [2, places, head_dim]; a view. */
+  /** All rows' slots one after another [2, places, width]; a view. */
   private Tensor places() {
     return arena.whole().reshape(2, -1, arena.size(3));
   }
@@ -143,7 +171,7 @@ final class KvStore implements AutoCloseable {
 
   /** Notes the current scale's keys and values, and slots of every row that may be copied. */
   void note(Tensor k, Tensor v, long slots) {
-    arena.note(k, v, 2L * rows() * slots * arena.size(3) * k.dtype().bytes());
+    arena.note(k, v, 2L * rows() * slots * k.size(3) * k.dtype().bytes());
   }
 
   /** What was allocated, and noted so far. */

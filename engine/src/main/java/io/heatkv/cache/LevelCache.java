@@ -26,7 +26,7 @@ public final class LevelCache implements KvCache {
   private static final int LISTS = 4;
 
   private final KvShape shape;
-  private final LevelSteps steps;
+  private final Steps steps;
   private final Backend backend;
   private final Device device;
   private final DeviceOps ops;
@@ -36,18 +36,53 @@ public final class LevelCache implements KvCache {
   private int tablesScale = -1;
   private List<StoredMaps> tables = List.of();
 
+  /** What layers read, move and write. */
+  interface Steps {
+    /** Granules of head_dim / 2 bytes in each row. */
+    int granules();
+
+    /**
+     * Of all layers at a scale: maps read, moved from, moved to, written; then the next layer's.
+     */
+    List<List<StoredMap>> at(int scale);
+  }
+
   /**
    * What a plan takes.
    *
    * @param steps for the shape's layers, heads, head_dim and scales
    */
   public static KvPlan plan(KvShape shape, LevelSteps steps) {
+    return plan(
+        shape,
+        new Steps() {
+          @Override
+          public int granules() {
+            return steps.granules();
+          }
+
+          @Override
+          public List<List<StoredMap>> at(int scale) {
+            List<List<StoredMap>> lists = new ArrayList<>();
+            for (int layer = 0; layer < shape.layers(); layer++) {
+              LevelStep step = steps.step(scale, layer);
+              lists.add(maps(shape, step.reads()));
+              lists.add(maps(shape, step.moves().stream().map(Move::from).toList()));
+              lists.add(maps(shape, step.moves().stream().map(Move::to).toList()));
+              lists.add(maps(shape, step.writes()));
+            }
+            return lists;
+          }
+        });
+  }
+
+  static KvPlan plan(KvShape shape, Steps steps) {
     long bytes = (long) shape.batch() * steps.granules() * (shape.headDim() / 2);
     return new KvPlan(
         bytes, bytes, (backend, device) -> new LevelCache(backend, device, shape, steps));
   }
 
-  private LevelCache(Backend backend, Device device, KvShape shape, LevelSteps steps) {
+  private LevelCache(Backend backend, Device device, KvShape shape, Steps steps) {
     this.shape = shape;
     this.steps = steps;
     this.backend = backend;
@@ -98,20 +133,14 @@ public final class LevelCache implements KvCache {
   private void prepare(int scale) {
     onDevice.close();
     onDevice = Scope.detached();
-    List<List<StoredMap>> lists = new ArrayList<>();
-    for (int layer = 0; layer < shape.layers(); layer++) {
-      LevelStep step = steps.step(scale, layer);
-      lists.add(maps(step.reads()));
-      lists.add(maps(step.moves().stream().map(Move::from).toList()));
-      lists.add(maps(step.moves().stream().map(Move::to).toList()));
-      lists.add(maps(step.writes()));
-    }
     DType half = shape.dtype() == DType.BF16 ? DType.BF16 : DType.F16;
-    tables = StoredMaps.of(backend, device, half, shape.heads(), shape.headDim(), lists, onDevice);
+    tables =
+        StoredMaps.of(
+            backend, device, half, shape.heads(), shape.headDim(), steps.at(scale), onDevice);
     tablesScale = scale;
   }
 
-  private List<StoredMap> maps(List<StoredAtom> atoms) {
+  private static List<StoredMap> maps(KvShape shape, List<StoredAtom> atoms) {
     return atoms.stream().map(atom -> map(shape, atom)).toList();
   }
 

@@ -3,6 +3,7 @@ package io.heatkv.policy;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvPlan;
 import io.heatkv.cache.KvShape;
+import io.heatkv.cache.KvStorage;
 import io.heatkv.cache.PlannedSlots;
 import io.heatkv.error.UserException;
 import io.heatkv.profile.CalibrationProfile;
@@ -27,9 +28,10 @@ public final class HeatKvPolicy implements CachePolicy {
    * Plans the storage of a schedule.
    *
    * @param schedule of the model and the scales that are to be drawn
+   * @param type how kept tokens are stored
    */
-  public HeatKvPolicy(PruningSchedule schedule) {
-    this(Allocation.DEFAULT.policy(), schedule);
+  public HeatKvPolicy(PruningSchedule schedule, KvStorage type) {
+    this(Allocation.DEFAULT.policy(), schedule, type);
   }
 
   /**
@@ -37,11 +39,12 @@ public final class HeatKvPolicy implements CachePolicy {
    *
    * @param name on the command line and in reports
    * @param schedule of the model and the scales that are to be drawn
+   * @param type how kept tokens are stored; the schedule's budget counts tokens
    */
-  public HeatKvPolicy(String name, PruningSchedule schedule) {
+  public HeatKvPolicy(String name, PruningSchedule schedule, KvStorage type) {
     this.name = name;
     this.schedule = schedule;
-    slots = new PlannedSlots(CachePlan.of(schedule));
+    slots = new PlannedSlots(CachePlan.of(schedule), type);
   }
 
   /**
@@ -50,16 +53,28 @@ public final class HeatKvPolicy implements CachePolicy {
    * @param allocation how the budget is spent
    * @param profile of the model and the scales that are to be drawn
    * @param shape to which a budget in bytes refers
-   * @throws UserException if the budget is infeasible or the profile lacks what the allocation
-   *     needs
+   * @param type how kept tokens are stored
+   * @throws UserException if the budget is infeasible, the profile lacks what the allocation needs,
+   *     or tokens of this rule aren't stored so
    */
   public static HeatKvPolicy of(
-      Allocation allocation, CalibrationProfile profile, Budget budget, KvShape shape) {
+      Allocation allocation,
+      CalibrationProfile profile,
+      Budget budget,
+      KvShape shape,
+      KvStorage type) {
+    if (type == KvStorage.INT8) {
+      throw new UserException(
+          "policy %s stores no tokens in %s; choose another KV store or policy"
+              .formatted(allocation.policy(), type));
+    }
     ScheduleShape sizes =
         ScheduleShape.of(
             shape.layers(), shape.heads(), shape.schedule(), profile.setup().sinkScales());
     return new HeatKvPolicy(
-        allocation.policy(), allocation.schedule(sizes, profile, budget, shape.fullBytes()));
+        allocation.policy(),
+        allocation.schedule(sizes, profile, budget, type.fullBytes(shape)),
+        type);
   }
 
   @Override

@@ -1,6 +1,7 @@
 package io.heatkv.policy;
 
 import io.heatkv.cache.KvShape;
+import io.heatkv.cache.KvStorage;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.schedule.Budget;
 import java.nio.file.Path;
@@ -15,11 +16,22 @@ import java.util.function.Supplier;
  * @param file that the user named, if any: a profile, or what else a policy reads
  * @param profile reads the calibration of the model and the scales; throws a UserException if there
  *     is none. Only policies that need it call it
+ * @param storage how kept tokens are stored
  */
 public record PolicyInputs(
-    Budget budget, KvShape shape, Optional<Path> file, Supplier<CalibrationProfile> profile) {
+    Budget budget,
+    KvShape shape,
+    Optional<Path> file,
+    Supplier<CalibrationProfile> profile,
+    KvStorage storage) {
+  /** Tokens are stored in 16 bits. */
+  public PolicyInputs(
+      Budget budget, KvShape shape, Optional<Path> file, Supplier<CalibrationProfile> profile) {
+    this(budget, shape, file, profile, KvStorage.HALF);
+  }
+
   /** The budget as a ratio of the full cache; the same for any batch. */
   public double ratio() {
-    return budget.ratio(shape.fullBytes());
+    return budget.ratio(storage.fullBytes(shape));
   }
 }

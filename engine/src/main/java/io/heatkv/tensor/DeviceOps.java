@@ -149,7 +149,10 @@ public interface DeviceOps {
       Tensor q, Tensor k, Tensor v, Tensor arena, StoredMaps maps, double scale);
 
   /** Bytes that {@link #attentionOverMaps} copies keys and values to. */
-  long workspace(Tensor k, StoredMaps maps);
+  default long workspace(Tensor k, StoredMaps maps) {
+    long counts = maps.isPooled() ? (long) maps.entries() * DType.F32.bytes() : 0;
+    return 2L * k.size(0) * maps.entries() * k.size(3) * k.dtype().bytes() + counts;
+  }
 
   /**
    * Writes maps of the current scale into an arena.
@@ -168,6 +171,22 @@ public interface DeviceOps {
    * @param to what each map of {@code from} becomes, in their order
    */
   void moveMaps(Tensor arena, long rows, StoredMaps from, StoredMaps to);
+
+  /**
+   * Entries in 8 bits, each followed by its step in half precision: {@code x = step q}.
+   *
+   * @param x [..., d]
+   * @return uint8 [..., d + 2]
+   */
+  Tensor quantise(Tensor x);
+
+  /**
+   * Reads what {@link #quantise} wrote.
+   *
+   * @param bytes uint8 [..., d + 2]
+   * @return [..., d]
+   */
+  Tensor dequantise(Tensor bytes, DType dtype);
 
   /** What runs the steps, for reports. */
   String description();

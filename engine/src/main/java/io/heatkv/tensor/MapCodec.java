@@ -4,6 +4,7 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 
 /**
  * Means over blocks of a map, and the bytes of a {@link StoredMap}: the definition of what devices
@@ -98,12 +99,13 @@ final class MapCodec {
    * @param start of the first entry
    * @param stride from one entry to the next
    * @param scales where they begin
+   * @param scaleStride from one entry's scale to the next
    */
-  private record Part(int entries, int dim, int start, int stride, int scales) {
+  private record Part(int entries, int dim, int start, int stride, int scales, int scaleStride) {
     static Part keys(StoredMap map, int dim) {
       int entries = map.entries();
       int stride = map.entryBytes(dim);
-      return new Part(entries, dim, 0, stride, entries * stride);
+      return new Part(entries, dim, 0, stride, entries * stride, scaleStride(map.keys()));
     }
 
     Part values(StoredMap map) {
@@ -112,8 +114,38 @@ final class MapCodec {
           dim,
           map.keys().entryBytes(dim),
           stride,
-          scales + map.keys().scaleBytes(entries, dim));
+          scales + map.keys().scaleBytes(entries, dim),
+          scaleStride(map.values()));
     }
+
+    static Part apart(int entries, int dim) {
+      return new Part(entries, dim, 0, dim + 2, dim, dim + 2);
+    }
+
+    private static int scaleStride(NumberFormat format) {
+      return format.scaleBytes(1, 2);
+    }
+  }
+
+  /**
+   * Bytes of entries by themselves, each followed by its step: {@link NumberFormat#INT8}.
+   *
+   * @param x [entries, dim]
+   * @return [entries, dim + 2]
+   */
+  static byte[] encode(float[] x, int dim) {
+    Part part = Part.apart(x.length / dim, dim);
+    byte[] bytes = new byte[part.entries * part.stride];
+    encodeInt8(x, bytes, part);
+    return bytes;
+  }
+
+  /** Reads what {@link #encode(float[], int)} wrote. */
+  static float[] decode(byte[] bytes, int dim) {
+    Part part = Part.apart(bytes.length / (dim + 2), dim);
+    float[] x = new float[part.entries * dim];
+    decodeInt8(bytes, x, part);
+    return x;
   }
 
   private static void encode(NumberFormat format, float[] x, byte[] bytes, Part part, DType half) {
@@ -121,6 +153,7 @@ final class MapCodec {
       case FLOAT16 -> encodeHalves(x, bytes, part, half);
       case INT8 -> encodeInt8(x, bytes, part);
       case INT4 -> encodeInt4(x, bytes, part);
+      case INT4_ENTRY -> encodeInt4Entries(x, bytes, part);
     }
   }
 
@@ -129,6 +162,7 @@ final class MapCodec {
       case FLOAT16 -> decodeHalves(bytes, x, part, half);
       case INT8 -> decodeInt8(bytes, x, part);
       case INT4 -> decodeInt4(bytes, x, part);
+      case INT4_ENTRY -> decodeInt4Entries(bytes, x, part);
     }
   }
 
@@ -168,18 +202,19 @@ final class MapCodec {
         largest = Math.max(largest, Math.abs(x[from + i]));
       }
       short bits = halfAbove(largest / INT8_MAX);
-      HALVES.set(bytes, part.scales + 2 * e, bits);
-      float step = Float.float16ToFloat(bits);
+      HALVES.set(bytes, part.scales + e * part.scaleStride, bits);
+      float divisor = divisor(Float.float16ToFloat(bits));
+      int to = part.start + e * part.stride;
       for (int i = 0; i < part.dim; i++) {
-        bytes[part.start + e * part.stride + i] =
-            (byte) nearest(x[from + i], step, -INT8_MAX, INT8_MAX);
+        float q = Math.max(-INT8_MAX, Math.min(INT8_MAX, x[from + i] / divisor));
+        bytes[to + i] = (byte) (q + ROUND - ROUND);
       }
     }
   }
 
   private static void decodeInt8(byte[] bytes, float[] x, Part part) {
     for (int e = 0; e < part.entries; e++) {
-      float step = half(bytes, part.scales + 2 * e);
+      float step = half(bytes, part.scales + e * part.scaleStride);
       int from = part.start + e * part.stride;
       int to = e * part.dim;
       for (int i = 0; i < part.dim; i++) {
@@ -190,29 +225,30 @@ final class MapCodec {
 
   private static void encodeInt4(float[] x, byte[] bytes, Part part) {
     int dim = part.dim;
-    float[] low = new float[dim];
-    float[] step = new float[dim];
-    for (int i = 0; i < dim; i++) {
-      float least = x[i];
-      float most = x[i];
-      for (int e = 1; e < part.entries; e++) {
-        least = Math.min(least, x[e * dim + i]);
-        most = Math.max(most, x[e * dim + i]);
+    float[] low = Arrays.copyOf(x, dim);
+    float[] most = Arrays.copyOf(x, dim);
+    for (int e = 1; e < part.entries; e++) {
+      for (int i = 0; i < dim; i++) {
+        low[i] = Math.min(low[i], x[e * dim + i]);
+        most[i] = Math.max(most[i], x[e * dim + i]);
       }
-      short lowBits = halfBelow(least);
+    }
+    float[] divisor = new float[dim];
+    for (int i = 0; i < dim; i++) {
+      short lowBits = halfBelow(low[i]);
       low[i] = Float.float16ToFloat(lowBits);
-      short stepBits = halfAbove((most - low[i]) / INT4_MAX);
-      step[i] = Float.float16ToFloat(stepBits);
+      short stepBits = halfAbove((most[i] - low[i]) / INT4_MAX);
+      divisor[i] = divisor(Float.float16ToFloat(stepBits));
       HALVES.set(bytes, part.scales + 2 * i, lowBits);
       HALVES.set(bytes, part.scales + 2 * (dim + i), stepBits);
     }
+    byte[] numbers = new byte[dim];
     for (int e = 0; e < part.entries; e++) {
-      int from = e * dim;
-      for (int i = 0; i < dim; i += 2) {
-        int even = nearest(x[from + i] - low[i], step[i], 0, INT4_MAX);
-        int odd = nearest(x[from + i + 1] - low[i + 1], step[i + 1], 0, INT4_MAX);
-        bytes[part.start + e * part.stride + i / 2] = (byte) (even | odd << 4);
+      for (int i = 0; i < dim; i++) {
+        float q = Math.max(0, Math.min(INT4_MAX, (x[e * dim + i] - low[i]) / divisor[i]));
+        numbers[i] = (byte) (q + ROUND - ROUND);
       }
+      pack(numbers, bytes, part.start + e * part.stride);
     }
   }
 
@@ -235,12 +271,53 @@ final class MapCodec {
     }
   }
 
-  private static int nearest(float x, float step, int least, int most) {
-    if (step == 0) {
-      return 0;
+  private static void encodeInt4Entries(float[] x, byte[] bytes, Part part) {
+    byte[] numbers = new byte[part.dim];
+    for (int e = 0; e < part.entries; e++) {
+      int from = e * part.dim;
+      float least = x[from];
+      float most = x[from];
+      for (int i = 1; i < part.dim; i++) {
+        least = Math.min(least, x[from + i]);
+        most = Math.max(most, x[from + i]);
+      }
+      short lowBits = halfBelow(least);
+      float low = Float.float16ToFloat(lowBits);
+      short stepBits = halfAbove((most - low) / INT4_MAX);
+      float divisor = divisor(Float.float16ToFloat(stepBits));
+      HALVES.set(bytes, part.scales + e * part.scaleStride, lowBits);
+      HALVES.set(bytes, part.scales + e * part.scaleStride + 2, stepBits);
+      for (int i = 0; i < part.dim; i++) {
+        float q = Math.max(0, Math.min(INT4_MAX, (x[from + i] - low) / divisor));
+        numbers[i] = (byte) (q + ROUND - ROUND);
+      }
+      pack(numbers, bytes, part.start + e * part.stride);
     }
-    float q = Math.max(least, Math.min(most, x / step));
-    return (int) (q + ROUND - ROUND);
+  }
+
+  private static void decodeInt4Entries(byte[] bytes, float[] x, Part part) {
+    for (int e = 0; e < part.entries; e++) {
+      float low = half(bytes, part.scales + e * part.scaleStride);
+      float step = half(bytes, part.scales + e * part.scaleStride + 2);
+      int from = part.start + e * part.stride;
+      int to = e * part.dim;
+      for (int i = 0; i < part.dim; i += 2) {
+        int both = bytes[from + i / 2];
+        x[to + i] = low + step * (both & 15);
+        x[to + i + 1] = low + step * (both >> 4 & 15);
+      }
+    }
+  }
+
+  private static void pack(byte[] numbers, byte[] bytes, int to) {
+    for (int i = 0; i < numbers.length / 2; i++) {
+      bytes[to + i] = (byte) (numbers[2 * i] | numbers[2 * i + 1] << 4);
+    }
+  }
+
+  /** Where a step is 0, all numbers are 0. */
+  private static float divisor(float step) {
+    return step == 0 ? 1 : step;
   }
 
   private static float half(byte[] bytes, int at) {

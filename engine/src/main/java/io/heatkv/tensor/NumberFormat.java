@@ -10,7 +10,9 @@ public enum NumberFormat {
    * 4 bits, asymmetric: {@code low + step q}, q from 0 to 15, a low and a step for each channel of
    * the map. Channel 2i is in the low half of byte i, channel 2i + 1 in the high half.
    */
-  INT4;
+  INT4,
+  /** 4 bits as {@link #INT4}, but a low and a step for each entry, one beside the other. */
+  INT4_ENTRY;
 
   private static final int HALF_BYTES = 2;
 
@@ -19,18 +21,19 @@ public enum NumberFormat {
     return switch (this) {
       case FLOAT16 -> HALF_BYTES * dim;
       case INT8 -> dim;
-      case INT4 -> dim / 2;
+      case INT4, INT4_ENTRY -> dim / 2;
     };
   }
 
   /**
    * Bytes of a map's steps and lows, which are IEEE half precision, in whole granules of dim / 2
-   * bytes: an entry's step each, or all channels' lows, then all steps.
+   * bytes: an entry's step or low and step each, or all channels' lows, then all steps.
    */
   int scaleBytes(int entries, int dim) {
     return switch (this) {
       case FLOAT16 -> 0;
       case INT8 -> Math.ceilDiv(HALF_BYTES * entries, dim / 2) * (dim / 2);
+      case INT4_ENTRY -> Math.ceilDiv(2 * HALF_BYTES * entries, dim / 2) * (dim / 2);
       case INT4 -> 2 * HALF_BYTES * dim;
     };
   }

@@ -118,6 +118,26 @@ final class PlainMaps {
     }
   }
 
+  /** See {@link DeviceOps#quantise}. */
+  static Tensor quantise(Tensor x) {
+    long[] shape = x.shape();
+    byte[] bytes = MapCodec.encode(x.toFloats(), Math.toIntExact(x.size(-1)));
+    shape[shape.length - 1] += 2;
+    Tensor result = Tensor.empty(x.backend(), DType.U8, Device.CPU, shape);
+    MemorySegment.copy(bytes, 0, result.memory(), JAVA_BYTE, 0, bytes.length);
+    return result;
+  }
+
+  /** See {@link DeviceOps#dequantise}. */
+  static Tensor dequantise(Tensor bytes, DType dtype) {
+    long[] shape = bytes.shape();
+    shape[shape.length - 1] -= 2;
+    float[] x = MapCodec.decode(bytes.toBytes(), Math.toIntExact(bytes.size(-1) - 2));
+    try (Scope scope = Scope.open()) {
+      return scope.keep(Tensor.of(bytes.backend(), x, shape).to(dtype));
+    }
+  }
+
   /** An arena's bytes, row after row of granules. */
   private static final class Bytes {
     private final MemorySegment memory;

@@ -232,6 +232,16 @@ public final class PlainOps implements DeviceOps {
   }
 
   @Override
+  public Tensor quantise(Tensor x) {
+    return PlainMaps.quantise(x);
+  }
+
+  @Override
+  public Tensor dequantise(Tensor bytes, DType dtype) {
+    return PlainMaps.dequantise(bytes, dtype);
+  }
+
+  @Override
   public String description() {
     return "composed operators";
   }

@@ -149,7 +149,7 @@ public final class StoredMaps {
   }
 
   /** Entries of a head. */
-  int length(int head) {
+  public int length(int head) {
     return ends[head + 1] - ends[head];
   }
 

@@ -244,7 +244,7 @@ class EvictionPropertiesTest {
           }
           return new double[candidates.count()];
         };
-    EvictionPolicy policy = new EvictionPolicy("failing", failing, 0.5);
+    EvictionPolicy policy = new EvictionPolicy("failing", failing, 0.5, KvStorage.NATIVE);
     Random random = new Random(1);
     assertThatThrownBy(
             () -> {

@@ -21,7 +21,11 @@ public final class PolicyCases {
 
   public static PolicyInputs inputs(KvShape shape, double budget, long seed) {
     return new PolicyInputs(
-        new Budget.Ratio(budget), shape, Optional.empty(), () -> profile(shape, seed));
+        new Budget.Ratio(budget),
+        shape,
+        Optional.empty(),
+        () -> profile(shape, seed),
+        KvStorage.NATIVE);
   }
 
   /** A finished calibration with random results. */
@@ -83,7 +87,7 @@ public final class PolicyCases {
   public static int quota(
       EvictionRule rule, KvShape shape, double budget, int scale, int layer, int head) {
     long capacity = (long) (budget * Quotas.allTokens(shape));
-    return Quotas.fit("test", rule, shape, capacity).count(scale, layer, head);
+    return Quotas.fit("test", rule, shape, KvStorage.NATIVE, capacity).count(scale, layer, head);
   }
 
   public static float[] gaussian(Random random, int count) {

@@ -181,6 +181,25 @@ class MapCodecTest {
     }
   }
 
+  @ParameterizedTest
+  @CsvSource({"1e-4, 0", "1, 0", "1, 50", "30, -1000"})
+  void fourBitsOfAnEntryErrByHalfAStep(double size, float mean) {
+    float[] x = random(new Random(2), 64 * 32, size);
+    for (int i = 0; i < x.length; i++) {
+      x[i] += mean;
+    }
+    float[] stored = stored(NumberFormat.INT4_ENTRY, x, 32);
+    for (int e = 0; e < 64; e++) {
+      int at = e * 32;
+      double most = largest(32, i -> x[at + i]);
+      double least = -largest(32, i -> -x[at + i]);
+      double range = most - least + Math.abs(least) * 0x1p-10 + 0x1p-24;
+      for (int i = at; i < at + 32; i++) {
+        assertThat((double) stored[i]).isCloseTo(x[i], within(halfStep(range / 15)));
+      }
+    }
+  }
+
   /** Half of a step that was rounded up to half precision, and the rounding of float32. */
   private static double halfStep(double step) {
     return (step * (1 + 0x1p-10) + 0x1p-24) / 2 * 1.0001;

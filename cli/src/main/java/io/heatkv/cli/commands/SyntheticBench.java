@@ -7,6 +7,7 @@ import io.heatkv.bench.RandomOrders;
 import io.heatkv.bench.Workload;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvShape;
+import io.heatkv.cache.KvStorage;
 import io.heatkv.calibrate.ObservedCache;
 import io.heatkv.cli.console.Sizes;
 import io.heatkv.cli.options.ModelOptions;
@@ -174,7 +175,8 @@ public record SyntheticBench(
     // The baseline of the others is the full cache itself, not a schedule that drops nothing.
     return ratio == 1
         ? CachePolicy.FULL
-        : new HeatKvPolicy(name, PruningSchedule.of(pruned, RandomOrders.of(pruned, SEED), ratio));
+        : new HeatKvPolicy(
+            name, PruningSchedule.of(pruned, RandomOrders.of(pruned, SEED), ratio), KvStorage.HALF);
   }
 
   private CalibrationProfile calibration(String policy, KvShape shape) {

@@ -89,6 +89,7 @@ public final class EvaluationOptions {
   private List<String> metrics = List.of();
 
   @Mixin private final ProfileOption profile = new ProfileOption();
+  @Mixin private final StoreOption store = new StoreOption();
   @Mixin private final ScaleOptions scales = new ScaleOptions();
   @Mixin private final SamplingChoices sampling = new SamplingChoices();
 
@@ -148,7 +149,8 @@ public final class EvaluationOptions {
             budgets.isEmpty() ? preset.budgets() : budgets,
             shape,
             profile.path(),
-            () -> ModelProfile.find(choice.description(), schedule, profile.path()));
+            () -> ModelProfile.find(choice.description(), schedule, profile.path()),
+            store.storage());
     return new Evaluation(
         texts,
         each,
