@@ -58,7 +58,8 @@ class RemovedRowsTest {
     return name.equals("sometimes")
         ? new EvictionPolicy(name, new Sometimes(), 0.5, KvStorage.NATIVE)
         : CachePolicies.create(
-            name, PolicyCases.inputs(shape(1, 2), name.equals("full") ? 1 : 0.5, 3));
+            name,
+            PolicyCases.inputs(shape(1, 2), CachePolicies.whole(name).isPresent() ? 1 : 0.5, 3));
   }
 
   private static KvShape shape(int pictures, int pictureRows) {

@@ -7,7 +7,6 @@ import io.heatkv.bench.RandomOrders;
 import io.heatkv.bench.Workload;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvShape;
-import io.heatkv.cache.KvStorage;
 import io.heatkv.calibrate.ObservedCache;
 import io.heatkv.cli.console.Sizes;
 import io.heatkv.cli.options.ModelOptions;
@@ -171,12 +170,14 @@ public record SyntheticBench(
     }
     ScheduleShape pruned =
         ScheduleShape.of(shape.layers(), shape.heads(), shape.schedule(), SINK_SCALES);
-    double ratio = budget.ratio(shape.fullBytes());
+    double ratio = budget.ratio(policies.storage().fullBytes(shape));
     // The baseline of the others is the full cache itself, not a schedule that drops nothing.
     return ratio == 1
         ? CachePolicy.FULL
         : new HeatKvPolicy(
-            name, PruningSchedule.of(pruned, RandomOrders.of(pruned, SEED), ratio), KvStorage.HALF);
+            name,
+            PruningSchedule.of(pruned, RandomOrders.of(pruned, SEED), ratio),
+            policies.storage());
   }
 
   private CalibrationProfile calibration(String policy, KvShape shape) {

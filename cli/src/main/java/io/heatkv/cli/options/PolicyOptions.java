@@ -2,6 +2,7 @@ package io.heatkv.cli.options;
 
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvShape;
+import io.heatkv.cache.KvStorage;
 import io.heatkv.error.UserException;
 import io.heatkv.eval.run.Cell;
 import io.heatkv.eval.run.Cells;
@@ -92,6 +93,15 @@ public final class PolicyOptions {
     return whole.get();
   }
 
+  /**
+   * How kept tokens are stored.
+   *
+   * @throws UserException if it is unknown
+   */
+  public KvStorage storage() {
+    return store.storage();
+  }
+
   /** The allocation, if one is named. */
   public Optional<Allocation> allocation() {
     return allocation.rule();
@@ -124,7 +134,7 @@ public final class PolicyOptions {
    */
   public List<Cell> cells(
       List<String> budgets, KvShape shape, BiFunction<String, Budget, CachePolicy> maker) {
-    Map<Double, String> distinct = Cells.distinct(budgets, store.storage().fullBytes(shape));
+    Map<Double, String> distinct = Cells.distinct(budgets, storage().fullBytes(shape));
     List<Cell> cells = new ArrayList<>();
     for (String name : names()) {
       Optional<CachePolicy> whole = CachePolicies.whole(name);
@@ -163,6 +173,6 @@ public final class PolicyOptions {
   public CachePolicy policy(
       String name, KvShape shape, Budget budget, Supplier<CalibrationProfile> calibration) {
     return CachePolicies.create(
-        name, new PolicyInputs(budget, shape, profile.path(), calibration, store.storage()));
+        name, new PolicyInputs(budget, shape, profile.path(), calibration, storage()));
   }
 }
