@@ -154,7 +154,7 @@ public record SyntheticBench(
   }
 
   private CachePolicy randomlyOrdered(String name, KvShape shape, Budget budget) {
-    double ratio = shape.ratio(budget);
+    double ratio = policies.storage().ratio(shape, budget);
     if (ratio == 1) {
       // The baseline of the others is the full cache itself, not a schedule that drops nothing.
       return CachePolicy.FULL;
@@ -174,7 +174,8 @@ public record SyntheticBench(
                 shape.levelShape(SINK_SCALES),
                 RandomLevelCosts.of(pruned, SEED),
                 policies.levels(),
-                ratio));
+                ratio),
+        policies.storage());
   }
 
   private CalibrationProfile calibration(String policy, KvShape shape) {

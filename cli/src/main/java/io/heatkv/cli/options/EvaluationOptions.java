@@ -88,6 +88,7 @@ public final class EvaluationOptions {
 
   @Mixin private final LevelsOption levels = new LevelsOption();
   @Mixin private final ProfileOption profile = new ProfileOption();
+  @Mixin private final StoreOption store = new StoreOption();
   @Mixin private final ScaleOptions scales = new ScaleOptions();
   @Mixin private final SamplingChoices sampling = new SamplingChoices();
 
@@ -148,7 +149,8 @@ public final class EvaluationOptions {
             shape,
             profile.path(),
             () -> ModelProfile.find(choice.description(), schedule, profile.path()),
-            levels.levels());
+            levels.levels(),
+            store.storage());
     return new Evaluation(
         texts,
         each,
