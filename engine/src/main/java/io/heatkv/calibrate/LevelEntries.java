@@ -1,5 +1,6 @@
 package io.heatkv.calibrate;
 
+import io.heatkv.cache.KvShape;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.schedule.Level;
@@ -97,13 +98,19 @@ final class LevelEntries {
     return Tensor.of(backend, slots, tokens.length, SLOTS);
   }
 
-  /** Bytes of a head's keys and values at one precision. */
-  long headBytes(int headDim) {
-    return 2L * mapOf.count() * headDim * DType.F32.bytes();
+  /** Bytes of a layer's keys and values at one precision. */
+  static long layerBytes(KvShape shape) {
+    long entries = 0;
+    for (int s = 0; s < shape.schedule().count() - 1; s++) {
+      for (int pool : POOLS) {
+        entries += new Level(pool, Precision.FLOAT16).entries(shape.schedule().size(s));
+      }
+    }
+    return 2 * entries * shape.heads() * shape.headDim() * DType.F32.bytes();
   }
 
   /**
-   * Stores keys and values at all levels.
+   * Keys and values at all levels.
    *
    * @param cached keys, then values of all sources, float32 [2, layers, heads, tokens, head_dim]
    */
@@ -138,8 +145,9 @@ final class LevelEntries {
       exactKeys = entries.select(0, 0);
       int8Keys = eight.select(0, 0);
       int4Keys = four.select(0, 0);
-      exactValues = entries.select(0, 1).mul(tokens);
-      quantisedValues = Ops.cat(3, eight.select(0, 1).mul(tokens), four.select(0, 1).mul(tokens));
+      exactValues = entries.select(0, 1).mulInPlace(tokens);
+      quantisedValues =
+          Ops.cat(3, eight.select(0, 1).mulInPlace(tokens), four.select(0, 1).mulInPlace(tokens));
     }
 
     /**

@@ -23,7 +23,7 @@ import java.util.List;
  * changes them by dm and dc moves the output by {@code (dc - dm O) / (M + dm)}.
  */
 final class LevelProbe implements AutoCloseable {
-  private static final int QUERIES = Integer.getInteger("q", 32);
+  private static final int QUERIES = 32;
 
   private final KvShape shape;
   private final int sources;
@@ -57,7 +57,7 @@ final class LevelProbe implements AutoCloseable {
   /** Bytes of the largest intermediate value of a layer. */
   long layerBytes() {
     long sums = shares.count() * LevelEntries.SLOTS * shape.headDim() * DType.F32.bytes();
-    return shape.heads() * Math.max(sums, entries.headBytes(shape.headDim()));
+    return Math.max(shape.heads() * sums, LevelEntries.layerBytes(shape));
   }
 
   /** Keeps queries of a layer at a scale [heads, tokens, head_dim]. */
@@ -117,9 +117,9 @@ final class LevelProbe implements AutoCloseable {
 
   /**
    * Squares of the moves in some company [layers, heads, queries, slots]. The move is {@code (c - m
-   * O - g) / (m + r)} for a level's sum c and mass m and the company's mass r, where g, what c - m O
-   * is for the atom itself, is computed from the company: O is next to the atom's own output where
-   * that has nearly all mass.
+   * O - g) / (m + r)} for a level's sum c and mass m and the company's mass r, where g, what c - m
+   * O is for the atom itself, is computed from the company: O is next to the atom's own output
+   * where that has nearly all mass.
    *
    * @param own sum and mass of the atom [layers, heads, queries, head_dim + 1]
    * @param company of all others that are there, same shape

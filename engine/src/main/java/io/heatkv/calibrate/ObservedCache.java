@@ -112,7 +112,7 @@ public final class ObservedCache implements KvCache {
    * values of the layers that are measured together.
    */
   public static long scratchBytes(KvShape shape) {
-    long layer = AttentionProbe.layerBytes(shape);
+    long layer = Math.max(AttentionProbe.layerBytes(shape), LevelEntries.layerBytes(shape));
     return 7 * Math.clamp(PROBED_BYTES, layer, shape.layers() * layer);
   }
 

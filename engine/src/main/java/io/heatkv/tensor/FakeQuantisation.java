@@ -11,7 +11,8 @@ import java.util.stream.IntStream;
 public final class FakeQuantisation {
   private static final Operator MOST = Operator.of("amax");
   private static final Operator LEAST = Operator.of("amin");
-  private static final Operator ROUND = Operator.of("round");
+  private static final Operator ROUND_ = Operator.of("round_");
+  private static final Operator CLAMP_ = Operator.of("clamp_", "Tensor");
   private static final Operator BLOCK_MEANS = Operator.of("avg_pool2d");
   private static final int INT8 = 127;
   private static final int INT4 = 15;
@@ -19,7 +20,7 @@ public final class FakeQuantisation {
   // A little over half the distance of halves of more than 11 bits, and of smaller ones.
   private static final double NORMAL = Math.scalb(1.001, -11);
   private static final double SUBNORMAL = Math.scalb(1.001, -25);
-  // Steps of nothing but zeros divide them too.
+  // Steps of nothing but zeros have inverses too.
   private static final double NO_STEP = 1e-30;
 
   private FakeQuantisation() {}
@@ -29,7 +30,9 @@ public final class FakeQuantisation {
     try (Scope scope = Scope.open()) {
       Tensor most = Ops.maximum(reduce(MOST, x, -1), reduce(LEAST, x, -1).mul(-1));
       Tensor step = roundedUp(most.mul(1.0 / INT8));
-      return scope.keep(round(x.div(step.add(NO_STEP))).mulInPlace(step));
+      Tensor codes = x.mul(inverse(step));
+      codes.call(ROUND_, codes).release();
+      return scope.keep(codes.mulInPlace(step));
     }
   }
 
@@ -43,13 +46,21 @@ public final class FakeQuantisation {
     try (Scope scope = Scope.open()) {
       int dim = x.rank() - 2;
       Tensor low = roundedUp(extremes(LEAST, x, maps).mul(-1)).mul(-1);
-      Tensor range = extremes(MOST, x, maps).sub(low);
-      Tensor step = Ops.indexSelect(roundedUp(range.mul(1.0 / INT4)), dim, mapOf);
-      low = Ops.indexSelect(low, dim, mapOf);
-      Tensor codes = round(x.sub(low).div(step.add(NO_STEP)));
-      codes = Ops.clamp(codes, constant(x, 0), constant(x, INT4));
-      return scope.keep(Ops.addInPlace(codes.mulInPlace(step), low));
+      Tensor step = roundedUp(extremes(MOST, x, maps).sub(low).mul(1.0 / INT4));
+      Tensor lows = Ops.indexSelect(low, dim, mapOf);
+      Tensor codes = x.sub(lows);
+      multiply(codes, Ops.indexSelect(inverse(step), dim, mapOf));
+      codes.call(ROUND_, codes).release();
+      codes.call(CLAMP_, codes, some(constant(x, 0)), some(constant(x, INT4))).release();
+      multiply(codes, Ops.indexSelect(step, dim, mapOf));
+      return scope.keep(Ops.addInPlace(codes, lows));
     }
+  }
+
+  /** {@code x *= factors}, which are freed: large values are few at a time. */
+  private static void multiply(Tensor x, Tensor factors) {
+    x.mulInPlace(factors);
+    factors.release();
   }
 
   /**
@@ -86,8 +97,8 @@ public final class FakeQuantisation {
     return x.call(operator, x, new long[] {dim}, true);
   }
 
-  private static Tensor round(Tensor x) {
-    return x.call(ROUND, x);
+  private static Tensor inverse(Tensor step) {
+    return constant(step, 1).div(step.add(NO_STEP));
   }
 
   /** The least half that isn't below a number, as float32; saturating. */
@@ -101,6 +112,10 @@ public final class FakeQuantisation {
 
   private static Tensor half(Tensor x) {
     return x.to(DType.F16).to(DType.F32);
+  }
+
+  private static Backend.Optional some(Tensor value) {
+    return Backend.Optional.of(value);
   }
 
   private static Tensor constant(Tensor like, double value) {
