@@ -15,9 +15,10 @@ import java.util.List;
  * Measures what every level of an atom costs: how far its head's output for later scales moves when
  * the atom alone is stored so.
  *
- * <p>The square of the move is summed over channels and the queries of all later scales, some of
- * which stand for all, of the first row. An atom is judged twice, and the mean of both counts: in
- * the company of all scales, and in that of smaller scales and the query's own alone.
+ * <p>Squares of the move are means over channels and the queries of all scales but the first, those
+ * that don't see the atom included, of the first row; some queries of a scale stand for all. An atom
+ * is judged twice, and the mean of both counts: in the company of all scales, and in that of smaller
+ * scales and the query's own alone.
  *
  * <p>An atom adds a mass m and a sum c of weighted values to the output O = C / M. A level that
  * changes them by dm and dc moves the output by {@code (dc - dm O) / (M + dm)}.
@@ -29,7 +30,7 @@ final class LevelProbe implements AutoCloseable {
   private final int sources;
   private final SampledQueries queries;
   private final LevelEntries entries;
-  // Of each query, half the number of its scale's tokens that it stands for [queries, 1].
+  // Of each query, what its squares count in one of the two companies [queries, 1].
   private final Tensor shares;
   // Of each layer [layers, sources, heads, slots].
   private final LayerNumbers costs = new LayerNumbers();
@@ -43,10 +44,11 @@ final class LevelProbe implements AutoCloseable {
     sources = schedule.count() - 1;
     queries = new SampledQueries(backend, device, shape, 1, QUERIES, storage);
     entries = new LevelEntries(backend, device, schedule, storage);
+    double all = 2.0 * shape.headDim() * (schedule.totalTokens() - schedule.offset(1));
     float[] each = new float[queries.start(sources) + queries.count(sources)];
     for (int t = 1; t <= sources; t++) {
       for (int i = 0; i < queries.count(t); i++) {
-        each[queries.start(t) + i] = (float) schedule.tokens(t) / queries.count(t) / 2;
+        each[queries.start(t) + i] = (float) (schedule.tokens(t) / all / queries.count(t));
       }
     }
     try (Scope _ = Scope.open()) {
