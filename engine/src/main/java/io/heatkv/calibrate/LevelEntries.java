@@ -15,6 +15,7 @@ import io.heatkv.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * Keys and values of all source scales as every level stores them. An entry is a block of a
@@ -29,6 +30,10 @@ final class LevelEntries {
   private static final List<Integer> POOLS =
       Level.ALL.stream().map(Level::pool).distinct().toList();
 
+  // Precisions of keys in the order in which a source's keys lie.
+  private static final List<Precision> KEYS =
+      List.of(Precision.INT8, Precision.INT4, Precision.FLOAT16);
+
   private final ScaleSchedule schedule;
   // Entries of each source and pool, in the order in which they lie.
   private final int[][] counts;
@@ -37,10 +42,8 @@ final class LevelEntries {
   private final Tensor mapOf;
   // Tokens of each entry [entries, 1].
   private final Tensor tokens;
-  // Tokens of each entry in the slots whose keys are as precise [entries, slots].
-  private final Tensor exact;
-  private final Tensor int8;
-  private final Tensor int4;
+  // Tokens of each key in the slots that it serves, keys as in Encoded [keys, slots].
+  private final Tensor masses;
 
   /**
    * @param storage owns what is kept
@@ -67,13 +70,44 @@ final class LevelEntries {
     for (int i = 0; i < each.length; i++) {
       each[i] = sizes.get(i);
     }
+    float[] slots = new float[keys(sources) * SLOTS];
+    for (int s = 0, key = 0; s < sources; s++) {
+      for (Precision precision : KEYS) {
+        for (int i = first(s, precision); i < first(s + 1); i++, key++) {
+          int pool = POOLS.get(kinds.get(i) % POOLS.size());
+          for (Precision served : Precision.values()) {
+            if (served == precision || served == Precision.K8V4 && precision == Precision.INT8) {
+              slots[key * SLOTS + Level.ALL.indexOf(new Level(pool, served))] = each[i];
+            }
+          }
+        }
+      }
+    }
     try (Scope _ = Scope.open()) {
       mapOf = storage.adopt(Tensor.of(backend, numbers, numbers.length).to(device));
       tokens = storage.adopt(Tensor.of(backend, each, each.length, 1).to(device));
-      exact = storage.adopt(slots(backend, each, kinds, Precision.FLOAT16).to(device));
-      int8 = storage.adopt(slots(backend, each, kinds, Precision.INT8, Precision.K8V4).to(device));
-      int4 = storage.adopt(slots(backend, each, kinds, Precision.INT4).to(device));
+      masses = storage.adopt(Tensor.of(backend, slots, keys(sources), SLOTS).to(device));
     }
+  }
+
+  /** Where a source's entries begin. */
+  private int first(int source) {
+    return Arrays.stream(counts).limit(source).flatMapToInt(Arrays::stream).sum();
+  }
+
+  /** Where those of a source's entries begin that have keys of a precision. */
+  private int first(int source, Precision precision) {
+    return first(source) + (precision == Precision.FLOAT16 ? counts[source][0] : 0);
+  }
+
+  /** Keys of a source, at all precisions. */
+  private int count(int source) {
+    return KEYS.stream().mapToInt(p -> first(source + 1) - first(source, p)).sum();
+  }
+
+  /** Keys of the sources before. */
+  private int keys(int source) {
+    return IntStream.range(0, source).map(this::count).sum();
   }
 
   private static void addBlocks(ScaleSize map, int pool, List<Float> sizes) {
@@ -84,18 +118,6 @@ final class LevelEntries {
         sizes.add((float) (height * width));
       }
     }
-  }
-
-  private static Tensor slots(
-      Backend backend, float[] tokens, List<Integer> kinds, Precision... precisions) {
-    float[] slots = new float[tokens.length * SLOTS];
-    for (int i = 0; i < tokens.length; i++) {
-      int pool = POOLS.get(kinds.get(i) % POOLS.size());
-      for (Precision precision : precisions) {
-        slots[i * SLOTS + Level.ALL.indexOf(new Level(pool, precision))] = tokens[i];
-      }
-    }
-    return Tensor.of(backend, slots, tokens.length, SLOTS);
   }
 
   /** Bytes of a layer's keys and values at one precision. */
@@ -118,7 +140,7 @@ final class LevelEntries {
     List<Tensor> all = new ArrayList<>();
     for (int s = 0; s < counts.length; s++) {
       ScaleSize size = schedule.size(s);
-      Tensor map = cached.narrow(3, schedule.offset(s), size.tokens());
+      Tensor map = cached.narrow(3, schedule.offset(s), size.tokens()).contiguous();
       for (int pool : POOLS) {
         all.add(
             pool == 1 ? map : FakeQuantisation.blockMeans(map, size.height(), size.width(), pool));
@@ -132,19 +154,29 @@ final class LevelEntries {
   /** Keys and values of some layers at all levels. */
   final class Encoded {
     private final int headDim;
-    // [layers, heads, entries, head_dim]
-    private final Tensor exactKeys;
-    private final Tensor int8Keys;
-    private final Tensor int4Keys;
+    // Of each source those in 8 bits, in 4 bits and the exact ones of larger blocks
+    // [layers, heads, keys, head_dim].
+    private final Tensor keys;
     // As often as an entry counts [layers, heads, entries, head_dim]; of 8 bits, then of 4.
     private final Tensor exactValues;
     private final Tensor quantisedValues;
 
     private Encoded(Tensor entries, Tensor eight, Tensor four) {
       headDim = Math.toIntExact(entries.size(4));
-      exactKeys = entries.select(0, 0);
-      int8Keys = eight.select(0, 0);
-      int4Keys = four.select(0, 0);
+      List<Tensor> all = new ArrayList<>();
+      for (int s = 0; s < counts.length; s++) {
+        for (Precision precision : KEYS) {
+          Tensor of =
+              switch (precision) {
+                case INT8, K8V4 -> eight;
+                case INT4 -> four;
+                case FLOAT16 -> entries;
+              };
+          int first = first(s, precision);
+          all.add(of.select(0, 0).narrow(2, first, first(s + 1) - first));
+        }
+      }
+      keys = Ops.cat(2, all);
       exactValues = entries.select(0, 1).mulInPlace(tokens);
       quantisedValues =
           Ops.cat(3, eight.select(0, 1).mulInPlace(tokens), four.select(0, 1).mulInPlace(tokens));
@@ -157,48 +189,30 @@ final class LevelEntries {
      * @param lse [layers, heads, queries, 1]
      */
     Sums of(int source, Tensor query, Tensor lse) {
-      int first = 0;
-      for (int s = 0; s < source; s++) {
-        first += total(s);
-      }
-      int all = total(source);
-      int unpooled = counts[source][0];
-      int pooled = first + unpooled;
+      int first = first(source);
+      int all = first(source + 1) - first;
       try (Scope scope = Scope.open()) {
-        Tensor exactWeights = weights(query, exactKeys.narrow(2, pooled, all - unpooled), lse);
-        Tensor int8Weights = weights(query, int8Keys.narrow(2, first, all), lse);
-        Tensor int4Weights = weights(query, int4Keys.narrow(2, first, all), lse);
-        Tensor masses =
-            Ops.matmul(exactWeights, exact.narrow(0, pooled, all - unpooled))
-                .add(Ops.matmul(int8Weights, int8.narrow(0, first, all)))
-                .add(Ops.matmul(int4Weights, int4.narrow(0, first, all)));
+        Tensor key = keys.narrow(2, keys(source), count(source));
+        Tensor weights = Ops.exp(Ops.matmul(query, key.transpose(2, 3)).sub(lse));
+        Tensor mass = Ops.matmul(weights, masses.narrow(0, keys(source), count(source)));
         List<Tensor> values = new ArrayList<>();
         values.add(query.mul(0));
         int start = 0;
         for (int count : counts[source]) {
           if (start > 0) {
-            Tensor weights = exactWeights.narrow(3, start - unpooled, count);
-            values.add(Ops.matmul(weights, exactValues.narrow(2, first + start, count)));
+            Tensor exact = weights.narrow(3, 2L * all + start - counts[source][0], count);
+            values.add(Ops.matmul(exact, exactValues.narrow(2, first + start, count)));
           }
           Tensor quantised = quantisedValues.narrow(2, first + start, count);
-          values.add(Ops.matmul(int8Weights.narrow(3, start, count), quantised));
-          values.add(
-              Ops.matmul(
-                  int4Weights.narrow(3, start, count), quantised.narrow(3, headDim, headDim)));
+          values.add(Ops.matmul(weights.narrow(3, start, count), quantised));
+          Tensor four = quantised.narrow(3, headDim, headDim);
+          values.add(Ops.matmul(weights.narrow(3, all + start, count), four));
           start += count;
         }
         Tensor slots =
             Ops.cat(3, values).reshape(query.size(0), query.size(1), query.size(2), SLOTS, headDim);
-        return new Sums(scope.keep(slots), scope.keep(masses));
+        return new Sums(scope.keep(slots), scope.keep(mass));
       }
-    }
-
-    private Tensor weights(Tensor query, Tensor keys, Tensor lse) {
-      return Ops.exp(Ops.matmul(query, keys.transpose(2, 3)).sub(lse));
-    }
-
-    private int total(int source) {
-      return Arrays.stream(counts[source]).sum();
     }
   }
 

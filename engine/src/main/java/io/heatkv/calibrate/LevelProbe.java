@@ -16,9 +16,9 @@ import java.util.List;
  * the atom alone is stored so.
  *
  * <p>Squares of the move are means over channels and the queries of all scales but the first, those
- * that don't see the atom included, of the first row; some queries of a scale stand for all. An atom
- * is judged twice, and the mean of both counts: in the company of all scales, and in that of smaller
- * scales and the query's own alone.
+ * that don't see the atom included, of the first row; some queries of a scale stand for all. An
+ * atom is judged twice, and the mean of both counts: in the company of all scales, and in that of
+ * smaller scales and the query's own alone.
  *
  * <p>An atom adds a mass m and a sum c of weighted values to the output O = C / M. A level that
  * changes them by dm and dc moves the output by {@code (dc - dm O) / (M + dm)}.
@@ -58,7 +58,7 @@ final class LevelProbe implements AutoCloseable {
 
   /** Bytes of the largest intermediate value of a layer. */
   long layerBytes() {
-    long sums = shares.count() * LevelEntries.SLOTS * shape.headDim() * DType.F32.bytes();
+    long sums = 2 * shares.count() * LevelEntries.SLOTS * shape.headDim() * DType.F32.bytes();
     return Math.max(shape.heads() * sums, LevelEntries.layerBytes(shape));
   }
 
@@ -109,36 +109,36 @@ final class LevelProbe implements AutoCloseable {
         Tensor all = few.add(Ops.sum(scales.narrow(3, 2 + s, sources - 1 - s), false, 3));
         LevelEntries.Sums levels =
             encoded.of(s, query.narrow(2, start, count), lse.narrow(2, start, count));
-        Tensor squares = squares(levels, own, all).add(squares(levels, own, few));
-        Tensor each = shares.narrow(0, start, count);
-        costs.add(scope.keep(Ops.matmul(squares.transpose(2, 3), each).select(3, 0)));
+        Tensor squares = squares(levels, own, Ops.stack(0, all, few)).transpose(3, 4);
+        Tensor both = Ops.matmul(squares, shares.narrow(0, start, count));
+        costs.add(scope.keep(Ops.sum(both, false, 0, 4)));
       }
     }
     return Ops.stack(1, costs.toArray(Tensor[]::new));
   }
 
   /**
-   * Squares of the moves in some company [layers, heads, queries, slots]. The move is {@code (c - m
-   * O - g) / (m + r)} for a level's sum c and mass m and the company's mass r, where g, what c - m
-   * O is for the atom itself, is computed from the company: O is next to the atom's own output
-   * where that has nearly all mass.
+   * Squares of the moves in each company [companies, layers, heads, queries, slots]. The move is
+   * {@code (c - m O - g) / (m + r)} for a level's sum c and mass m and the company's mass r, where
+   * g, what c - m O is for the atom itself, is computed from the company: O is next to the atom's
+   * own output where that has nearly all mass.
    *
    * @param own sum and mass of the atom [layers, heads, queries, head_dim + 1]
-   * @param company of all others that are there, same shape
+   * @param company of all others that are there [companies, layers, heads, queries, head_dim + 1]
    */
   private Tensor squares(LevelEntries.Sums levels, Tensor own, Tensor company) {
     int dim = shape.headDim();
     Tensor ownMass = own.narrow(3, dim, 1);
-    Tensor rest = company.narrow(3, dim, 1).add(Float.MIN_NORMAL);
+    Tensor rest = company.narrow(4, dim, 1).add(Float.MIN_NORMAL);
     Tensor mass = ownMass.add(rest);
     Tensor ownSum = own.narrow(3, 0, dim);
-    Tensor restSum = company.narrow(3, 0, dim);
+    Tensor restSum = company.narrow(4, 0, dim);
     Tensor output = ownSum.add(restSum).div(mass);
     Tensor itself = ownSum.sub(ownMass.mul(restSum).div(rest)).mul(rest.div(mass));
-    Tensor moves = levels.values().sub(itself.unsqueeze(3));
-    Tensor negative = output.mul(-1).unsqueeze(3);
+    Tensor moves = levels.values().sub(itself.unsqueeze(4));
+    Tensor negative = output.mul(-1).unsqueeze(4);
     Ops.addProductInPlace(moves, levels.masses().unsqueeze(4), negative);
-    Tensor moved = Ops.norm(moves, 4).div(levels.masses().add(rest));
+    Tensor moved = Ops.norm(moves, 5).div(levels.masses().add(rest));
     return moved.mul(moved);
   }
 
