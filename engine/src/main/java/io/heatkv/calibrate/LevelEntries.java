@@ -76,7 +76,7 @@ final class LevelEntries {
         for (int i = first(s, precision); i < first(s + 1); i++, key++) {
           int pool = POOLS.get(kinds.get(i) % POOLS.size());
           for (Precision served : Precision.values()) {
-            if (served == precision || served == Precision.K8V4 && precision == Precision.INT8) {
+            if (served == precision || (served == Precision.K8V4 && precision == Precision.INT8)) {
               slots[key * SLOTS + Level.ALL.indexOf(new Level(pool, served))] = each[i];
             }
           }
