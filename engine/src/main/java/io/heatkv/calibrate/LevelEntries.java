@@ -51,33 +51,31 @@ final class LevelEntries {
   LevelEntries(Backend backend, Device device, ScaleSchedule schedule, Scope storage) {
     this.schedule = schedule;
     int sources = schedule.count() - 1;
-    counts = new int[sources][POOLS.size()];
-    List<Float> sizes = new ArrayList<>();
-    List<Integer> kinds = new ArrayList<>();
+    counts = new int[sources][];
     for (int s = 0; s < sources; s++) {
-      for (int p = 0; p < POOLS.size(); p++) {
-        int before = sizes.size();
-        addBlocks(schedule.size(s), POOLS.get(p), sizes);
-        counts[s][p] = sizes.size() - before;
-        for (int i = before; i < sizes.size(); i++) {
-          kinds.add(s * POOLS.size() + p);
-        }
-      }
+      ScaleSize map = schedule.size(s);
+      counts[s] = POOLS.stream().mapToInt(p -> exact(p).entries(map)).toArray();
     }
     maps = Arrays.stream(counts).flatMapToInt(Arrays::stream).toArray();
-    long[] numbers = kinds.stream().mapToLong(i -> i).toArray();
-    float[] each = new float[sizes.size()];
-    for (int i = 0; i < each.length; i++) {
-      each[i] = sizes.get(i);
+    float[] each = new float[first(sources)];
+    long[] numbers = new long[each.length];
+    for (int map = 0, entry = 0; map < maps.length; map++) {
+      int pool = POOLS.get(map % POOLS.size());
+      Arrays.fill(numbers, entry, entry + maps[map], map);
+      addBlocks(schedule.size(map / POOLS.size()), pool, each, entry);
+      entry += maps[map];
     }
     float[] slots = new float[keys(sources) * SLOTS];
     for (int s = 0, key = 0; s < sources; s++) {
       for (Precision precision : KEYS) {
-        for (int i = first(s, precision); i < first(s + 1); i++, key++) {
-          int pool = POOLS.get(kinds.get(i) % POOLS.size());
-          for (Precision served : Precision.values()) {
-            if (served == precision || (served == Precision.K8V4 && precision == Precision.INT8)) {
-              slots[key * SLOTS + Level.ALL.indexOf(new Level(pool, served))] = each[i];
+        int entry = first(s, precision);
+        for (int p = precision == Precision.FLOAT16 ? 1 : 0; p < POOLS.size(); p++) {
+          int slot = Level.ALL.indexOf(new Level(POOLS.get(p), precision));
+          for (int i = 0; i < counts[s][p]; i++, key++, entry++) {
+            slots[key * SLOTS + slot] = each[entry];
+            if (precision == Precision.INT8) {
+              // Of 8-bit keys with 4-bit values, which come next.
+              slots[key * SLOTS + slot + 1] = each[entry];
             }
           }
         }
@@ -110,12 +108,17 @@ final class LevelEntries {
     return IntStream.range(0, source).map(this::count).sum();
   }
 
-  private static void addBlocks(ScaleSize map, int pool, List<Float> sizes) {
+  private static Level exact(int pool) {
+    return new Level(pool, Precision.FLOAT16);
+  }
+
+  /** Tokens of each block of a map, written from {@code entry} on. */
+  private static void addBlocks(ScaleSize map, int pool, float[] tokens, int entry) {
+    int next = entry;
     for (int row = 0; row < map.height(); row += pool) {
       for (int column = 0; column < map.width(); column += pool) {
         int height = Math.min(pool, map.height() - row);
-        int width = Math.min(pool, map.width() - column);
-        sizes.add((float) (height * width));
+        tokens[next++] = (float) (height * Math.min(pool, map.width() - column));
       }
     }
   }
@@ -125,7 +128,7 @@ final class LevelEntries {
     long entries = 0;
     for (int s = 0; s < shape.schedule().count() - 1; s++) {
       for (int pool : POOLS) {
-        entries += new Level(pool, Precision.FLOAT16).entries(shape.schedule().size(s));
+        entries += exact(pool).entries(shape.schedule().size(s));
       }
     }
     return 2 * entries * shape.heads() * shape.headDim() * DType.F32.bytes();
