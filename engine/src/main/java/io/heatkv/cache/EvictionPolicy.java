@@ -72,7 +72,7 @@ public final class EvictionPolicy implements CachePolicy {
     if (type == KvStorage.INT8) {
       // More tokens fit than at 16 bits, but there are no more than all.
       slots *= type.fullBytes(shape) / (double) Quotas.allTokens(shape);
-      slots = Math.min(slots / type.bytesPerHeadToken(shape), Quotas.allTokens(shape));
+      slots = Math.min(slots / type.bytesPerHeadToken(shape), (double) Quotas.allTokens(shape));
     }
     if (slots > Integer.MAX_VALUE) {
       throw new UserException(

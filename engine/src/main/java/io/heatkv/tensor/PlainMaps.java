@@ -61,6 +61,9 @@ final class PlainMaps {
         out.narrow(1, head, 1).copyFrom(attended);
       }
     }
+    if (next < maps.maps().size()) {
+      throw new IllegalArgumentException("maps aren't ordered by head");
+    }
     return out;
   }
 
