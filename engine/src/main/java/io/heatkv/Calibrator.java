@@ -97,7 +97,7 @@ public final class Calibrator {
     while (!profile.isComplete()) {
       int next = profile.promptsDone();
       PromptMeasurement measured = measure(prompts.get(next), seed + next, listener);
-      profile = profile.plus(measured.masses(), measured.statistics(), measured.removal());
+      profile = profile.plus(measured);
       profile.write(partial);
       listener.promptDone(next + 1, prompts.size());
     }
