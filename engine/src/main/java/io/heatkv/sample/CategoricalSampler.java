@@ -40,14 +40,19 @@ public final class CategoricalSampler {
    */
   public static Tensor sample(Tensor logits, Tensor uniforms, int topK, double topP) {
     try (Scope scope = Scope.open()) {
-      Tensor left = topK < logits.size(-1) ? topK(logits, topK) : logits;
-      left = topP < 1 ? topP(left, topP) : left;
+      Tensor left = filtered(logits, topK, topP);
       // In float64 a sum of thousands of choices keeps every bit of the uniform.
       Tensor sums = Sorting.cumulativeSum(Ops.softmax(left.to(DType.F64)));
       Tensor total = sums.narrow(sums.rank() - 1, sums.size(-1) - 1, 1);
       Tensor target = uniforms.to(DType.F64).unsqueeze(uniforms.rank()).mul(total);
       return scope.keep(Ops.sum(Ops.lessOrEqual(sums, target), false, -1));
     }
+  }
+
+  /** Logits of {@link #sample}, minus infinity for what is never drawn. */
+  public static Tensor filtered(Tensor logits, int topK, double topP) {
+    Tensor left = topK > 0 && topK < logits.size(-1) ? topK(logits, topK) : logits;
+    return topP < 1 ? topP(left, topP) : left;
   }
 
   private static Tensor topK(Tensor logits, int count) {

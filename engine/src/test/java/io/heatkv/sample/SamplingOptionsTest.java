@@ -48,7 +48,7 @@ class SamplingOptionsTest {
 
   private static SamplingOptions options(
       List<Double> cfg, List<Double> tau, double topP, int layer) {
-    return new SamplingOptions(cfg, tau, topP, false, true, Set.of(layer));
+    return new SamplingOptions(cfg, tau, 0, topP, false, true, Set.of(layer), 1);
   }
 
   @Test
@@ -75,7 +75,7 @@ class SamplingOptionsTest {
     assertThat(options.hasFormOf(options(List.of(3.0), List.of(1.0), 1, -2))).isFalse();
     assertThat(options.hasFormOf(SamplingOptions.of(3, 1, 1))).isFalse();
     SamplingOptions off =
-        new SamplingOptions(List.of(3.0), List.of(1.0), 1, false, false, Set.of(-1));
+        new SamplingOptions(List.of(3.0), List.of(1.0), 0, 1, false, false, Set.of(-1), 1);
     assertThat(options.hasFormOf(off)).isFalse();
   }
 }

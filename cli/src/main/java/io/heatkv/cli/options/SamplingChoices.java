@@ -76,10 +76,12 @@ public final class SamplingChoices {
     return new SamplingOptions(
         cfg.isEmpty() ? List.of(standardCfg) : cfg,
         tau.isEmpty() ? List.of(standardTau) : tau,
+        0,
         topP == null ? model.topP() : topP,
         argmax,
         cfgLayers.contains(0),
-        blocks);
+        blocks,
+        1);
   }
 
   private static void requireAtMost(int scales, List<Double> values, String name) {
