@@ -15,6 +15,12 @@ import io.heatkv.tensor.Tensor;
  * choices.
  */
 public final class CategoricalSampler {
+  /** Logits that are filtered and summed at once, so that large batches take no more memory. */
+  public static final long AT_ONCE = 1 << 24;
+
+  /** Bytes that this takes for each of them, about. */
+  public static final int BYTES_A_CHOICE = 60;
+
   private CategoricalSampler() {}
 
   /**
@@ -39,6 +45,24 @@ public final class CategoricalSampler {
    * @return [...], int64
    */
   public static Tensor sample(Tensor logits, Tensor uniforms, int topK, double topP) {
+    return sample(logits, uniforms, topK, topP, AT_ONCE);
+  }
+
+  static Tensor sample(Tensor logits, Tensor uniforms, int topK, double topP, long atOnce) {
+    long rows = logits.size(0);
+    if (logits.count() > atOnce && rows > 1) {
+      long half = rows / 2;
+      long rest = rows - half;
+      return Ops.cat(
+          0,
+          sample(logits.narrow(0, 0, half), uniforms.narrow(0, 0, half), topK, topP, atOnce),
+          sample(
+              logits.narrow(0, half, rest),
+              uniforms.narrow(0, half, rest),
+              topK,
+              topP,
+              atOnce));
+    }
     try (Scope scope = Scope.open()) {
       Tensor left = filtered(logits, topK, topP);
       // In float64 a sum of thousands of choices keeps every bit of the uniform.

@@ -1,5 +1,6 @@
 package io.heatkv.var;
 
+import io.heatkv.cache.KvShape;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.StorageType;
 import io.heatkv.checkpoint.TensorEntry;
@@ -7,6 +8,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.scale.ScaleSize;
+import io.heatkv.tensor.DType;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -53,6 +55,17 @@ public record VarConfig(
   /** Channels of a head. */
   public int headDim() {
     return width / heads;
+  }
+
+  /**
+   * Sizes of a cache.
+   *
+   * @param rowsPerPicture with guidance 2, else 1
+   * @param dtype in which keys and values come
+   */
+  public KvShape kvShape(int pictures, int rowsPerPicture, DType dtype, ScaleSchedule grids) {
+    return new KvShape(
+        depth, pictures * rowsPerPicture, rowsPerPicture, heads, headDim(), dtype, grids);
   }
 
   /**

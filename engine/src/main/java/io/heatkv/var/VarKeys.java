@@ -11,7 +11,8 @@ public final class VarKeys {
   /** Buffer: the scale of every token. */
   public static final String LEVELS = "lvl_1L";
 
-  private static final String MASK = "attn_bias_for_masking";
+  /** Buffer: what training masks, tokens x tokens. */
+  public static final String MASK = "attn_bias_for_masking";
 
   private VarKeys() {}
 
@@ -54,12 +55,24 @@ public final class VarKeys {
 
   /** A checkpoint without the state dict's buffers: constants, and the mask of training. */
   public static Checkpoint weights(Checkpoint checkpoint) {
-    Set<String> buffers =
+    return withLevels(checkpoint).without(Set.of(LEVELS));
+  }
+
+  /** The weights and the buffer that tells the grids. */
+  public static Checkpoint withLevels(Checkpoint checkpoint) {
+    return checkpoint.without(
         checkpoint.names().stream()
-            .filter(name ->
-                name.equals(LEVELS) || name.equals(MASK) || name.endsWith(".attn.zero_k_bias"))
-            .collect(Collectors.toSet());
-    return checkpoint.without(buffers);
+            .filter(name -> name.equals(MASK) || name.endsWith(".attn.zero_k_bias"))
+            .collect(Collectors.toSet()));
+  }
+
+  /** Whether a weight is used in float32, whatever the compute type. */
+  public static boolean isExact(String name) {
+    return name.startsWith("pos_")
+        || name.equals("lvl_embed.weight")
+        || name.equals("class_emb.weight")
+        || name.endsWith(".ada_gss")
+        || name.endsWith(".scale_mul_1H11");
   }
 
   private static void linear(Map<String, long[]> shapes, String name, long in, long out) {

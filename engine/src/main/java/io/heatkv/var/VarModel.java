@@ -23,11 +23,13 @@ public final class VarModel implements NextScaleModel {
   private final String name;
   private final VarTransformer transformer;
   private final VqVae vae;
+  private final Runnable onClose;
 
-  private VarModel(String name, VarTransformer transformer, VqVae vae) {
+  private VarModel(String name, VarTransformer transformer, VqVae vae, Runnable onClose) {
     this.name = name;
     this.transformer = transformer;
     this.vae = vae;
+    this.onClose = onClose;
   }
 
   /**
@@ -35,6 +37,7 @@ public final class VarModel implements NextScaleModel {
    *
    * @param name for messages
    * @param dtype compute type of the transformer's linear layers
+   * @param onClose run when the model is closed
    * @throws UserException if a file is damaged or they belong to different models
    */
   public static VarModel load(
@@ -44,34 +47,21 @@ public final class VarModel implements NextScaleModel {
       Checkpoint vaeFile,
       Backend backend,
       Device device,
-      DType dtype) {
+      DType dtype,
+      Runnable onClose) {
     VqConfig vaeConfig = VqConfig.infer(vaeFile);
-    requireSameCodebook(config, transformerFile, vaeConfig, vaeFile);
+    vaeConfig.requireCodebook(
+        config.entries(), config.channels(), vaeFile.path(), transformerFile.path());
     VarTransformer transformer =
         new VarTransformer(config, transformerFile, backend, device, dtype);
     try {
       // As under the official demo's autocast; on the CPU halves gain nothing.
       DType vaeType = device.isCuda() ? dtype : DType.F32;
       VqVae vae = new VqVae(vaeConfig, vaeFile, backend, device, vaeType);
-      return new VarModel(name, transformer, vae);
+      return new VarModel(name, transformer, vae, onClose);
     } catch (RuntimeException | Error e) {
       transformer.close();
       throw e;
-    }
-  }
-
-  private static void requireSameCodebook(
-      VarConfig config, Checkpoint transformerFile, VqConfig vae, Checkpoint vaeFile) {
-    if (vae.entries() != config.entries() || vae.channels() != config.channels()) {
-      throw new UserException(
-          "%s: has a codebook of %d entries of %d channels, the transformer %s draws from %d of %d; they belong to different models"
-              .formatted(
-                  vaeFile.path(),
-                  vae.entries(),
-                  vae.channels(),
-                  transformerFile.path(),
-                  config.entries(),
-                  config.channels()));
     }
   }
 
@@ -102,14 +92,7 @@ public final class VarModel implements NextScaleModel {
 
   @Override
   public KvShape kvShape(int pictures, int rowsPerPicture, ScaleSchedule scales) {
-    return new KvShape(
-        config().depth(),
-        pictures * rowsPerPicture,
-        rowsPerPicture,
-        config().heads(),
-        config().headDim(),
-        dtype(),
-        scales);
+    return config().kvShape(pictures, rowsPerPicture, dtype(), scales);
   }
 
   @Override
@@ -188,5 +171,6 @@ public final class VarModel implements NextScaleModel {
   public void close() {
     vae.close();
     transformer.close();
+    onClose.run();
   }
 }

@@ -65,6 +65,20 @@ class SamplingOptionsTest {
     assertThat(options.withArgmax().guidedLayers()).containsExactly(-1);
   }
 
+  /** Families that add guidance to the conditional logits are unguided at 0. */
+  @ParameterizedTest
+  @CsvSource({"1, 1, false", "1, 0, true", "0, 1, true", "0, 0, false", "4, 0, true"})
+  void whatIsNoGuidanceIsTheFamilys(double cfg, double neutral, boolean guided) {
+    assertThat(SamplingOptions.of(cfg, 1, 1).withNeutralCfg(neutral).isGuided()).isEqualTo(guided);
+  }
+
+  @Test
+  void topKIsANumberOfChoicesOrNone() {
+    assertThat(SamplingOptions.of(3, 1, 1).topK()).isZero();
+    assertThat(SamplingOptions.of(3, 1, 1).withTopK(900).withArgmax().topK()).isEqualTo(900);
+    refused(() -> SamplingOptions.of(3, 1, 1).withTopK(-1), "top-k -1");
+  }
+
   /** Strength, temperature and filter may differ in a pass; what is guided may not. */
   @Test
   void formsOfGuidance() {

@@ -50,7 +50,8 @@ final class GoldenVar implements AutoCloseable {
             tokenizer,
             golden.backend(),
             golden.device(),
-            DType.F32);
+            DType.F32,
+            () -> {});
   }
 
   static boolean isIn(Golden golden) {

@@ -2,6 +2,7 @@ package io.heatkv.var.vae;
 
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.error.UserException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -53,6 +54,21 @@ public record VqConfig(
   /** Image pixels of one code along an axis: every level but the coarsest doubles them. */
   public int stride() {
     return 1 << (multipliers.size() - 1);
+  }
+
+  /**
+   * @param entries of the codebook that a transformer draws from
+   * @param codeChannels of each
+   * @param own file of this tokenizer, for the message
+   * @param transformer its file, likewise
+   * @throws UserException if this is another codebook
+   */
+  public void requireCodebook(int entries, int codeChannels, Path own, Path transformer) {
+    if (entries != this.entries || codeChannels != channels) {
+      throw new UserException(
+          "%s: has a codebook of %d entries of %d channels, but transformer %s draws from %d of %d; they belong to different models"
+              .formatted(own, this.entries, channels, transformer, entries, codeChannels));
+    }
   }
 
   private static String first(int level, int block) {

@@ -36,7 +36,7 @@ public final class VqKeys {
   }
 
   /** Weights of the quantiser and the decoder. */
-  static Map<String, long[]> decoder(VqConfig config) {
+  public static Map<String, long[]> decoder(VqConfig config) {
     VqKeys keys = new VqKeys(config);
     int z = config.channels();
     keys.shapes.put(CODEBOOK, new long[] {config.entries(), z});
