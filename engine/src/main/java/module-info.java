@@ -1,3 +1,5 @@
+import io.heatkv.infinity.load.InfinityFamily;
+import io.heatkv.load.ModelFamily;
 import io.heatkv.policy.PolicyProvider;
 
 /**
@@ -16,6 +18,7 @@ module io.heatkv.engine {
 
   exports io.heatkv;
   exports io.heatkv.cache;
+  exports io.heatkv.checkpoint;
   exports io.heatkv.error;
   exports io.heatkv.family;
   exports io.heatkv.image;
@@ -28,5 +31,9 @@ module io.heatkv.engine {
   exports io.heatkv.tensor;
   exports io.heatkv.tensor.libtorch;
 
+  uses ModelFamily;
   uses PolicyProvider;
+
+  provides ModelFamily with
+      InfinityFamily;
 }

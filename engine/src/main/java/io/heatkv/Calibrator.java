@@ -2,11 +2,11 @@ package io.heatkv;
 
 import io.heatkv.cache.KvShape;
 import io.heatkv.calibrate.Observation;
-import io.heatkv.calibrate.PromptMeasurement;
 import io.heatkv.error.UserException;
 import io.heatkv.family.Conditioning;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.profile.PromptMeasurement;
 import io.heatkv.profile.PromptSet;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
@@ -134,7 +134,6 @@ public final class Calibrator {
    *
    * @throws CancellationException if the listener ended it
    */
-  @SuppressWarnings("exports") // For benchmarks.
   public PromptMeasurement measure(String prompt, long promptSeed, Listener listener) {
     Observation observation = new Observation(sinkScales, peers);
     GenerationRequest request =

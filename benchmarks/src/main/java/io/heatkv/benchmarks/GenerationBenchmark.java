@@ -6,7 +6,7 @@ import io.heatkv.GenerationRequest;
 import io.heatkv.GenerationResult;
 import io.heatkv.ImageGenerator;
 import io.heatkv.cache.CachePolicy;
-import io.heatkv.calibrate.PromptMeasurement;
+import io.heatkv.profile.PromptMeasurement;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelProfile;
 import io.heatkv.load.ModelSource;

@@ -5,6 +5,7 @@ import io.heatkv.cache.KvCache;
 import io.heatkv.cache.KvPlan;
 import io.heatkv.cache.KvShape;
 import io.heatkv.family.ScaleObserver;
+import io.heatkv.profile.PromptMeasurement;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.Tensor;

@@ -11,7 +11,6 @@ import io.heatkv.GenerationResult;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvShape;
 import io.heatkv.calibrate.Observation;
-import io.heatkv.calibrate.PromptMeasurement;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Checkpoints;
 import io.heatkv.checkpoint.Fingerprint;
@@ -22,6 +21,7 @@ import io.heatkv.family.ScaleObserver;
 import io.heatkv.policy.CachePolicies;
 import io.heatkv.policy.PolicyInputs;
 import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.profile.PromptMeasurement;
 import io.heatkv.profile.PromptSet;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
@@ -77,8 +77,7 @@ class ToyFamilyTest {
     before = backend.liveTensors();
     ToyFiles.write(folder, new ToyConfig(3), 20261126);
     checkpoint = Checkpoints.open(folder.resolve(ToyFiles.WEIGHTS));
-    model =
-        new ToyModel(ToyConfig.read(folder), checkpoint, backend, TestDevice.device(), DType.F32);
+    model = new ToyModel(new ToyConfig(3), checkpoint, backend, TestDevice.device(), DType.F32);
     profile = calibrate("circle", "cross");
   }
 

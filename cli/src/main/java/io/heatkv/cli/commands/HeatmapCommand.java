@@ -69,12 +69,14 @@ public final class HeatmapCommand implements Callable<Integer> {
     Outputs.requireFile(output, "heat.png");
     Outputs.requireWritable(output, 0);
     Optional<Budget> parsed = Optional.ofNullable(budget).map(Budget::parse);
-    ProfileSchedule source = new ProfileSchedule(profile, model);
-    CalibrationProfile found = source.profile(parsed);
-    Optional<PruningSchedule> schedule =
-        parsed.map(
-            given -> source.schedule(found, given, allocation.rule().orElse(Allocation.DEFAULT)));
-    HeatMap map = new HeatMap(source.name(), found, schedule);
+    HeatMap map;
+    try (ProfileSchedule source = new ProfileSchedule(profile, model)) {
+      CalibrationProfile found = source.profile(parsed);
+      Optional<PruningSchedule> schedule =
+          parsed.map(
+              given -> source.schedule(found, given, allocation.rule().orElse(Allocation.DEFAULT)));
+      map = new HeatMap(source.name(), found, schedule);
+    }
     if (vector) {
       JsonFile.write(output, map.svg());
     } else {

@@ -11,9 +11,25 @@ import io.heatkv.schedule.ScheduleShape;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /** A calibration profile as the options name it, and schedules made from it without a device. */
-public record ProfileSchedule(ProfileOption option, ModelName model) {
+public final class ProfileSchedule implements AutoCloseable {
+  private final ProfileOption option;
+  private final ModelName model;
+  private @Nullable ModelDescription found;
+
+  public ProfileSchedule(ProfileOption option, ModelName model) {
+    this.option = option;
+    this.model = model;
+  }
+
+  private ModelDescription found() {
+    ModelDescription once = found == null ? model.find() : found;
+    found = once;
+    return once;
+  }
+
   /**
    * The profile; if the model isn't needed to read it, none is looked for.
    *
@@ -24,7 +40,7 @@ public record ProfileSchedule(ProfileOption option, ModelName model) {
     boolean alone = option.path().isPresent() && !model.isGiven();
     return alone && !budget.filter(Budget.Bytes.class::isInstance).isPresent()
         ? ModelProfile.read(option.path().get())
-        : ModelProfile.find(model.find(), option.path());
+        : ModelProfile.find(found(), option.path());
   }
 
   /**
@@ -40,10 +56,9 @@ public record ProfileSchedule(ProfileOption option, ModelName model) {
     return switch (budget) {
       case Budget.Ratio(double ratio) -> rule.schedule(shape, profile, ratio);
       case Budget.Bytes bytes -> {
-        ModelDescription found = model.find();
-        DType dtype = model.dtype(found.transformer(), Device.CPU);
+        DType dtype = model.dtype(found(), Device.CPU);
         yield rule.schedule(
-            shape, profile, bytes, found.kvShape(dtype, setup.schedule()).fullBytes());
+            shape, profile, bytes, found().kvShape(dtype, setup.schedule()).fullBytes());
       }
     };
   }
@@ -54,5 +69,13 @@ public record ProfileSchedule(ProfileOption option, ModelName model) {
         .path()
         .map(path -> String.valueOf(path.getFileName()))
         .orElse("that comes with the model");
+  }
+
+  /** Closes the model's files. */
+  @Override
+  public void close() {
+    if (found != null) {
+      found.close();
+    }
   }
 }

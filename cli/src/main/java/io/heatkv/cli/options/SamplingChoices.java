@@ -4,6 +4,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.tensor.DType;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -62,13 +63,14 @@ public final class SamplingChoices {
       ModelDescription model, double standardCfg, double standardTau, ScaleSchedule schedule) {
     requireAtMost(schedule.count(), cfg, "cfg");
     requireAtMost(schedule.count(), tau, "tau");
+    int layers = model.kvShape(DType.F32, schedule).layers();
     for (int layer : cfgLayers) {
-      if (layer > 0 || layer < -model.transformer().depth()) {
+      if (layer > 0 || layer < -layers) {
         throw new UserException(
             "cfg layer "
                 + layer
                 + " is out of range; expected 0 (the logits) or -1 (the last block) to -"
-                + model.transformer().depth());
+                + layers);
       }
     }
     Set<Integer> blocks =

@@ -47,7 +47,7 @@ public final class PictureTexts {
     SamplingOptions sampling = picture.sampling();
     Map<String, String> settings = new LinkedHashMap<>();
     settings.put("Steps", String.valueOf(request.schedule().count()));
-    settings.put("Sampler", sampling.argmax() ? "Argmax" : "Bitwise");
+    settings.put("Sampler", sampling.argmax() ? "Argmax" : choice.description().sampler());
     settings.put("CFG scale", numbers(sampling.cfg()));
     settings.put("Seed", String.valueOf(picture.seed()));
     settings.put("Size", width + "x" + height);

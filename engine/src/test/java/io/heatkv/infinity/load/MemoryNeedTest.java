@@ -1,4 +1,4 @@
-package io.heatkv;
+package io.heatkv.infinity.load;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
@@ -11,6 +11,7 @@ import io.heatkv.calibrate.ObservedCache;
 import io.heatkv.error.UserException;
 import io.heatkv.infinity.PublishedModel;
 import io.heatkv.infinity.TransformerConfig;
+import io.heatkv.load.MemoryNeed;
 import io.heatkv.scale.Resolution;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.scale.ScaleTemplate;
@@ -27,14 +28,9 @@ class MemoryNeedTest {
   }
 
   private static MemoryNeed infinity2b(int images, CachePolicy policy, Device device) {
-    return MemoryNeed.ofTransformer(
-        PublishedModel.INFINITY_2B.transformer(),
-        ScaleTemplate.nearest(1).schedule(Resolution.P1),
-        2 * images,
-        64,
-        policy,
-        DType.BF16,
-        device);
+    RandomInfinity sizes = RandomInfinity.of("infinity-2b");
+    return sizes.transformerNeed(
+        sizes.kvShape(images, 2, DType.BF16, sizes.schedule()), policy, device);
   }
 
   /**
@@ -89,13 +85,11 @@ class MemoryNeedTest {
             narrow.levelEmbeddingOnce(),
             narrow.spatialPatchify());
     MemoryNeed need =
-        MemoryNeed.ofTransformer(
+        InfinityMemory.transformer(
             wide,
-            ScaleSchedules.parse("1x1,2x2"),
-            3,
+            new KvShape(1, 3, 1, 2, 32, DType.F32, ScaleSchedules.parse("1x1,2x2")),
             5,
             CachePolicy.FULL,
-            DType.F32,
             Device.cuda(0));
     // Stream, four of its size, the hidden layer; text, adaptive vectors, rotary table.
     assertThat(need.scratch())

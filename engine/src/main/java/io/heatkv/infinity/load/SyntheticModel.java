@@ -1,8 +1,12 @@
-package io.heatkv.convert;
+package io.heatkv.infinity.load;
 
 import com.fasterxml.jackson.core.JsonGenerator;
 import io.heatkv.checkpoint.ShardedWriter;
 import io.heatkv.checkpoint.StorageType;
+import io.heatkv.convert.CheckpointImport;
+import io.heatkv.convert.DiskSpace;
+import io.heatkv.convert.FolderSums;
+import io.heatkv.convert.SyntheticCheckpoint;
 import io.heatkv.error.UserException;
 import io.heatkv.infinity.PublishedModel;
 import io.heatkv.infinity.TransformerConfig;
@@ -10,8 +14,8 @@ import io.heatkv.infinity.TransformerKeys;
 import io.heatkv.infinity.vae.VaeConfig;
 import io.heatkv.infinity.vae.VaeKeys;
 import io.heatkv.json.JsonFile;
-import io.heatkv.load.ModelDescription;
-import io.heatkv.load.ModelJson;
+import io.heatkv.load.ModelFiles;
+import io.heatkv.load.Synthesis;
 import io.heatkv.scale.ScaleTemplate;
 import io.heatkv.text.PromptTokenizer;
 import io.heatkv.text.T5Config;
@@ -30,20 +34,8 @@ import org.jspecify.annotations.Nullable;
  * A model folder of random weights with exactly the names and shapes of a published model, for
  * trying out memory and speed; its pictures are noise.
  */
-public final class SyntheticModel {
+final class SyntheticModel {
   private SyntheticModel() {}
-
-  /**
-   * What to write.
-   *
-   * @param like the model whose shapes are taken
-   * @param dtype BF16, F32 or F16, where {@link ModelImport} would write it
-   * @param seed of the weights
-   * @param vae whether to write the image tokenizer
-   * @param text whether to write a text encoder of flan-t5-xl's shapes, with a tokenizer of letters
-   */
-  public record Choice(
-      PublishedModel like, StorageType dtype, long seed, boolean vae, boolean text) {}
 
   private record Part(
       String folder, Map<String, long[]> shapes, Function<String, StorageType> types) {
@@ -59,8 +51,8 @@ public final class SyntheticModel {
    *
    * @throws UserException if the folder can't be written, is too small or holds another model
    */
-  public static void write(Choice choice, Path folder, ShardedWriter.Progress progress) {
-    PublishedModel like = choice.like();
+  static void write(Synthesis choice, Path folder, ShardedWriter.Progress progress) {
+    PublishedModel like = PublishedModel.parse(choice.size());
     TransformerConfig config = like.transformer();
     Part transformer =
         new Part(
@@ -106,11 +98,11 @@ public final class SyntheticModel {
   }
 
   private static void describe(
-      Choice choice, Path folder, Part transformer, @Nullable Part vae, @Nullable Part text) {
-    PublishedModel like = choice.like();
+      Synthesis choice, Path folder, Part transformer, @Nullable Part vae, @Nullable Part text) {
+    PublishedModel like = PublishedModel.parse(choice.size());
     Path none = Path.of("");
-    ModelDescription model =
-        new ModelDescription(
+    InfinityDescription model =
+        new InfinityDescription(
             like + " (random weights)",
             folder,
             like.transformer(),
@@ -123,7 +115,8 @@ public final class SyntheticModel {
             like.cfg(),
             like.tau(),
             PublishedModel.TOP_P,
-            Optional.empty());
+            Optional.empty(),
+            ModelFiles.in(folder));
     new ModelJson(
             model,
             index(transformer),

@@ -1,13 +1,15 @@
-package io.heatkv;
+package io.heatkv.infinity.load;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.heatkv.GenerationRequest;
+import io.heatkv.TestDevice;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.error.UserException;
-import io.heatkv.load.ModelDescription;
-import io.heatkv.load.ModelSource;
+import io.heatkv.load.MemoryEstimate;
+import io.heatkv.load.MemoryNeed;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
@@ -22,10 +24,18 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 class MemoryEstimateTest {
-  private static final ModelDescription MODEL = ModelSource.find(ModelSource.EMBEDDED);
+  private static final InfinityDescription MODEL = TestDevice.model();
 
   private static MemoryEstimate estimate(DType dtype, ScaleSchedule schedule) {
-    return MemoryEstimate.of(MODEL, dtype, request(1, 3, schedule));
+    return estimate(dtype, request(1, 3, schedule));
+  }
+
+  private static MemoryEstimate estimate(DType dtype, GenerationRequest request) {
+    return MODEL.estimate(request.kvShape(MODEL, dtype), request.policy());
+  }
+
+  private static MemoryNeed onDevice(GenerationRequest request) {
+    return MODEL.need(request.kvShape(MODEL, DType.BF16), request.policy(), Device.cuda(0));
   }
 
   private static GenerationRequest request(int images, double cfg, ScaleSchedule schedule) {
@@ -86,8 +96,7 @@ class MemoryEstimateTest {
     "BF16, 1, 8, 150994944"
   })
   void theLargestOfBlocksAndDecoding(DType dtype, double cfg, int images, long expected) {
-    assertThat(
-            MemoryEstimate.of(MODEL, dtype, request(images, cfg, MODEL.schedule())).activations())
+    assertThat(estimate(dtype, request(images, cfg, MODEL.schedule())).activations())
         .isEqualTo(expected);
   }
 
@@ -101,13 +110,10 @@ class MemoryEstimateTest {
   @Test
   void aDeviceHoldsAllWeights() {
     MemoryEstimate host = estimate(DType.BF16, MODEL.schedule());
-    MemoryNeed few =
-        MemoryEstimate.onDevice(MODEL, Device.cuda(0), DType.BF16, request(1, 3, MODEL.schedule()));
+    MemoryNeed few = onDevice(request(1, 3, MODEL.schedule()));
     assertThat(few)
         .isEqualTo(new MemoryNeed(host.weights() + host.mapped(), host.cache(), 150994944));
-    MemoryNeed many =
-        MemoryEstimate.onDevice(
-            MODEL, Device.cuda(0), DType.BF16, request(16, 3, MODEL.schedule()));
+    MemoryNeed many = onDevice(request(16, 3, MODEL.schedule()));
     // 32 rows of 1024 tokens of 320 channels: two in float32, ten in bfloat16; 64 tokens of text,
     // twice, and six vectors in each of 12 layers; the rotary table.
     assertThat(many.scratch())
@@ -115,15 +121,13 @@ class MemoryEstimateTest {
             32 * 1024 * 320 * (4 + 10 * 2)
                 + 32 * 12 * 320 * (2 * 64 * 2 + 6 * 4)
                 + 2521 * 2 * 16 * 4);
-    MemoryNeed alone =
-        MemoryEstimate.onDevice(
-            MODEL, Device.cuda(0), DType.BF16, request(32, 1, MODEL.schedule()));
+    MemoryNeed alone = onDevice(request(32, 1, MODEL.schedule()));
     assertThat(alone).isEqualTo(many);
   }
 
   @Test
   void aTokenShowsAsManyPixelsAsTheTokenizersStride() {
-    assertThat(MemoryEstimate.pixelsPerToken(MODEL)).isEqualTo(8);
+    assertThat(MODEL.pixelsPerToken()).isEqualTo(8);
   }
 
   @Test

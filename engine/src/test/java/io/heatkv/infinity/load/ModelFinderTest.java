@@ -1,4 +1,4 @@
-package io.heatkv.load;
+package io.heatkv.infinity.load;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -12,6 +12,7 @@ import io.heatkv.checkpoint.StorageType;
 import io.heatkv.checkpoint.TensorEntry;
 import io.heatkv.error.UserException;
 import io.heatkv.infinity.RotaryNormalization;
+import io.heatkv.load.HubCache;
 import io.heatkv.scale.Resolution;
 import io.heatkv.scale.ScaleTemplate;
 import java.io.IOException;
@@ -48,8 +49,8 @@ class ModelFinderTest {
     Files.write(
         folder.resolve("photo.zip"),
         new byte[] {'P', 'K', 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
-    FoundModel found = find();
-    ModelDescription model = found.description();
+    Finding.Found found = find();
+    InfinityDescription model = found.description();
     assertThat(model.transformerFile()).isEqualTo(folder.resolve("weights/deep/er/a.data"));
     assertThat(model.vaeFile()).isEqualTo(folder.resolve("b"));
     assertThat(model.textEncoder()).isEqualTo(folder.resolve("weights/text"));
@@ -119,7 +120,7 @@ class ModelFinderTest {
     copy("tiny_2b.pth", "a");
     copy("tiny_2b.vae.pth", "b");
     Path none = caches.resolve("none");
-    assertThatThrownBy(() -> ModelFinder.find(List.of(folder), new HubCache(none)))
+    assertThatThrownBy(() -> Finding.find(List.of(folder), new HubCache(none)))
         .isInstanceOf(UserException.class)
         .hasMessageContainingAll("found no T5 text encoder", none.toString());
     Files.createDirectories(caches.resolve("models--a--b"));
@@ -138,7 +139,7 @@ class ModelFinderTest {
     hub("models--someone--other", "1111", "main", 64);
     hub("models--google--flan-t5-xl", "2222", "main", 128);
     hub("models--a--t5", "3333", "main", 128);
-    ModelDescription model = find().description();
+    InfinityDescription model = find().description();
     assertThat(model.textEncoder())
         .isEqualTo(caches.resolve("models--google--flan-t5-xl/snapshots/2222"));
     assertThat(model.transformer().spatialPatchify()).isTrue();
@@ -181,18 +182,17 @@ class ModelFinderTest {
     copyFolder("flan-t5", "flan-t5-xl");
     assertRefused(
         "more than one Infinity transformer", "infinity_2b_reg.pth", "infinity_8b_weights");
-    ModelDescription small =
-        ModelFinder.beside(folder.resolve("infinity_2b_reg.pth"), new HubCache(caches))
-            .description();
+    InfinityDescription small =
+        Finding.beside(folder.resolve("infinity_2b_reg.pth"), new HubCache(caches)).description();
     assertThat(small.vaeFile()).isEqualTo(folder.resolve("infinity_vae_d16_reg.pth"));
-    ModelDescription large =
-        ModelFinder.beside(
+    InfinityDescription large =
+        Finding.beside(
                 folder.resolve("infinity_8b_weights/pytorch_model.bin.index.json"),
                 new HubCache(caches))
             .description();
     assertThat(large.vaeFile()).isEqualTo(folder.resolve("infinity_vae_d56_f8_14_patchify.pth"));
     assertThatThrownBy(
-            () -> ModelFinder.beside(folder.resolve("infinity_vae_d16.pth"), new HubCache(caches)))
+            () -> Finding.beside(folder.resolve("infinity_vae_d16.pth"), new HubCache(caches)))
         .isInstanceOf(UserException.class)
         .hasMessageContaining("holds no Infinity transformer");
   }
@@ -274,10 +274,10 @@ class ModelFinderTest {
     }
     copyFolder("flan-t5", "flan-t5-xl");
     Path file = folder.resolve("new.safetensors");
-    ModelDescription alone = ModelFinder.beside(file, new HubCache(caches)).description();
-    ModelDescription named =
-        ModelFinder.find(List.of(file, folder), new HubCache(caches)).description();
-    for (ModelDescription model : List.of(alone, named)) {
+    InfinityDescription alone = Finding.beside(file, new HubCache(caches)).description();
+    InfinityDescription named =
+        Finding.find(List.of(file, folder), new HubCache(caches)).description();
+    for (InfinityDescription model : List.of(alone, named)) {
       assertThat(model.transformerFile()).as(label).isEqualTo(file);
       assertThat(model.vaeFile()).as(label).isEqualTo(folder.resolve(tokenizer));
     }
@@ -290,8 +290,7 @@ class ModelFinderTest {
     Path text = copyFolder("flan-t5", "flan-t5-xl");
     Path vae = folder.resolve("infinity_vae_d16.pth");
     List<Path> sources = List.of(folder.resolve("new.safetensors"), vae, text);
-    assertThat(ModelFinder.find(sources, new HubCache(caches)).description().vaeFile())
-        .isEqualTo(vae);
+    assertThat(Finding.find(sources, new HubCache(caches)).description().vaeFile()).isEqualTo(vae);
   }
 
   @Test
@@ -301,7 +300,7 @@ class ModelFinderTest {
     Path text = copyFolder("flan-t5", "flan-t5-xl");
     List<Path> sources =
         List.of(folder.resolve("new.safetensors"), folder.resolve("old.safetensors"), text);
-    assertThatThrownBy(() -> ModelFinder.find(sources, new HubCache(caches)))
+    assertThatThrownBy(() -> Finding.find(sources, new HubCache(caches)))
         .isInstanceOf(UserException.class)
         .hasMessageContainingAll("more than one Infinity transformer", "new", "old");
   }
@@ -358,7 +357,7 @@ class ModelFinderTest {
       case "no folder" -> Files.delete(main);
       default -> {}
     }
-    FoundModel found = find();
+    Finding.Found found = find();
     assertThat(found.description().textEncoder()).isEqualTo(snapshots.resolve("1111"));
     if (!lack.equals("no folder")) {
       assertThat(found.notes().getLast())
@@ -448,8 +447,8 @@ class ModelFinderTest {
     SafetensorsWriter.write(folder.resolve("other.safetensors"), items, Map.of());
   }
 
-  private FoundModel find() {
-    return ModelFinder.find(List.of(folder), new HubCache(caches));
+  private Finding.Found find() {
+    return Finding.find(List.of(folder), new HubCache(caches));
   }
 
   private void assertRefused(String... words) {

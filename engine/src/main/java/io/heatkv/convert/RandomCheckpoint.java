@@ -1,4 +1,4 @@
-package io.heatkv.bench;
+package io.heatkv.convert;
 
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.StorageType;
@@ -19,7 +19,7 @@ import java.util.random.RandomGeneratorFactory;
  *
  * <p>All tensors are windows into one random block, so that a model of gigabytes is there at once.
  */
-final class RandomCheckpoint implements Checkpoint {
+public final class RandomCheckpoint implements Checkpoint {
   // Uniform in +-0.04: activations of a deep model stay finite.
   private static final float LARGEST = 0.04f;
   // Windows start at different places, aligned for any element.
@@ -30,7 +30,7 @@ final class RandomCheckpoint implements Checkpoint {
   private final Arena arena = Arena.ofShared();
   private final MemorySegment block;
 
-  RandomCheckpoint(Map<String, long[]> shapes, long seed) {
+  public RandomCheckpoint(Map<String, long[]> shapes, long seed) {
     this.shapes = new TreeMap<>(shapes);
     long most = 0;
     for (long[] shape : shapes.values()) {

@@ -1,17 +1,19 @@
-package io.heatkv.convert;
+package io.heatkv.infinity.load;
 
 import io.heatkv.checkpoint.Checkpoint;
+import io.heatkv.checkpoint.Checkpoints;
 import io.heatkv.checkpoint.Fingerprint;
 import io.heatkv.checkpoint.ShardedWriter;
 import io.heatkv.checkpoint.StorageType;
+import io.heatkv.convert.CheckpointImport;
+import io.heatkv.convert.DiskSpace;
+import io.heatkv.convert.FolderSums;
+import io.heatkv.convert.SyntheticCheckpoint;
 import io.heatkv.error.UserException;
 import io.heatkv.infinity.TransformerKeys;
-import io.heatkv.load.ModelDescription;
-import io.heatkv.load.ModelJson;
-import io.heatkv.load.Network;
+import io.heatkv.load.Conversion;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.text.PromptTokenizer;
-import io.heatkv.text.T5Config;
 import io.heatkv.text.T5Encoder;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -30,7 +32,7 @@ import java.util.function.ToIntFunction;
  * matrices of image tokenizer and text encoder in the type asked for; float32 where the official
  * code keeps it whatever the blocks' type, and for the few elements of norms and biases.
  */
-public final class ModelImport {
+final class ModelImport {
   private static final String TRANSFORMER = "transformer";
   private static final String VAE = "vae";
   private static final String TEXT_ENCODER = "text_encoder";
@@ -48,25 +50,6 @@ public final class ModelImport {
   private ModelImport() {}
 
   /**
-   * What an import did.
-   *
-   * @param written shards written
-   * @param kept shards of an earlier run whose checksums hold
-   * @param overflowed finite elements that became infinite, by tensor
-   * @param calibration what became of the model's calibration profile, if it has one
-   */
-  public record Result(
-      int written, int kept, Map<String, Long> overflowed, Optional<Calibration> calibration) {}
-
-  /**
-   * A profile of the model that was converted.
-   *
-   * @param file in the new folder, or empty if the profile is of other weights
-   * @param text a line to say
-   */
-  public record Calibration(Optional<Path> file, String text) {}
-
-  /**
    * Writes a model into a folder: shards, the text encoder's configuration and tokenizer, its
    * calibration profile, model.json and SHA256SUMS. A run that was cut off goes on where it
    * stopped.
@@ -74,57 +57,56 @@ public final class ModelImport {
    * @param dtype type of all but what stays float32: BF16, F32 or F16
    * @throws UserException if the folder can't be written, is too small or holds another model
    */
-  public static Result run(
-      ModelDescription model, Path folder, StorageType dtype, ShardedWriter.Progress progress) {
+  static Conversion run(
+      InfinityDescription model, Path folder, StorageType dtype, ShardedWriter.Progress progress) {
     CheckpointImport.requireTarget(dtype);
-    try (Checkpoint transformer = Network.TRANSFORMER.open(model.transformerFile());
-        Checkpoint vae = Network.IMAGE_TOKENIZER.open(model.vaeFile());
-        Checkpoint text = encoderOnly(model)) {
-      List<Part> parts =
-          List.of(
-              new Part(TRANSFORMER, transformer, types(dtype)),
-              new Part(VAE, vae, matrices(vae, dtype)),
-              new Part(TEXT_ENCODER, text, matrices(text, dtype)));
-      DiskSpace.require(folder, parts.stream().mapToLong(Part::bytes).sum());
-      List<CheckpointImport.Result> results =
-          parts.stream().map(part -> part.write(folder, dtype, progress)).toList();
-      copyTextFiles(model.textEncoder(), folder.resolve(TEXT_ENCODER));
-      Optional<Calibration> calibration =
-          model.profile().map(file -> calibration(file, transformer, results.getFirst(), folder));
-      new ModelJson(
-              model,
-              folder.relativize(results.get(0).index()),
-              Optional.of(folder.relativize(results.get(1).index())),
-              Optional.of(Path.of(TEXT_ENCODER)),
-              calibration.flatMap(Calibration::file),
-              notes(transformer, dtype))
-          .write(folder);
-      FolderSums.write(folder);
-      Map<String, Long> overflowed = new TreeMap<>();
-      results.forEach(result -> overflowed.putAll(result.overflowed()));
-      return new Result(
-          results.stream().mapToInt(CheckpointImport.Result::written).sum(),
-          results.stream().mapToInt(CheckpointImport.Result::kept).sum(),
-          overflowed,
-          calibration);
-    }
+    Checkpoint transformer = model.transformerWeights();
+    Checkpoint vae = model.vaeWeights();
+    Checkpoint text = encoderOnly(model);
+    List<Part> parts =
+        List.of(
+            new Part(TRANSFORMER, transformer, types(dtype)),
+            new Part(VAE, vae, matrices(vae, dtype)),
+            new Part(TEXT_ENCODER, text, matrices(text, dtype)));
+    DiskSpace.require(folder, parts.stream().mapToLong(Part::bytes).sum());
+    List<CheckpointImport.Result> results =
+        parts.stream().map(part -> part.write(folder, dtype, progress)).toList();
+    copyTextFiles(model.textEncoder(), folder.resolve(TEXT_ENCODER));
+    Optional<Conversion.Calibration> calibration =
+        model.profile().map(file -> calibration(file, transformer, results.getFirst(), folder));
+    new ModelJson(
+            model,
+            folder.relativize(results.get(0).index()),
+            Optional.of(folder.relativize(results.get(1).index())),
+            Optional.of(Path.of(TEXT_ENCODER)),
+            calibration.flatMap(Conversion.Calibration::file),
+            notes(transformer, dtype))
+        .write(folder);
+    FolderSums.write(folder);
+    Map<String, Long> overflowed = new TreeMap<>();
+    results.forEach(result -> overflowed.putAll(result.overflowed()));
+    return new Conversion(
+        results.stream().mapToInt(CheckpointImport.Result::written).sum(),
+        results.stream().mapToInt(CheckpointImport.Result::kept).sum(),
+        overflowed,
+        calibration);
   }
 
   /** Carries a profile over to the converted weights, if it is of those that were converted. */
-  private static Calibration calibration(
+  private static Conversion.Calibration calibration(
       Path file, Checkpoint source, CheckpointImport.Result converted, Path folder) {
     CalibrationProfile profile = CalibrationProfile.read(file);
     if (!profile.setup().fingerprint().equals(Fingerprint.of(source))) {
-      return new Calibration(
+      return new Conversion.Calibration(
           Optional.empty(),
           "calibration profile %s is of other weights and was left behind; calibrate again"
               .formatted(file));
     }
     Path target = folder.resolve(file.getFileName());
-    try (Checkpoint written = Network.TRANSFORMER.open(converted.index())) {
+    try (Checkpoint written = Checkpoints.open(converted.index())) {
       profile.rebound(Fingerprint.of(written)).write(target);
     }
-    return new Calibration(
+    return new Conversion.Calibration(
         Optional.of(target.getFileName()),
         "calibration profile %s goes along (%d prompts, measured before the conversion)"
             .formatted(target, profile.promptsDone()));
@@ -176,17 +158,11 @@ public final class ModelImport {
   }
 
   /** The encoder's tensors without the decoder's, which nothing reads. */
-  private static Checkpoint encoderOnly(ModelDescription model) {
-    Checkpoint whole = Network.TEXT_ENCODER.open(model.textWeights());
-    try {
-      T5Config config = T5Config.read(model.textEncoder().resolve(CONFIG));
-      Set<String> others = new TreeSet<>(whole.names());
-      others.removeAll(T5Encoder.names(config, whole));
-      return whole.without(others);
-    } catch (RuntimeException e) {
-      whole.close();
-      throw e;
-    }
+  private static Checkpoint encoderOnly(InfinityDescription model) {
+    Checkpoint whole = model.textEncoderWeights();
+    Set<String> others = new TreeSet<>(whole.names());
+    others.removeAll(T5Encoder.names(model.t5(), whole));
+    return whole.without(others);
   }
 
   private static void copyTextFiles(Path from, Path to) {

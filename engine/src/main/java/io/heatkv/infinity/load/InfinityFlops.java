@@ -1,18 +1,38 @@
-package io.heatkv.bench;
+package io.heatkv.infinity.load;
 
+import io.heatkv.cache.KvShape;
+import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.infinity.vae.VaeConfig;
+import io.heatkv.scale.ScaleSchedule;
 
-/** Counts the operations of the image tokenizer's decoder: its convolutions. */
-public final class VaeFlops {
-  private VaeFlops() {}
+/** Counts floating-point operations. */
+final class InfinityFlops {
+  private InfinityFlops() {}
 
   /**
-   * Floating-point operations to decode one picture.
+   * Of a scale's blocks and head, attention to everything included.
+   *
+   * @param textTokens of every prompt
+   */
+  static double transformer(TransformerConfig config, KvShape shape, int scale, int textTokens) {
+    ScaleSchedule schedule = shape.schedule();
+    double width = config.width();
+    double tokens = schedule.tokens(scale);
+    double seen = schedule.offset(scale) + tokens;
+    // Query, key, value, their projection, the text's query and projection: 6 width^2 a token.
+    double products = 6 * width * width + 2 * width * config.hidden();
+    double attention = 2 * width * (seen + textTokens);
+    double head = 2 * width * config.bits();
+    return 2 * shape.batch() * tokens * (config.depth() * (products + attention) + head);
+  }
+
+  /**
+   * Of the image tokenizer's decoder for one picture: its convolutions.
    *
    * @param rows of codes
    * @param columns of codes
    */
-  public static double decode(VaeConfig config, long rows, long columns) {
+  static double decode(VaeConfig config, long rows, long columns) {
     int levels = config.decoderMultipliers().size();
     double positions = (double) rows * columns;
     double channels = channels(config, levels - 1);

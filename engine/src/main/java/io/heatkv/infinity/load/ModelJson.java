@@ -1,4 +1,4 @@
-package io.heatkv.load;
+package io.heatkv.infinity.load;
 
 import com.fasterxml.jackson.core.JsonGenerator;
 import io.heatkv.infinity.TransformerConfig;
@@ -11,7 +11,7 @@ import java.util.Optional;
 import java.util.TreeMap;
 
 /**
- * Writes what {@link ModelDescription#read} reads.
+ * Writes what {@link InfinityDescription#read} reads.
  *
  * @param model the model but for its files
  * @param transformer file of the transformer, below the folder
@@ -20,14 +20,14 @@ import java.util.TreeMap;
  * @param profile calibration profile, likewise
  * @param notes further texts, such as where the weights come from
  */
-public record ModelJson(
-    ModelDescription model,
+record ModelJson(
+    InfinityDescription model,
     Path transformer,
     Optional<Path> vae,
     Optional<Path> textEncoder,
     Optional<Path> profile,
     Map<String, String> notes) {
-  public ModelJson {
+  ModelJson {
     notes = Map.copyOf(notes);
   }
 
@@ -36,8 +36,8 @@ public record ModelJson(
    *
    * @throws io.heatkv.error.UserException if it can't be written
    */
-  public void write(Path folder) {
-    JsonFile.write(folder.resolve(ModelDescription.FILE), this::write);
+  void write(Path folder) {
+    JsonFile.write(folder.resolve(InfinityDescription.FILE), this::write);
   }
 
   private void write(JsonGenerator json) throws IOException {

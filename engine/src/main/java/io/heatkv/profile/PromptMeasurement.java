@@ -1,4 +1,4 @@
-package io.heatkv.calibrate;
+package io.heatkv.profile;
 
 import io.heatkv.schedule.PromptStatistics;
 import java.util.Optional;

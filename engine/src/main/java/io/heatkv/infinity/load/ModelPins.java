@@ -1,4 +1,4 @@
-package io.heatkv.load;
+package io.heatkv.infinity.load;
 
 import io.heatkv.error.UserException;
 import io.heatkv.infinity.TransformerConfig;
@@ -25,7 +25,8 @@ record ModelPins(Path folder, JsonObject json) {
 
   /** Of a folder without a model.json. */
   static ModelPins none() {
-    return new ModelPins(Path.of(""), new JsonObject(Path.of(ModelDescription.FILE), "", Map.of()));
+    return new ModelPins(
+        Path.of(""), new JsonObject(Path.of(InfinityDescription.FILE), "", Map.of()));
   }
 
   /**
@@ -34,10 +35,12 @@ record ModelPins(Path folder, JsonObject json) {
    * @throws UserException if it can't be read
    */
   static ModelPins read(Path folder) {
-    return new ModelPins(folder, JsonObject.read(folder.resolve(ModelDescription.FILE)));
+    return new ModelPins(folder, JsonObject.read(folder.resolve(InfinityDescription.FILE)));
   }
 
-  /** Whether it says all that {@link ModelDescription#read} needs, so that nothing is inferred. */
+  /**
+   * Whether it says all that {@link InfinityDescription#read} needs, so that nothing is inferred.
+   */
   boolean areWhole() {
     return json.has("name")
         && json.has("scale_schedule")
@@ -55,13 +58,16 @@ record ModelPins(Path folder, JsonObject json) {
     return json.has(key) ? json.object(key) : new JsonObject(json.source(), key + ".", Map.of());
   }
 
-  /** The file of a network, if it is named: for the text encoder, its folder. */
-  Optional<Path> file(Network network) {
-    return switch (network) {
-      case TRANSFORMER -> path("transformer", "file");
-      case IMAGE_TOKENIZER -> path("vae", "file");
-      case TEXT_ENCODER -> path("text_encoder", "folder");
-    };
+  Optional<Path> transformerFile() {
+    return path("transformer", "file");
+  }
+
+  Optional<Path> vaeFile() {
+    return path("vae", "file");
+  }
+
+  Optional<Path> textEncoder() {
+    return path("text_encoder", "folder");
   }
 
   /** The calibration profile, if one is named. */
@@ -73,7 +79,7 @@ record ModelPins(Path folder, JsonObject json) {
     Optional<Path> named =
         part(part)
             .optionalText(key)
-            .map(name -> ModelDescription.inside(folder, name, json.source()));
+            .map(name -> InfinityDescription.inside(folder, name, json.source()));
     if (named.isPresent() && !Files.exists(named.get())) {
       throw new UserException(
           "%s: %s.%s names %s, which doesn't exist; leave it out to have it looked for"
@@ -87,7 +93,7 @@ record ModelPins(Path folder, JsonObject json) {
   }
 
   ScaleSchedule schedule(ScaleSchedule inferred) {
-    return json.has("scale_schedule") ? ModelDescription.schedule(json) : inferred;
+    return json.has("scale_schedule") ? InfinityDescription.schedule(json) : inferred;
   }
 
   /** The number at a key of {@code sampling}. */

@@ -1,4 +1,4 @@
-package io.heatkv.load;
+package io.heatkv.infinity.load;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.heatkv.TestDevice;
 import io.heatkv.error.UserException;
 import io.heatkv.infinity.RotaryNormalization;
+import io.heatkv.load.ModelSource;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -34,21 +35,21 @@ class ModelPinsTest {
     }
   }
 
-  private FoundModel locate(String json) throws IOException {
+  private Finding.Found locate(String json) throws IOException {
     Files.writeString(folder.resolve("model.json"), json);
-    return ModelSource.locate(folder.toString());
+    return Finding.Found.of(ModelSource.locate(folder.toString()));
   }
 
   @Test
   void whatItSaysIsTakenAndTheRestInferredAloud() throws IOException {
-    FoundModel found =
+    Finding.Found found =
         locate(
             """
             {"name": "mine", "sampling": {"tau": 0.25},
              "scale_schedule": [[1, 1, 1], [1, 2, 2], [1, 4, 4]],
              "transformer": {"rope2d_normalized_by_hw": 1, "depth": 2}}\
             """);
-    ModelDescription model = found.description();
+    InfinityDescription model = found.description();
     assertThat(model.name()).isEqualTo("mine");
     assertThat(model.tau()).isEqualTo(0.25);
     assertThat(model.schedule()).hasToString("1x1,2x2,4x4");
@@ -77,7 +78,7 @@ class ModelPinsTest {
     Files.copy(folder.resolve("infinity.pth"), folder.resolve("other.pth"));
     Files.copy(folder.resolve("vae.pth"), folder.resolve("other-vae.pth"));
     assertRefused("{}", "more than one Infinity transformer");
-    ModelDescription model =
+    InfinityDescription model =
         locate(
                 """
                 {"transformer": {"file": "other.pth"}, "vae": {"file": "vae.pth"},

@@ -1,20 +1,19 @@
-package io.heatkv.convert;
+package io.heatkv.infinity.load;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.heatkv.TestDevice;
 import io.heatkv.checkpoint.Checkpoint;
+import io.heatkv.checkpoint.Checkpoints;
 import io.heatkv.checkpoint.SafetensorsWriter;
 import io.heatkv.checkpoint.SafetensorsWriter.Item;
 import io.heatkv.checkpoint.StorageType;
 import io.heatkv.infinity.vae.BsqVae;
 import io.heatkv.infinity.vae.VaeConfig;
+import io.heatkv.load.Conversion;
 import io.heatkv.load.HubCache;
-import io.heatkv.load.ModelDescription;
-import io.heatkv.load.ModelFinder;
 import io.heatkv.load.ModelProfile;
 import io.heatkv.load.ModelSource;
-import io.heatkv.load.Network;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
@@ -40,7 +39,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /** What an import in each type changes, and that the calibration goes along. */
 class ImportedModelTest {
-  private static final ModelDescription EMOJI = TestDevice.model();
+  private static final InfinityDescription EMOJI = TestDevice.model();
 
   private final Backend backend = TestDevice.backend();
 
@@ -56,8 +55,8 @@ class ImportedModelTest {
       throws IOException {
     long live = backend.liveTensors();
     Path files = TestDevice.resource("/golden-published");
-    ModelDescription published =
-        ModelFinder.find(
+    InfinityDescription published =
+        Finding.find(
                 List.of(
                     files.resolve("tiny_2b.pth"),
                     files.resolve("tiny_2b.vae.pth"),
@@ -80,8 +79,7 @@ class ImportedModelTest {
     for (String name : List.of("config.json", "spiece.model")) {
       Files.copy(from.resolve(name), target.resolve(name));
     }
-    try (Checkpoint weights =
-        Network.TEXT_ENCODER.open(from.resolve("model.safetensors.index.json"))) {
+    try (Checkpoint weights = Checkpoints.open(from.resolve("model.safetensors.index.json"))) {
       List<Item> items = new ArrayList<>();
       for (String name : weights.names()) {
         byte[] bytes = weights.entry(name).bytes().toArray(ValueLayout.JAVA_BYTE);
@@ -98,15 +96,15 @@ class ImportedModelTest {
     return target;
   }
 
-  private ModelDescription imported(ModelDescription model, StorageType dtype, String name) {
+  private InfinityDescription imported(InfinityDescription model, StorageType dtype, String name) {
     Path target = folder.resolve(name);
-    ModelImport.run(model, target, dtype, (_, _, _) -> {});
-    return ModelSource.find(target.toString());
+    model.convert(target, dtype, (_, _, _) -> {});
+    return (InfinityDescription) ModelSource.find(target.toString());
   }
 
-  private float[] features(ModelDescription model) {
+  private float[] features(InfinityDescription model) {
     T5Config config = T5Config.read(model.textEncoder().resolve("config.json"));
-    try (Checkpoint weights = Network.TEXT_ENCODER.open(model.textWeights());
+    try (Checkpoint weights = Checkpoints.open(model.textWeights());
         T5Encoder encoder =
             new T5Encoder(config, weights, backend, TestDevice.device(), DType.F32);
         Scope _ = Scope.open()) {
@@ -114,13 +112,13 @@ class ImportedModelTest {
     }
   }
 
-  private float[] decoded(ModelDescription model) {
+  private float[] decoded(InfinityDescription model) {
     float[] codes = new float[16 * 12 * 12];
     Random random = new Random(1);
     for (int i = 0; i < codes.length; i++) {
       codes[i] = random.nextBoolean() ? 0.25f : -0.25f;
     }
-    try (Checkpoint weights = Network.IMAGE_TOKENIZER.open(model.vaeFile());
+    try (Checkpoint weights = Checkpoints.open(model.vaeFile());
         BsqVae vae =
             new BsqVae(VaeConfig.infer(weights), weights, backend, TestDevice.device(), DType.F32);
         Scope _ = Scope.open()) {
@@ -139,9 +137,9 @@ class ImportedModelTest {
 
   @Test
   void theCalibrationGoesAlong() {
-    ModelImport.Result result = ModelImport.run(EMOJI, folder, StorageType.F32, (_, _, _) -> {});
+    Conversion result = EMOJI.convert(folder, StorageType.F32, (_, _, _) -> {});
     assertThat(result.calibration().orElseThrow().text()).contains("goes along", "64 prompts");
-    ModelDescription imported = ModelSource.find(folder.toString());
+    InfinityDescription imported = (InfinityDescription) ModelSource.find(folder.toString());
     assertThat(imported.fingerprint()).isNotEqualTo(EMOJI.fingerprint());
     CalibrationProfile before = ModelProfile.find(EMOJI, Optional.empty());
     CalibrationProfile after = ModelProfile.find(imported, Optional.empty());
@@ -162,9 +160,8 @@ class ImportedModelTest {
     Path profile = source.resolve("emoji.heatkv.json");
     CalibrationProfile.read(profile).rebound("00ff").write(profile);
     Path target = folder.resolve("target");
-    ModelImport.Result result =
-        ModelImport.run(
-            ModelSource.find(source.toString()), target, StorageType.F32, (_, _, _) -> {});
+    Conversion result =
+        ModelSource.find(source.toString()).convert(target, StorageType.F32, (_, _, _) -> {});
     assertThat(result.calibration().orElseThrow().text())
         .contains(profile.toString(), "is of other weights", "calibrate again");
     assertThat(target.resolve("emoji.heatkv.json")).doesNotExist();

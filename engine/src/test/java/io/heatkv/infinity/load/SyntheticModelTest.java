@@ -1,4 +1,4 @@
-package io.heatkv.convert;
+package io.heatkv.infinity.load;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -7,12 +7,15 @@ import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Checkpoints;
 import io.heatkv.checkpoint.KeyCheck;
 import io.heatkv.checkpoint.StorageType;
+import io.heatkv.convert.Folders;
+import io.heatkv.convert.SyntheticCheckpoint;
 import io.heatkv.error.UserException;
 import io.heatkv.infinity.PublishedModel;
 import io.heatkv.infinity.TransformerConfigs;
 import io.heatkv.infinity.TransformerKeys;
 import io.heatkv.json.JsonObject;
 import io.heatkv.load.ModelSource;
+import io.heatkv.load.Synthesis;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -26,8 +29,7 @@ class SyntheticModelTest {
   @Test
   void hasAPublishedModelsShapesAndSaysThatItIsRandom() throws IOException {
     PublishedModel like = PublishedModel.parse("infinity-125m");
-    SyntheticModel.Choice choice =
-        new SyntheticModel.Choice(like, StorageType.BF16, 9, false, false);
+    Synthesis choice = new Synthesis("infinity-125m", StorageType.BF16, 9, false, false);
     List<Long> totals = new ArrayList<>();
     SyntheticModel.write(choice, folder, (name, done, total) -> totals.add(total));
     assertThat(totals).isNotEmpty();
