@@ -126,7 +126,8 @@ public final class Calibrator {
         sinkScales,
         sampling.cfg(),
         sampling.tau(),
-        sampling.topP());
+        sampling.topP(),
+        sampling.topK());
   }
 
   /**

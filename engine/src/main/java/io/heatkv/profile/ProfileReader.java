@@ -66,7 +66,8 @@ final class ProfileReader {
             count("sink_scales", MOST_SCALES),
             doubles("cfg"),
             doubles("tau"),
-            json.number("top_p"));
+            json.number("top_p"),
+            json.has("top_k") ? count("top_k", Integer.MAX_VALUE) : 0);
     List<PromptSet> sets = promptSets();
     int done = count("prompts_done", HeadScores.MAX_PROMPTS);
     int prompts = count("prompts", HeadScores.MAX_PROMPTS);

@@ -48,6 +48,9 @@ final class ProfileWriter {
     writeDoubles(out, "cfg", setup.cfg());
     writeDoubles(out, "tau", setup.tau());
     out.writeNumberField("top_p", setup.topP());
+    if (setup.topK() > 0) {
+      out.writeNumberField("top_k", setup.topK());
+    }
     out.writeNumberField("prompts", profile.prompts());
     out.writeNumberField("prompts_done", profile.promptsDone());
     out.writeStringField("prompts_sha256", profile.promptsSha256());

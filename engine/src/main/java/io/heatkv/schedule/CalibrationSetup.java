@@ -16,6 +16,7 @@ import java.util.List;
  * @param cfg guidance strength of each scale; the last value serves all further scales
  * @param tau temperature of each scale, likewise
  * @param topP nucleus filter
+ * @param topK how many of the likeliest choices were drawn from; 0 for all
  */
 public record CalibrationSetup(
     String model,
@@ -26,7 +27,8 @@ public record CalibrationSetup(
     int sinkScales,
     List<Double> cfg,
     List<Double> tau,
-    double topP) {
+    double topP,
+    int topK) {
   private static final int MAX_HEADS = 1 << 20;
 
   /**
@@ -46,6 +48,9 @@ public record CalibrationSetup(
       throw new UserException(
           "cfg, tau or top-p are out of range; expected one number or more, top-p in (0, 1]");
     }
+    if (topK < 0) {
+      throw new UserException("top-k " + topK + " is out of range; expected 0 or more");
+    }
     if (sinkScales < 0 || sinkScales > schedule.count() - 2) {
       throw new UserException(
           "sink scales "
@@ -56,6 +61,20 @@ public record CalibrationSetup(
     }
   }
 
+  /** A setup that draws from all choices. */
+  public CalibrationSetup(
+      String model,
+      String fingerprint,
+      int layers,
+      int heads,
+      ScaleSchedule schedule,
+      int sinkScales,
+      List<Double> cfg,
+      List<Double> tau,
+      double topP) {
+    this(model, fingerprint, layers, heads, schedule, sinkScales, cfg, tau, topP, 0);
+  }
+
   private static boolean isUsable(List<Double> values) {
     return !values.isEmpty() && values.stream().allMatch(Double::isFinite);
   }
@@ -63,12 +82,12 @@ public record CalibrationSetup(
   /** The same setup under another name. */
   public CalibrationSetup named(String name) {
     return new CalibrationSetup(
-        name, fingerprint, layers, heads, schedule, sinkScales, cfg, tau, topP);
+        name, fingerprint, layers, heads, schedule, sinkScales, cfg, tau, topP, topK);
   }
 
   /** The same setup of other weights. */
   public CalibrationSetup fingerprinted(String other) {
-    return new CalibrationSetup(model, other, layers, heads, schedule, sinkScales, cfg, tau, topP);
+    return new CalibrationSetup(model, other, layers, heads, schedule, sinkScales, cfg, tau, topP, topK);
   }
 
   /**
@@ -87,6 +106,7 @@ public record CalibrationSetup(
     require("cfg", cfg, other.cfg, here, there);
     require("tau", tau, other.tau, here, there);
     require("top-p", topP, other.topP, here, there);
+    require("top-k", topK, other.topK, here, there);
   }
 
   private static void require(String what, Object mine, Object others, String here, String there) {

@@ -5,14 +5,22 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /** Names and shapes of a VAR transformer's weights, as the official state dict has them. */
 public final class VarKeys {
+  private static final int MOST_BLOCKS = 1024;
+
   /** Buffer: the scale of every token. */
   public static final String LEVELS = "lvl_1L";
 
-  /** Buffer: what training masks, tokens x tokens. */
-  public static final String MASK = "attn_bias_for_masking";
+  /** Buffers that nothing reads: what training masks, and zeros. */
+  public static final Set<String> UNREAD =
+      Stream.concat(
+              Stream.of("attn_bias_for_masking"),
+              IntStream.range(0, MOST_BLOCKS).mapToObj(i -> block(i) + "attn.zero_k_bias"))
+          .collect(Collectors.toUnmodifiableSet());
 
   private VarKeys() {}
 
@@ -53,17 +61,9 @@ public final class VarKeys {
     return "blocks." + index + ".";
   }
 
-  /** A checkpoint without the state dict's buffers: constants, and the mask of training. */
-  public static Checkpoint weights(Checkpoint checkpoint) {
-    return withLevels(checkpoint).without(Set.of(LEVELS));
-  }
-
-  /** The weights and the buffer that tells the grids. */
-  public static Checkpoint withLevels(Checkpoint checkpoint) {
-    return checkpoint.without(
-        checkpoint.names().stream()
-            .filter(name -> name.equals(MASK) || name.endsWith(".attn.zero_k_bias"))
-            .collect(Collectors.toSet()));
+  /** A checkpoint without the state dict's buffers. */
+  static Checkpoint weights(Checkpoint checkpoint) {
+    return checkpoint.without(UNREAD).without(Set.of(LEVELS));
   }
 
   /** Whether a weight is used in float32, whatever the compute type. */
