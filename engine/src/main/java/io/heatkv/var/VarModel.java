@@ -103,8 +103,8 @@ public final class VarModel implements NextScaleModel {
           "model %s draws %dx%d pixels over the grids %s, not over %s; it learned a vector for each of their positions"
               .formatted(
                   name,
-                  own.last().width() * pixelsPerToken(),
-                  own.last().height() * pixelsPerToken(),
+                  own.last().width() * vae.config().stride(),
+                  own.last().height() * vae.config().stride(),
                   own,
                   scales));
     }
@@ -160,11 +160,6 @@ public final class VarModel implements NextScaleModel {
   @Override
   public Tensor encode(Tensor pixels) {
     return vae.encode(pixels);
-  }
-
-  @Override
-  public int pixelsPerToken() {
-    return vae.config().stride();
   }
 
   @Override

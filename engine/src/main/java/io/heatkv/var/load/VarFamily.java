@@ -37,11 +37,17 @@ public final class VarFamily implements ModelFamily {
     if (files.of(VarNetworks.IMAGE_TOKENIZER).isEmpty()) {
       files.widen();
     }
-    Path transformer = onlyOne(files, VarNetworks.TRANSFORMER, "var_d16.pth");
+    List<Path> transformers = files.of(VarNetworks.TRANSFORMER);
+    List<Path> named = transformers.stream().filter(files::isNamed).toList();
+    Path transformer =
+        onlyOne(
+            files,
+            VarNetworks.TRANSFORMER,
+            named.isEmpty() ? transformers : named,
+            "put var_d16.pth there");
     VarConfig config = VarConfig.infer(files.open(VarNetworks.TRANSFORMER, transformer));
-    Path vae = onlyOne(files, VarNetworks.IMAGE_TOKENIZER, "vae_ch160v4096z32.pth");
-    VqConfig tokenizer = VqConfig.infer(files.open(VarNetworks.IMAGE_TOKENIZER, vae));
-    tokenizer.requireCodebook(config.entries(), config.channels(), vae, transformer);
+    Path vae = imageTokenizer(files, transformer, config);
+    VqConfig tokenizer = tokenizer(files, vae);
     List<Path> profiles = files.profiles();
     VarDescription model =
         new VarDescription(
@@ -73,28 +79,51 @@ public final class VarFamily implements ModelFamily {
     return new FoundModel(model, notes);
   }
 
-  /** What a named file holds, else what lies in a folder. */
-  private static Path onlyOne(ModelFiles files, Network network, String example) {
-    List<Path> all = files.of(network);
-    List<Path> named = all.stream().filter(files::isNamed).toList();
-    List<Path> meant = named.isEmpty() ? all : named;
-    if (meant.isEmpty()) {
+  /**
+   * That which is named beside the transformer, else that which a trainer saved in its file, else
+   * one that lies there; of its codebook.
+   */
+  private static Path imageTokenizer(ModelFiles files, Path transformer, VarConfig config) {
+    List<Path> all = files.of(VarNetworks.IMAGE_TOKENIZER);
+    List<Path> named =
+        all.stream()
+            .filter(file -> files.isNamed(file) && !ModelFiles.isSame(file, transformer))
+            .toList();
+    List<Path> own = all.stream().filter(file -> ModelFiles.isSame(file, transformer)).toList();
+    List<Path> meant = !named.isEmpty() ? named : own.isEmpty() ? all : own;
+    List<Path> fitting =
+        meant.stream().filter(file -> tokenizer(files, file).isCodebook(config.entries(), config.channels())).toList();
+    if (fitting.isEmpty() && !meant.isEmpty()) {
+      tokenizer(files, meant.getFirst())
+          .requireCodebook(config.entries(), config.channels(), meant.getFirst(), transformer);
+    }
+    return onlyOne(
+        files, VarNetworks.IMAGE_TOKENIZER, fitting, "put vae_ch160v4096z32.pth there");
+  }
+
+  private static VqConfig tokenizer(ModelFiles files, Path file) {
+    return VqConfig.infer(files.open(VarNetworks.IMAGE_TOKENIZER, file));
+  }
+
+  private static Path onlyOne(
+      ModelFiles files, Network network, List<Path> found, String advice) {
+    if (found.isEmpty()) {
       throw new UserException(
           "%s: found no %s; %s"
               .formatted(
                   files,
                   network,
                   files.problems().isEmpty()
-                      ? "put " + example + " there"
+                      ? advice
                       : files.problems().getFirst().getMessage()));
     }
-    if (meant.size() > 1) {
+    if (found.size() > 1) {
       throw new UserException(
           "%s: holds more than one %s (%s); name one file as the model"
-              .formatted(files, network, names(files, meant)),
+              .formatted(files, network, names(files, found)),
           Remedy.CHOICE_OF_FILES);
     }
-    return meant.getFirst();
+    return found.getFirst();
   }
 
   private static String names(ModelFiles files, List<Path> paths) {

@@ -56,18 +56,23 @@ public record VqConfig(
     return 1 << (multipliers.size() - 1);
   }
 
+  /** Whether a codebook of that many entries of that many channels is this one. */
+  public boolean isCodebook(int others, int codeChannels) {
+    return entries == others && channels == codeChannels;
+  }
+
   /**
-   * @param entries of the codebook that a transformer draws from
+   * @param others entries of the codebook that a transformer draws from
    * @param codeChannels of each
    * @param own file of this tokenizer, for the message
    * @param transformer its file, likewise
    * @throws UserException if this is another codebook
    */
-  public void requireCodebook(int entries, int codeChannels, Path own, Path transformer) {
-    if (entries != this.entries || codeChannels != channels) {
+  public void requireCodebook(int others, int codeChannels, Path own, Path transformer) {
+    if (!isCodebook(others, codeChannels)) {
       throw new UserException(
           "%s: has a codebook of %d entries of %d channels, but transformer %s draws from %d of %d; they belong to different models"
-              .formatted(own, this.entries, channels, transformer, entries, codeChannels));
+              .formatted(own, entries, channels, transformer, others, codeChannels));
     }
   }
 
