@@ -154,7 +154,10 @@ class ArchitectureTest {
     noClasses()
         .that()
         .resideInAnyPackage(
-            "io.heatkv.infinity", "io.heatkv.infinity.vae..", "io.heatkv.var", "io.heatkv.var.vae..")
+            "io.heatkv.infinity",
+            "io.heatkv.infinity.vae..",
+            "io.heatkv.var",
+            "io.heatkv.var.vae..")
         .should()
         .dependOnClassesThat(policy)
         .check(CLASSES);

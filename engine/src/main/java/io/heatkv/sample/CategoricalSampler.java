@@ -56,12 +56,7 @@ public final class CategoricalSampler {
       return Ops.cat(
           0,
           sample(logits.narrow(0, 0, half), uniforms.narrow(0, 0, half), topK, topP, atOnce),
-          sample(
-              logits.narrow(0, half, rest),
-              uniforms.narrow(0, half, rest),
-              topK,
-              topP,
-              atOnce));
+          sample(logits.narrow(0, half, rest), uniforms.narrow(0, half, rest), topK, topP, atOnce));
     }
     try (Scope scope = Scope.open()) {
       Tensor left = filtered(logits, topK, topP);

@@ -87,7 +87,8 @@ public record CalibrationSetup(
 
   /** The same setup of other weights. */
   public CalibrationSetup fingerprinted(String other) {
-    return new CalibrationSetup(model, other, layers, heads, schedule, sinkScales, cfg, tau, topP, topK);
+    return new CalibrationSetup(
+        model, other, layers, heads, schedule, sinkScales, cfg, tau, topP, topK);
   }
 
   /**

@@ -105,8 +105,10 @@ class VarModelTest {
       generation.step();
       generation.step();
       generation.cancel(1);
-      generation.finish().images().forEach(each ->
-          assertThat(each.pixels().rgb()).isEqualTo(together.get(each.index())));
+      generation
+          .finish()
+          .images()
+          .forEach(each -> assertThat(each.pixels().rgb()).isEqualTo(together.get(each.index())));
     }
   }
 
@@ -117,7 +119,8 @@ class VarModelTest {
     SamplingOptions both = none.withNeutralCfg(1);
     assertThat(none.isGuided()).isFalse();
     assertThat(both.isGuided()).isTrue();
-    assertThat(draw(picture(3, 1, none)).getFirst()).isEqualTo(draw(picture(3, 1, both)).getFirst());
+    assertThat(draw(picture(3, 1, none)).getFirst())
+        .isEqualTo(draw(picture(3, 1, both)).getFirst());
     refused(() -> draw(picture(3, 1, SamplingOptions.of(1, 1, 1))), "is unguided at cfg 0");
   }
 
@@ -253,8 +256,7 @@ class VarModelTest {
     assertThat(config.scales().cachedTokens()).isEqualTo(size == PublishedVar.D36 ? 1216 : 424);
   }
 
-  private record ShapesOnly(Map<String, long[]> shapes, MemorySegment bytes)
-      implements Checkpoint {
+  private record ShapesOnly(Map<String, long[]> shapes, MemorySegment bytes) implements Checkpoint {
     @Override
     public Path path() {
       return Path.of("shapes");
@@ -270,10 +272,7 @@ class VarModelTest {
       return Optional.ofNullable(shapes.get(name))
           .map(shape ->
               new TensorEntry(
-                  name,
-                  StorageType.F32,
-                  shape,
-                  bytes.asSlice(0, StorageType.F32.bytesOf(shape))));
+                  name, StorageType.F32, shape, bytes.asSlice(0, StorageType.F32.bytesOf(shape))));
     }
 
     @Override

@@ -39,7 +39,8 @@ public final class SamplingChoices {
   @Option(
       names = "--top-p",
       paramLabel = "P",
-      description = "Never draw the least likely choices, which together have at most 1 - P. Default: the"
+      description =
+          "Never draw the least likely choices, which together have at most 1 - P. Default: the"
               + " model's own.")
   @Nullable Double topP;
 

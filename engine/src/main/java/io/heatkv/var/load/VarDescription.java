@@ -57,9 +57,7 @@ record VarDescription(
   /** That of its published size, if its sizes are those. */
   @Override
   public String name() {
-    return PublishedVar.of(config)
-        .map(PublishedVar::toString)
-        .orElse("var-depth" + config.depth());
+    return PublishedVar.of(config).map(PublishedVar::toString).orElse("var-depth" + config.depth());
   }
 
   @Override

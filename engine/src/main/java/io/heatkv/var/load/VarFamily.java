@@ -92,30 +92,28 @@ public final class VarFamily implements ModelFamily {
     List<Path> own = all.stream().filter(file -> ModelFiles.isSame(file, transformer)).toList();
     List<Path> meant = !named.isEmpty() ? named : own.isEmpty() ? all : own;
     List<Path> fitting =
-        meant.stream().filter(file -> tokenizer(files, file).isCodebook(config.entries(), config.channels())).toList();
+        meant.stream()
+            .filter(file -> tokenizer(files, file).isCodebook(config.entries(), config.channels()))
+            .toList();
     if (fitting.isEmpty() && !meant.isEmpty()) {
       tokenizer(files, meant.getFirst())
           .requireCodebook(config.entries(), config.channels(), meant.getFirst(), transformer);
     }
-    return onlyOne(
-        files, VarNetworks.IMAGE_TOKENIZER, fitting, "put vae_ch160v4096z32.pth there");
+    return onlyOne(files, VarNetworks.IMAGE_TOKENIZER, fitting, "put vae_ch160v4096z32.pth there");
   }
 
   private static VqConfig tokenizer(ModelFiles files, Path file) {
     return VqConfig.infer(files.open(VarNetworks.IMAGE_TOKENIZER, file));
   }
 
-  private static Path onlyOne(
-      ModelFiles files, Network network, List<Path> found, String advice) {
+  private static Path onlyOne(ModelFiles files, Network network, List<Path> found, String advice) {
     if (found.isEmpty()) {
       throw new UserException(
           "%s: found no %s; %s"
               .formatted(
                   files,
                   network,
-                  files.problems().isEmpty()
-                      ? advice
-                      : files.problems().getFirst().getMessage()));
+                  files.problems().isEmpty() ? advice : files.problems().getFirst().getMessage()));
     }
     if (found.size() > 1) {
       throw new UserException(

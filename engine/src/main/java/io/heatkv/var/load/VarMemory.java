@@ -75,8 +75,8 @@ final class VarMemory {
   }
 
   /**
-   * The last scale while a layer attends or feeds forward, as an Infinity's, or while its tokens are
-   * drawn: the residual stream in float32, and in the compute type
+   * The last scale while a layer attends or feeds forward, as an Infinity's, or while its tokens
+   * are drawn: the residual stream in float32, and in the compute type
    *
    * <ul>
    *   <li>attending, eight tensors of the stream's size, and keys and values of all scales where

@@ -42,9 +42,7 @@ sealed interface VarSizes extends ModelSizes permits VarDescription, RandomVar {
   /** Guidance is added to the conditional logits, so that 0 is none. */
   @Override
   default SamplingOptions sampling() {
-    return SamplingOptions.of(cfg(), tau(), topP())
-        .withTopK(PublishedVar.TOP_K)
-        .withNeutralCfg(0);
+    return SamplingOptions.of(cfg(), tau(), topP()).withTopK(PublishedVar.TOP_K).withNeutralCfg(0);
   }
 
   @Override

@@ -156,7 +156,12 @@ class VarFamilyTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"var-d16, 16, 424, 28", "var-d24, 24, 424, 63", "var-d30, 30, 424, 98", "var-d36, 36, 1216, 403"})
+  @CsvSource({
+    "var-d16, 16, 424, 28",
+    "var-d24, 24, 424, 63",
+    "var-d30, 30, 424, 98",
+    "var-d36, 36, 1216, 403"
+  })
   void randomModelsHaveThePublishedSizes(String size, int layers, int cached, int megabytes) {
     ModelSizes model = ModelFamilies.ofSize(size).random(size);
     KvShape row = model.kvShape(1, 1, DType.BF16, model.schedule());
