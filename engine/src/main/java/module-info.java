@@ -1,6 +1,7 @@
 import io.heatkv.infinity.load.InfinityFamily;
 import io.heatkv.load.ModelFamily;
 import io.heatkv.policy.PolicyProvider;
+import io.heatkv.var.load.VarFamily;
 
 /**
  * HeatKV as a library. What isn't exported is for our own modules, which read it from the class
@@ -35,5 +36,6 @@ module io.heatkv.engine {
   uses PolicyProvider;
 
   provides ModelFamily with
-      InfinityFamily;
+      InfinityFamily,
+      VarFamily;
 }

@@ -35,6 +35,8 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The arrows between packages that keep the design readable. */
 class ArchitectureTest {
@@ -151,25 +153,30 @@ class ArchitectureTest {
             .or(assignableTo(KvCache.class).and(DescribedPredicate.not(INTERFACES)));
     noClasses()
         .that()
-        .resideInAnyPackage("io.heatkv.infinity", "io.heatkv.infinity.vae..")
+        .resideInAnyPackage(
+            "io.heatkv.infinity",
+            "io.heatkv.infinity.vae..",
+            "io.heatkv.var",
+            "io.heatkv.var.vae..")
         .should()
         .dependOnClassesThat(policy)
         .check(CLASSES);
   }
 
   /**
-   * What is Infinity's is known in its packages alone, in all modules. But the module verify
+   * What is a family's is known in its packages alone, in all modules. But the module verify
    * compares the insides of its networks with recordings, layer by layer; that is what it is for.
    */
-  @Test
-  void nobodyKnowsAFamily() throws IOException {
+  @ParameterizedTest
+  @ValueSource(strings = {"infinity", "var"})
+  void nobodyKnowsAFamily(String family) throws IOException {
     List<Path> strangers = new ArrayList<>();
     try (Stream<Path> modules = Files.list(Path.of(".."))) {
       for (Path sources : modules.map(module -> module.resolve("src/main/java")).toList()) {
         if (Files.isDirectory(sources)) {
           try (Stream<Path> files = Files.walk(sources.resolve("io"))) {
             for (Path file : files.filter(each -> each.toString().endsWith(".java")).toList()) {
-              if (Files.readString(file).contains("io.heatkv.infinity")) {
+              if (Files.readString(file).contains("io.heatkv." + family)) {
                 strangers.add(sources.relativize(file).getParent());
               }
             }
@@ -179,9 +186,9 @@ class ArchitectureTest {
     }
     assertThat(strangers.stream().map(Path::toString).distinct())
         .containsExactlyInAnyOrder(
-            "io/heatkv/infinity",
-            "io/heatkv/infinity/load",
-            "io/heatkv/infinity/vae",
+            "io/heatkv/" + family,
+            "io/heatkv/" + family + "/load",
+            "io/heatkv/" + family + "/vae",
             "io/heatkv/verify");
   }
 

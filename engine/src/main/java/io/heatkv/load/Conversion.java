@@ -1,5 +1,6 @@
 package io.heatkv.load;
 
+import io.heatkv.profile.CalibrationProfile;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Optional;
@@ -24,5 +25,28 @@ public record Conversion(
    * @param file in the new folder, or empty if the profile is of other weights
    * @param text a line to say
    */
-  public record Calibration(Optional<Path> file, String text) {}
+  public record Calibration(Optional<Path> file, String text) {
+    /**
+     * Carries a profile over to converted weights, if it is of those that were converted.
+     *
+     * @param source fingerprint of what was converted
+     * @param converted fingerprint of what became of it
+     * @param folder of the converted model
+     */
+    public static Calibration carry(Path file, String source, String converted, Path folder) {
+      CalibrationProfile profile = CalibrationProfile.read(file);
+      if (!profile.setup().fingerprint().equals(source)) {
+        return new Calibration(
+            Optional.empty(),
+            "calibration profile %s is of other weights and was left behind; calibrate again"
+                .formatted(file));
+      }
+      Path target = folder.resolve(file.getFileName());
+      profile.rebound(converted).write(target);
+      return new Calibration(
+          Optional.of(target.getFileName()),
+          "calibration profile %s goes along (%d prompts, measured before the conversion)"
+              .formatted(target, profile.promptsDone()));
+    }
+  }
 }

@@ -4,6 +4,7 @@ import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.EvictionPolicy;
 import io.heatkv.cache.EvictionRule;
 import io.heatkv.cache.FormatPolicy;
+import io.heatkv.error.Nearest;
 import io.heatkv.error.UserException;
 import io.heatkv.schedule.Allocation;
 import java.util.ArrayList;
@@ -136,41 +137,14 @@ public final class CachePolicies {
             .formatted(
                 shown,
                 // Nothing is near to no letters.
-                shown.isBlank() ? "known" : "did you mean " + nearest(shown) + "? Known",
+                shown.isBlank()
+                    ? "known"
+                    : "did you mean " + Nearest.of(shown, names(), 1).getFirst() + "? Known",
                 String.join(", ", names())));
   }
 
   private static String printable(String name) {
     String shown = name.length() > 40 ? name.substring(0, 40) + "…" : name;
     return shown.replaceAll("\\p{Cntrl}", "?");
-  }
-
-  private static String nearest(String name) {
-    String wanted = name.toLowerCase(Locale.ROOT);
-    String best = OWN.getFirst().name();
-    for (String known : names()) {
-      if (distance(wanted, known) < distance(wanted, best)) {
-        best = known;
-      }
-    }
-    return best;
-  }
-
-  /** Levenshtein distance: letters to insert, remove or replace. */
-  private static int distance(String a, String b) {
-    int[] row = new int[b.length() + 1];
-    for (int j = 0; j < row.length; j++) {
-      row[j] = j;
-    }
-    for (int i = 1; i <= a.length(); i++) {
-      int diagonal = row[0];
-      row[0] = i;
-      for (int j = 1; j < row.length; j++) {
-        int replaced = diagonal + (a.charAt(i - 1) == b.charAt(j - 1) ? 0 : 1);
-        diagonal = row[j];
-        row[j] = Math.min(replaced, 1 + Math.min(row[j], row[j - 1]));
-      }
-    }
-    return row[b.length()];
   }
 }

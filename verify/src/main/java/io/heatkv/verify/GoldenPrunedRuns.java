@@ -78,7 +78,7 @@ final class GoldenPrunedRuns implements GoldenGroup {
         budget);
   }
 
-  private static void compare(
+  static void compare(
       String label, PruningSchedule pruning, JsonObject recorded, Consumer<Check> checks) {
     Comparison comparison = new Comparison(label + " schedule", 0);
     JsonObject removed = recorded.object("removed_at_target");

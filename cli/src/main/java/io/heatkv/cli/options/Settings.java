@@ -58,6 +58,9 @@ public final class Settings {
     SamplingOptions sampling = evaluation.sampling();
     values.put("cfg", joined(sampling.cfg().stream().map(String::valueOf).toList()));
     values.put("tau", joined(sampling.tau().stream().map(String::valueOf).toList()));
+    if (sampling.topK() > 0) {
+      values.put("top_k", String.valueOf(sampling.topK()));
+    }
     values.put("top_p", String.valueOf(sampling.topP()));
     values.put("argmax", String.valueOf(sampling.argmax()));
     values.put("cfg_on_logits", String.valueOf(sampling.guidanceOnLogits()));

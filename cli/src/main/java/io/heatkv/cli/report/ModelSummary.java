@@ -3,6 +3,7 @@ package io.heatkv.cli.report;
 import io.heatkv.cli.console.Sizes;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.NetworkSummary;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.tensor.DType;
 import java.util.ArrayList;
@@ -55,9 +56,13 @@ public record ModelSummary(ModelDescription description, List<NetworkSummary> ne
     json.put("tokens", schedule.totalTokens());
     json.put("cached_tokens", schedule.cachedTokens());
     json.put("kv_bytes", object("fp32", kvBytes(DType.F32), "bf16", kvBytes(DType.BF16)));
-    json.put(
-        "sampling",
-        object("cfg", description.cfg(), "tau", description.tau(), "top_p", description.topP()));
+    SamplingOptions sampling = description.sampling();
+    Map<String, Object> drawing =
+        object("cfg", description.cfg(), "tau", description.tau(), "top_p", sampling.topP());
+    if (sampling.topK() > 0) {
+      drawing.put("top_k", sampling.topK());
+    }
+    json.put("sampling", drawing);
     return json;
   }
 
@@ -97,11 +102,16 @@ public record ModelSummary(ModelDescription description, List<NetworkSummary> ne
             "full KV cache",
             "%s in fp32, %s in bf16 for a picture with guidance"
                 .formatted(Sizes.text(kvBytes(DType.F32)), Sizes.text(kvBytes(DType.BF16)))));
+    int topK = description.sampling().topK();
     lines.add(
         line(
             "sampling",
-            "cfg %s, tau %s, top-p %s"
-                .formatted(description.cfg(), description.tau(), description.topP())));
+            "cfg %s, tau %s, %stop-p %s"
+                .formatted(
+                    description.cfg(),
+                    description.tau(),
+                    topK == 0 ? "" : "top-k " + topK + ", ",
+                    description.topP())));
     lines.add(line("fingerprint", networks.getFirst().fingerprint()));
     return String.join("\n", lines);
   }

@@ -12,7 +12,6 @@ import io.heatkv.convert.SyntheticCheckpoint;
 import io.heatkv.error.UserException;
 import io.heatkv.infinity.TransformerKeys;
 import io.heatkv.load.Conversion;
-import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.text.PromptTokenizer;
 import io.heatkv.text.T5Encoder;
 import java.io.IOException;
@@ -73,7 +72,11 @@ final class ModelImport {
         parts.stream().map(part -> part.write(folder, dtype, progress)).toList();
     copyTextFiles(model.textEncoder(), folder.resolve(TEXT_ENCODER));
     Optional<Conversion.Calibration> calibration =
-        model.profile().map(file -> calibration(file, transformer, results.getFirst(), folder));
+        model
+            .profile()
+            .map(file ->
+                Conversion.Calibration.carry(
+                    file, model.fingerprint(), fingerprint(results.getFirst().index()), folder));
     new ModelJson(
             model,
             folder.relativize(results.get(0).index()),
@@ -92,24 +95,10 @@ final class ModelImport {
         calibration);
   }
 
-  /** Carries a profile over to the converted weights, if it is of those that were converted. */
-  private static Conversion.Calibration calibration(
-      Path file, Checkpoint source, CheckpointImport.Result converted, Path folder) {
-    CalibrationProfile profile = CalibrationProfile.read(file);
-    if (!profile.setup().fingerprint().equals(Fingerprint.of(source))) {
-      return new Conversion.Calibration(
-          Optional.empty(),
-          "calibration profile %s is of other weights and was left behind; calibrate again"
-              .formatted(file));
+  private static String fingerprint(Path index) {
+    try (Checkpoint written = Checkpoints.open(index)) {
+      return Fingerprint.of(written);
     }
-    Path target = folder.resolve(file.getFileName());
-    try (Checkpoint written = Checkpoints.open(converted.index())) {
-      profile.rebound(Fingerprint.of(written)).write(target);
-    }
-    return new Conversion.Calibration(
-        Optional.of(target.getFileName()),
-        "calibration profile %s goes along (%d prompts, measured before the conversion)"
-            .formatted(target, profile.promptsDone()));
   }
 
   /** A network and the types that its weights take by name. */

@@ -1,9 +1,7 @@
-package io.heatkv.infinity.vae;
+package io.heatkv.autoencoder;
 
-import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Tensor;
-import io.heatkv.weights.Weights;
 
 /**
  * A 2-D convolution of stride 1 that keeps the size.
@@ -11,13 +9,9 @@ import io.heatkv.weights.Weights;
  * @param weight [out, in, k, k]
  * @param bias [out]
  */
-record Convolution(Tensor weight, Tensor bias) {
-  static Convolution load(Weights weights, String name, DType dtype) {
-    return new Convolution(
-        weights.get(name + ".conv.weight", dtype), weights.get(name + ".conv.bias", dtype));
-  }
-
-  Tensor apply(Tensor x) {
+public record Convolution(Tensor weight, Tensor bias) {
+  /** x [n, in, h, w] to [n, out, h, w]. */
+  public Tensor apply(Tensor x) {
     return Ops.conv2d(x, weight, bias, 1, Math.toIntExact(weight.size(2) / 2));
   }
 

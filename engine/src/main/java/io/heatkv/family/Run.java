@@ -1,6 +1,5 @@
-package io.heatkv.infinity;
+package io.heatkv.family;
 
-import io.heatkv.family.PictureRequest;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Tensor;
@@ -17,13 +16,13 @@ import java.util.function.Function;
  * @param count of pictures
  * @param sampling of the first; the others' may differ in what doesn't count
  */
-record Run(int first, int count, SamplingOptions sampling) {
+public record Run(int first, int count, SamplingOptions sampling) {
   /**
    * Divides pictures into runs.
    *
    * @param setting what must be equal
    */
-  static List<Run> of(List<PictureRequest> pictures, Function<SamplingOptions, ?> setting) {
+  public static List<Run> of(List<PictureRequest> pictures, Function<SamplingOptions, ?> setting) {
     List<Run> runs = new ArrayList<>();
     int start = 0;
     for (int i = 1; i <= pictures.size(); i++) {
@@ -38,12 +37,13 @@ record Run(int first, int count, SamplingOptions sampling) {
   }
 
   /** This run's part of a tensor whose first dimension is the pictures. */
-  Tensor of(Tensor pictures) {
+  public Tensor of(Tensor pictures) {
     return count == pictures.size(0) ? pictures : pictures.narrow(0, first, count);
   }
 
   /** Computes each run's part of a tensor and joins the results. */
-  static Tensor joined(List<Run> runs, Tensor pictures, BiFunction<Run, Tensor, Tensor> step) {
+  public static Tensor joined(
+      List<Run> runs, Tensor pictures, BiFunction<Run, Tensor, Tensor> step) {
     List<Tensor> parts = runs.stream().map(run -> step.apply(run, run.of(pictures))).toList();
     return parts.size() == 1 ? parts.getFirst() : Ops.cat(0, parts);
   }
