@@ -127,6 +127,7 @@ public final class Calibrator {
         sampling.cfg(),
         sampling.tau(),
         sampling.topP(),
+        shape.headDim(),
         sampling.topK());
   }
 

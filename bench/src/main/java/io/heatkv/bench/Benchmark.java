@@ -5,6 +5,7 @@ import io.heatkv.GenerationRequest;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvMemory;
 import io.heatkv.cache.KvShape;
+import io.heatkv.cache.KvStorage;
 import io.heatkv.calibrate.Observation;
 import io.heatkv.family.Conditioning;
 import io.heatkv.family.NextScaleModel;
@@ -68,7 +69,8 @@ public final class Benchmark implements AutoCloseable {
       KvShape kv = like.kvShape(dtype, like.schedule());
       ScheduleShape shape = ScheduleShape.of(kv.layers(), kv.heads(), like.schedule(), 1);
       CachePolicy pruned =
-          new HeatKvPolicy(PruningSchedule.of(shape, RandomOrders.of(shape, SEED), TINY_BUDGET));
+          new HeatKvPolicy(
+              PruningSchedule.of(shape, RandomOrders.of(shape, SEED), TINY_BUDGET), KvStorage.HALF);
       for (CachePolicy policy : List.of(CachePolicy.FULL, pruned)) {
         generate(tiny, new Workload(like, like.schedule(), 1, policy, 1), policy, _ -> {});
       }

@@ -37,7 +37,7 @@ import org.openjdk.jmh.annotations.Warmup;
 
 /**
  * The embedded model drawing one picture on the CPU. Baseline: {@link #full}; a calibrating
- * generation, which measures attention but decodes nothing, may take 1.3 times as long as {@link
+ * generation, which measures attention but decodes nothing, may take 1.5 times as long as {@link
  * #full}, and generations under a budget no longer than it.
  */
 @State(Scope.Benchmark)

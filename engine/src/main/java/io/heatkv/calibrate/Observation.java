@@ -54,7 +54,9 @@ public final class Observation implements CachePolicy, ScaleObserver {
   public void scaleDone(int scale, Tensor tokens, Tensor canvas) {
     // Afterwards the generation frees the cache.
     if (scale == masses.length - 1 && cache != null) {
-      measurement = new PromptMeasurement(masses, cache.statistics(), cache.removalCosts());
+      measurement =
+          new PromptMeasurement(
+              masses, cache.statistics(), cache.removalCosts(), cache.levelCosts());
     }
   }
 

@@ -16,6 +16,8 @@ import java.util.List;
  * @param cfg guidance strength of each scale; the last value serves all further scales
  * @param tau temperature of each scale, likewise
  * @param topP nucleus filter
+ * @param headDim channels of a head, even; 0 where unknown, as in profiles of version 1. The
+ *     fingerprint tells it too, so it isn't compared
  * @param topK how many of the likeliest choices were drawn from; 0 for all
  */
 public record CalibrationSetup(
@@ -28,6 +30,7 @@ public record CalibrationSetup(
     List<Double> cfg,
     List<Double> tau,
     double topP,
+    int headDim,
     int topK) {
   private static final int MAX_HEADS = 1 << 20;
 
@@ -48,6 +51,10 @@ public record CalibrationSetup(
       throw new UserException(
           "cfg, tau or top-p are out of range; expected one number or more, top-p in (0, 1]");
     }
+    if (headDim < 0 || headDim % 2 != 0) {
+      throw new UserException(
+          headDim + " channels of a head are out of range; expected an even number");
+    }
     if (topK < 0) {
       throw new UserException("top-k " + topK + " is out of range; expected 0 or more");
     }
@@ -61,7 +68,7 @@ public record CalibrationSetup(
     }
   }
 
-  /** A setup that draws from all choices. */
+  /** A setup of an unknown head dimension that draws from all choices. */
   public CalibrationSetup(
       String model,
       String fingerprint,
@@ -72,7 +79,7 @@ public record CalibrationSetup(
       List<Double> cfg,
       List<Double> tau,
       double topP) {
-    this(model, fingerprint, layers, heads, schedule, sinkScales, cfg, tau, topP, 0);
+    this(model, fingerprint, layers, heads, schedule, sinkScales, cfg, tau, topP, 0, 0);
   }
 
   private static boolean isUsable(List<Double> values) {
@@ -82,13 +89,13 @@ public record CalibrationSetup(
   /** The same setup under another name. */
   public CalibrationSetup named(String name) {
     return new CalibrationSetup(
-        name, fingerprint, layers, heads, schedule, sinkScales, cfg, tau, topP, topK);
+        name, fingerprint, layers, heads, schedule, sinkScales, cfg, tau, topP, headDim, topK);
   }
 
   /** The same setup of other weights. */
   public CalibrationSetup fingerprinted(String other) {
     return new CalibrationSetup(
-        model, other, layers, heads, schedule, sinkScales, cfg, tau, topP, topK);
+        model, other, layers, heads, schedule, sinkScales, cfg, tau, topP, headDim, topK);
   }
 
   /**

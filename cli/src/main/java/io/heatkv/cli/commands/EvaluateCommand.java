@@ -28,7 +28,7 @@ import io.heatkv.eval.run.Evaluator;
 import io.heatkv.eval.run.MetricSuite;
 import io.heatkv.load.ModelProfile;
 import io.heatkv.profile.CalibrationProfile;
-import io.heatkv.schedule.PruningSchedule;
+import io.heatkv.schedule.CacheSchedule;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -289,12 +289,12 @@ public final class EvaluateCommand implements Callable<Integer> {
 
   /** What HeatKV's schedule keeps, where it was drawn; at the middle of its budgets. */
   private List<Illustration> heatMaps(ModelChoice choice, Evaluation evaluation) {
-    List<PruningSchedule> schedules =
+    List<CacheSchedule> schedules =
         evaluation.cells().stream().flatMap(cell -> cell.cache().schedule().stream()).toList();
     if (schedules.isEmpty()) {
       return List.of();
     }
-    PruningSchedule schedule = schedules.get(schedules.size() / 2);
+    CacheSchedule schedule = schedules.get(schedules.size() / 2);
     CalibrationProfile profile =
         ModelProfile.find(choice.description(), evaluation.schedule(), options.profile(choice));
     try {

@@ -2,6 +2,7 @@ package io.heatkv.cli.commands;
 
 import io.heatkv.bench.Benchmark;
 import io.heatkv.bench.Measurement;
+import io.heatkv.bench.RandomLevelCosts;
 import io.heatkv.bench.RandomOrders;
 import io.heatkv.bench.Workload;
 import io.heatkv.cache.CachePolicy;
@@ -25,6 +26,7 @@ import io.heatkv.resource.AvailableMemory;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
+import io.heatkv.schedule.LevelPlan;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;
 import io.heatkv.tensor.DType;
@@ -152,6 +154,11 @@ public record SyntheticBench(
   }
 
   private CachePolicy randomlyOrdered(String name, KvShape shape, Budget budget) {
+    double ratio = policies.storage().ratio(shape, budget);
+    if (ratio == 1) {
+      // The baseline of the others is the full cache itself, not a schedule that drops nothing.
+      return CachePolicy.FULL;
+    }
     if (policies.allocation().equals(Optional.of(Allocation.GREEDY))) {
       throw new UserException(
           "--allocation greedy needs a calibration, and random weights have none; name one of"
@@ -159,11 +166,16 @@ public record SyntheticBench(
     }
     ScheduleShape pruned =
         ScheduleShape.of(shape.layers(), shape.heads(), shape.schedule(), SINK_SCALES);
-    double ratio = budget.ratio(shape.fullBytes());
-    // The baseline of the others is the full cache itself, not a schedule that drops nothing.
-    return ratio == 1
-        ? CachePolicy.FULL
-        : new HeatKvPolicy(name, PruningSchedule.of(pruned, RandomOrders.of(pruned, SEED), ratio));
+    return new HeatKvPolicy(
+        name,
+        !name.equals(Allocation.RATE_DISTORTION.policy())
+            ? PruningSchedule.of(pruned, RandomOrders.of(pruned, SEED), ratio)
+            : LevelPlan.of(
+                shape.levelShape(SINK_SCALES),
+                RandomLevelCosts.of(pruned, SEED),
+                policies.levels(),
+                ratio),
+        policies.storage());
   }
 
   private CalibrationProfile calibration(String policy, KvShape shape) {

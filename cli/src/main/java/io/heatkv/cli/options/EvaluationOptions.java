@@ -86,7 +86,9 @@ public final class EvaluationOptions {
               + " each; see docs/metrics.md.")
   private List<String> metrics = List.of();
 
+  @Mixin private final LevelsOption levels = new LevelsOption();
   @Mixin private final ProfileOption profile = new ProfileOption();
+  @Mixin private final StoreOption store = new StoreOption();
   @Mixin private final ScaleOptions scales = new ScaleOptions();
   @Mixin private final SamplingChoices sampling = new SamplingChoices();
 
@@ -146,7 +148,9 @@ public final class EvaluationOptions {
             budgets.isEmpty() ? preset.budgets() : budgets,
             shape,
             profile.path(),
-            () -> ModelProfile.find(choice.description(), schedule, profile.path()));
+            () -> ModelProfile.find(choice.description(), schedule, profile.path()),
+            levels.levels(),
+            store.storage());
     return new Evaluation(
         texts,
         each,

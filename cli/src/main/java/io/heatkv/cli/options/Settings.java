@@ -23,6 +23,8 @@ import java.util.stream.Collectors;
 
 /** Tells what decides the results of an evaluation. */
 public final class Settings {
+  private static final int SHORT = 12;
+
   private Settings() {}
 
   public static EvaluationSettings of(
@@ -45,6 +47,13 @@ public final class Settings {
     values.put("seed", String.valueOf(evaluation.seed()));
     values.put("policies", joined(evaluation.cells().stream().map(Cell::policy).toList()));
     values.put("budgets", joined(evaluation.cells().stream().map(Cell::budget).toList()));
+    values.put(
+        "schedules",
+        joined(
+            evaluation.cells().stream()
+                .flatMap(cell -> cell.cache().schedule().stream())
+                .map(schedule -> schedule.sha256().substring(0, SHORT))
+                .toList()));
     values.put("scales", evaluation.schedule().toString());
     SamplingOptions sampling = evaluation.sampling();
     values.put("cfg", joined(sampling.cfg().stream().map(String::valueOf).toList()));

@@ -1,0 +1,24 @@
+package io.heatkv.schedule;
+
+import java.util.List;
+
+/**
+ * What one layer does with the arena at one scale, in this order: it attends to what it reads and
+ * to its own tokens; moved atoms are decoded to a workspace, all of them before the first is
+ * encoded again, since places may overlap; then the layer's own atoms are encoded. Granules are the
+ * same in all rows.
+ *
+ * @param reads atoms of this layer that it attends to, by head, then source
+ * @param moves atoms of this and of later layers that go down to another level; what is merely
+ *     dropped isn't named
+ * @param writes atoms of the current scale in this layer
+ */
+public record LevelStep(List<StoredAtom> reads, List<Move> moves, List<StoredAtom> writes) {
+  /**
+   * An atom that is encoded again: a coarser resolution, fewer bits, or both.
+   *
+   * @param from where and how it is stored
+   * @param to where and how it will be
+   */
+  public record Move(StoredAtom from, StoredAtom to) {}
+}
