@@ -263,9 +263,9 @@ class ScheduleCommandTest {
     // Fewer levels buy less.
     JsonObject only =
         JsonObject.parse(
-            Path.of("standard output"),
-            levels("--budget", "25%", "--levels", "8", "--json").out());
-    assertThat(only.object("levels_by_scale").object("3").values()).containsOnlyKeys("dropped", "8");
+            Path.of("standard output"), levels("--budget", "25%", "--levels", "8", "--json").out());
+    assertThat(only.object("levels_by_scale").object("3").values())
+        .containsOnlyKeys("dropped", "8");
 
     Path saved = folder.resolve("schedule.json");
     assertThat(levels("--budget", "25%", "-o", saved.toString()).status()).isZero();

@@ -82,7 +82,8 @@ public record Cells(List<Cell> cells, List<String> absent) {
       // What fails with all of the cache fails for another reason than its budget.
       CachePolicies.create(name, new PolicyInputs(ALL, shape, file, once, levels, storage));
       for (String budget : texts.values()) {
-        PolicyInputs inputs = new PolicyInputs(Budget.parse(budget), shape, file, once, levels, storage);
+        PolicyInputs inputs =
+            new PolicyInputs(Budget.parse(budget), shape, file, once, levels, storage);
         try {
           CachePolicy policy = CachePolicies.create(name, inputs);
           cells.add(new Cell(name, budget, inputs.ratio(), policy));
