@@ -51,7 +51,7 @@ class SyntheticBenchTest {
   void timesThePoliciesAskedFor() {
     String names =
         "full,heatkv,heatkv-paper,streaming-llm,sliding-window,random,snapkv,h2o,pyramidkv";
-    Run run = bench("--policy=" + names, "--budgets=0.6,1,60%", "--json");
+    Run run = bench("--policy=" + names, "--budgets=0.6,1,60%", "--kv-store=native", "--json");
     assertThat(run.status()).as(run.err()).isZero();
     int i = 0;
     for (String name : names.split(",")) {
@@ -102,7 +102,7 @@ class SyntheticBenchTest {
     Run less = bench("--profile=" + profile, "--budgets=0.1", "--json");
     assertThat(less.status()).as(less.err()).isZero();
     Run greedy = bench("--allocation=greedy", "--profile=" + profile, "--budgets=0.6", "--json");
-    assertThat(greedy.item("runs", 0).text("policy")).isEqualTo("heatkv");
+    assertThat(greedy.item("runs", 0).text("policy")).isEqualTo("heatkv-greedy");
     Run.of("bench", "--model=synth:emoji", "--scales=1x1,2x2,3x3,4x4,8x8", "--profile=" + profile)
         .assertRefused("is of scales " + SCALES + ", but scales 1x1,2x2,3x3");
     Run.of("bench", "--model=synth:infinity-2b", "--scales=" + SCALES, "--profile=" + profile)

@@ -33,10 +33,10 @@ public record KvShape(
 
   /** Bytes of the key and value of one token in one head of one layer, all rows. */
   public long bytesPerHeadToken() {
-    return 2L * batch * headDim * dtype.bytes();
+    return KvStorage.NATIVE.bytesPerHeadToken(this);
   }
 
-  /** Bytes of everything that later scales can attend to: all scales but the last. */
+  /** Bytes of the full cache: all scales but the last, in the compute type. */
   public long fullBytes() {
     return bytesPerHeadToken() * layers * heads * schedule.cachedTokens();
   }

@@ -3,11 +3,14 @@ package io.heatkv.policy;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvPlan;
 import io.heatkv.cache.KvShape;
+import io.heatkv.cache.KvStorage;
+import io.heatkv.cache.LevelCache;
 import io.heatkv.cache.PlannedSlots;
 import io.heatkv.error.UserException;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.Allocation;
+import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.CachePlan;
 import io.heatkv.schedule.CacheSchedule;
 import io.heatkv.schedule.LevelPlan;
@@ -30,9 +33,10 @@ public final class HeatKvPolicy implements CachePolicy {
    * Plans the storage of a schedule.
    *
    * @param schedule of the model and the scales that are to be drawn
+   * @param type how kept tokens are stored
    */
-  public HeatKvPolicy(CacheSchedule schedule) {
-    this(Allocation.DEFAULT.policy(), schedule);
+  public HeatKvPolicy(CacheSchedule schedule, KvStorage type) {
+    this(Allocation.DEFAULT.policy(), schedule, type);
   }
 
   /**
@@ -40,44 +44,46 @@ public final class HeatKvPolicy implements CachePolicy {
    *
    * @param name on the command line and in reports
    * @param schedule of the model and the scales that are to be drawn
+   * @param type how kept tokens are stored; the schedule's budget counts tokens
    */
-  public HeatKvPolicy(String name, CacheSchedule schedule) {
+  public HeatKvPolicy(String name, CacheSchedule schedule, KvStorage type) {
     this.name = name;
     this.schedule = schedule;
     storage =
         switch (schedule) {
-          case PruningSchedule pruning -> new PlannedSlots(CachePlan.of(pruning))::plan;
+          case PruningSchedule pruning -> new PlannedSlots(CachePlan.of(pruning), type)::plan;
           case LevelPlan levels -> shape -> storage(levels, shape);
         };
   }
 
   private static KvPlan storage(LevelPlan levels, KvShape shape) {
-    if (levels.budget() == 1) {
-      return KvPlan.full(shape);
-    }
-    long bytes = shape.batch() * levels.rowBytes() + levels.tableBytes();
-    return new KvPlan(
-        bytes,
-        bytes,
-        (backend, device) -> {
-          throw new UnsupportedOperationException("no cache keeps levels yet");
-        });
+    return levels.budget() == 1 ? KvPlan.full(shape) : LevelCache.plan(shape, levels);
   }
 
   /**
    * Builds the schedule of a calibrated model.
    *
    * @param allocation how the budget is spent
-   * @throws UserException if the budget is infeasible or the profile lacks what the allocation
-   *     needs
+   * @throws UserException if the budget is infeasible, the profile lacks what the allocation needs,
+   *     or the rule's tokens aren't stored as asked for
    */
   public static HeatKvPolicy of(Allocation allocation, PolicyInputs inputs) {
+    KvStorage type = inputs.storage();
+    if (type == KvStorage.INT8
+        || (type == KvStorage.NATIVE && allocation == Allocation.RATE_DISTORTION)) {
+      throw new UserException(
+          "policy %s stores no tokens in %s; choose another KV store or policy"
+              .formatted(allocation.policy(), type));
+    }
     CalibrationProfile profile = inputs.profile().get();
     KvShape shape = inputs.shape();
     LevelShape sizes = shape.levelShape(profile.setup().sinkScales());
+    Budget budget =
+        type == KvStorage.NATIVE
+            ? new Budget.Ratio(inputs.ratio())
+            : shape.counted(inputs.budget());
     return new HeatKvPolicy(
-        allocation.policy(),
-        allocation.schedule(sizes, profile, shape.counted(inputs.budget()), inputs.levels()));
+        allocation.policy(), allocation.schedule(sizes, profile, budget, inputs.levels()), type);
   }
 
   @Override

@@ -207,35 +207,17 @@ public final class CalibrationProfile implements HeadRanking {
     return add(masses, statistics.map(sum -> sum.plus(added)), Optional.empty(), Optional.empty());
   }
 
-  /** As below; the profile then has no level costs. */
-  public CalibrationProfile plus(
-      double[][][][] masses, Optional<PromptStatistics> added, double[][][] removal) {
-    return add(
-        masses,
-        statistics.flatMap(sum -> added.map(sum::plus)),
-        removalCosts.map(sum -> sum.plus(removal)),
-        Optional.empty());
-  }
-
   /**
-   * Adds one prompt.
+   * Adds one prompt; without statistics, the profile then has none.
    *
-   * @param masses [target][source][layer][head], see {@link HeadScores#plus(double[][][][])}
-   * @param added statistics; if empty, the profile then has none
-   * @param removal cost of removing each atom [source][layer][head], see {@link RemovalCosts}
-   * @param levels cost of each level [source][layer][head][level], see {@link LevelCosts}
    * @throws IllegalStateException if all prompts are done
    */
-  public CalibrationProfile plus(
-      double[][][][] masses,
-      Optional<PromptStatistics> added,
-      double[][][] removal,
-      double[][][][] levels) {
+  public CalibrationProfile plus(PromptMeasurement measured) {
     return add(
-        masses,
-        statistics.flatMap(sum -> added.map(sum::plus)),
-        removalCosts.map(sum -> sum.plus(removal)),
-        levelCosts.map(sum -> sum.plus(levels)));
+        measured.masses(),
+        statistics.flatMap(sum -> measured.statistics().map(sum::plus)),
+        removalCosts.map(sum -> sum.plus(measured.removal())),
+        levelCosts.map(sum -> sum.plus(measured.levels())));
   }
 
   private CalibrationProfile add(

@@ -66,6 +66,7 @@ final class ProfileReader {
             doubles("cfg"),
             doubles("tau"),
             json.number("top_p"),
+            json.has("top_k") ? count("top_k", Integer.MAX_VALUE) : 0,
             json.has("head_dim") ? json.size("head_dim") : 0);
     List<PromptSet> sets = promptSets();
     int done = count("prompts_done", HeadScores.MAX_PROMPTS);

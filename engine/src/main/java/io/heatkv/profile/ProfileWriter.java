@@ -51,6 +51,9 @@ final class ProfileWriter {
     writeDoubles(out, "cfg", setup.cfg());
     writeDoubles(out, "tau", setup.tau());
     out.writeNumberField("top_p", setup.topP());
+    if (setup.topK() > 0) {
+      out.writeNumberField("top_k", setup.topK());
+    }
     if (setup.headDim() > 0) {
       out.writeNumberField("head_dim", setup.headDim());
     }

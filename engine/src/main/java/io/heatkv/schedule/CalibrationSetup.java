@@ -16,6 +16,7 @@ import java.util.List;
  * @param cfg guidance strength of each scale; the last value serves all further scales
  * @param tau temperature of each scale, likewise
  * @param topP nucleus filter
+ * @param topK how many of the likeliest choices were drawn from; 0 for all
  * @param headDim channels of a head, even; 0 where unknown, as in profiles of version 1. The
  *     fingerprint tells it too, so it isn't compared
  */
@@ -29,6 +30,7 @@ public record CalibrationSetup(
     List<Double> cfg,
     List<Double> tau,
     double topP,
+    int topK,
     int headDim) {
   private static final int MAX_HEADS = 1 << 20;
 
@@ -49,6 +51,9 @@ public record CalibrationSetup(
       throw new UserException(
           "cfg, tau or top-p are out of range; expected one number or more, top-p in (0, 1]");
     }
+    if (topK < 0) {
+      throw new UserException("top-k " + topK + " is out of range; expected 0 or more");
+    }
     if (headDim < 0 || headDim % 2 != 0) {
       throw new UserException(
           headDim + " channels of a head are out of range; expected an even number");
@@ -63,7 +68,7 @@ public record CalibrationSetup(
     }
   }
 
-  /** A setup of which the head dimension isn't known. */
+  /** A setup that draws from all choices, of which the head dimension isn't known. */
   public CalibrationSetup(
       String model,
       String fingerprint,
@@ -74,7 +79,7 @@ public record CalibrationSetup(
       List<Double> cfg,
       List<Double> tau,
       double topP) {
-    this(model, fingerprint, layers, heads, schedule, sinkScales, cfg, tau, topP, 0);
+    this(model, fingerprint, layers, heads, schedule, sinkScales, cfg, tau, topP, 0, 0);
   }
 
   private static boolean isUsable(List<Double> values) {
@@ -84,13 +89,13 @@ public record CalibrationSetup(
   /** The same setup under another name. */
   public CalibrationSetup named(String name) {
     return new CalibrationSetup(
-        name, fingerprint, layers, heads, schedule, sinkScales, cfg, tau, topP, headDim);
+        name, fingerprint, layers, heads, schedule, sinkScales, cfg, tau, topP, topK, headDim);
   }
 
   /** The same setup of other weights. */
   public CalibrationSetup fingerprinted(String other) {
     return new CalibrationSetup(
-        model, other, layers, heads, schedule, sinkScales, cfg, tau, topP, headDim);
+        model, other, layers, heads, schedule, sinkScales, cfg, tau, topP, topK, headDim);
   }
 
   /**
@@ -109,6 +114,7 @@ public record CalibrationSetup(
     require("cfg", cfg, other.cfg, here, there);
     require("tau", tau, other.tau, here, there);
     require("top-p", topP, other.topP, here, there);
+    require("top-k", topK, other.topK, here, there);
   }
 
   private static void require(String what, Object mine, Object others, String here, String there) {

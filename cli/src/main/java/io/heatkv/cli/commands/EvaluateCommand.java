@@ -123,11 +123,12 @@ public final class EvaluateCommand implements Callable<Integer> {
   public Integer call() {
     Shard share = Shard.parse(shard);
     Existing existing = existing(share);
-    ModelChoice choice = model.choose();
-    List<Task> tasks = tasks(choice);
-    // Loaded once, before anything is written: wrong files are refused.
-    try (MetricSuite metrics = metrics(choice, tasks.getFirst().size())) {
-      evaluate(choice, tasks, metrics, share, existing);
+    try (ModelChoice choice = model.choose()) {
+      List<Task> tasks = tasks(choice);
+      // Loaded once, before anything is written: wrong files are refused.
+      try (MetricSuite metrics = metrics(choice, tasks.getFirst().size())) {
+        evaluate(choice, tasks, metrics, share, existing);
+      }
     }
     return 0;
   }
@@ -180,7 +181,7 @@ public final class EvaluateCommand implements Callable<Integer> {
         size.width(),
         size.height(),
         options.divergence(),
-        PictureSize.hasEncoder(choice));
+        choice.description().hasEncoder());
   }
 
   private Existing existing(Shard share) {

@@ -68,11 +68,13 @@ public final class HeatmapCommand implements Callable<Integer> {
     Outputs.requireFile(output, "heat.png");
     Outputs.requireWritable(output, 0);
     Optional<Budget> parsed = Optional.ofNullable(budget).map(Budget::parse);
-    ProfileSchedule source = new ProfileSchedule(profile, model);
-    CalibrationProfile found = source.profile();
-    Optional<CacheSchedule> schedule =
-        parsed.map(given -> source.schedule(found, given, allocation));
-    HeatMap map = new HeatMap(source.name(), found, schedule);
+    HeatMap map;
+    try (ProfileSchedule source = new ProfileSchedule(profile, model)) {
+      CalibrationProfile found = source.profile();
+      Optional<CacheSchedule> schedule =
+          parsed.map(given -> source.schedule(found, given, allocation));
+      map = new HeatMap(source.name(), found, schedule);
+    }
     if (vector) {
       JsonFile.write(output, map.svg());
     } else {

@@ -160,14 +160,15 @@ public final class ScheduleCommand implements Callable<Integer> {
       throw new UserException(
           "a profile says its own layers, heads and sink scales; leave them out or add --orders");
     }
-    ProfileSchedule source = new ProfileSchedule(profile, model);
-    CalibrationProfile found = source.profile();
-    ScaleSchedule own = found.setup().schedule();
-    if (scales.areGiven() && !scales.schedule(own).toString().equals(own.toString())) {
-      throw new UserException(
-          "the profile is of scales %s, but scales %s are asked for; calibrate with these scales"
-              .formatted(own, scales.schedule(own)));
+    try (ProfileSchedule source = new ProfileSchedule(profile, model)) {
+      CalibrationProfile found = source.profile();
+      ScaleSchedule own = found.setup().schedule();
+      if (scales.areGiven() && !scales.schedule(own).toString().equals(own.toString())) {
+        throw new UserException(
+            "the profile is of scales %s, but scales %s are asked for; calibrate with these scales"
+                .formatted(own, scales.schedule(own)));
+      }
+      return source.schedule(found, parsed, allocation);
     }
-    return source.schedule(found, parsed, allocation);
   }
 }

@@ -2,6 +2,7 @@ package io.heatkv.cli.options;
 
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvShape;
+import io.heatkv.cache.KvStorage;
 import io.heatkv.error.UserException;
 import io.heatkv.eval.run.Cell;
 import io.heatkv.eval.run.Cells;
@@ -47,6 +48,7 @@ public final class PolicyOptions {
 
   @Mixin private final AllocationOption allocation = new AllocationOption();
   @Mixin private final ProfileOption profile = new ProfileOption();
+  @Mixin private final StoreOption store = new StoreOption();
 
   /**
    * The names given, each once, else the default; heatkv with the allocation that was asked for.
@@ -77,7 +79,9 @@ public final class PolicyOptions {
    * @throws UserException if another policy or a profile is named
    */
   public CachePolicy unlimited() {
-    if (!names.isEmpty() && !names.equals(List.of(CachePolicy.FULL.name()))) {
+    Optional<CachePolicy> whole =
+        CachePolicies.whole(names.isEmpty() ? CachePolicy.FULL.name() : names.getFirst());
+    if (whole.isEmpty() || names.size() > 1) {
       throw new UserException(
           "--policy "
               + String.join(",", names)
@@ -95,12 +99,16 @@ public final class PolicyOptions {
       throw new UserException(
           "--profile serves a KV budget only; add --kv-budget such as 0.1, or leave it out");
     }
-    return CachePolicy.FULL;
+    return whole.get();
   }
 
-  /** The allocation, if one is named. */
-  public Optional<Allocation> allocation() {
-    return allocation.rule();
+  /**
+   * How kept tokens are stored.
+   *
+   * @throws UserException if it is unknown
+   */
+  public KvStorage storage() {
+    return store.storage();
   }
 
   /** The levels that atoms may have. */
@@ -135,11 +143,12 @@ public final class PolicyOptions {
    */
   public List<Cell> cells(
       List<String> budgets, KvShape shape, BiFunction<String, Budget, CachePolicy> maker) {
-    Map<Double, String> distinct = Cells.distinct(budgets, shape);
+    Map<Double, String> distinct = Cells.distinct(budgets, shape, storage());
     List<Cell> cells = new ArrayList<>();
     for (String name : names()) {
-      if (name.equals(CachePolicy.FULL.name())) {
-        cells.add(new Cell(name, "1.0", 1, CachePolicy.FULL));
+      Optional<CachePolicy> whole = CachePolicies.whole(name);
+      if (whole.isPresent()) {
+        cells.add(new Cell(name, "1.0", 1, whole.get()));
       } else {
         distinct.forEach((ratio, text) ->
             cells.add(new Cell(name, text, ratio, maker.apply(name, Budget.parse(text)))));
@@ -173,6 +182,8 @@ public final class PolicyOptions {
   public CachePolicy policy(
       String name, KvShape shape, Budget budget, Supplier<CalibrationProfile> calibration) {
     return CachePolicies.create(
-        name, new PolicyInputs(budget, shape, profile.path(), calibration, allocation.levels()));
+        name,
+        new PolicyInputs(
+            budget, shape, profile.path(), calibration, allocation.levels(), storage()));
   }
 }

@@ -9,10 +9,26 @@ import io.heatkv.schedule.CacheSchedule;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.LevelShape;
 import io.heatkv.tensor.Device;
+import org.jspecify.annotations.Nullable;
 
 /** A calibration profile as the options name it, and schedules made from it without a device. */
-public record ProfileSchedule(ProfileOption option, ModelName model) {
+public final class ProfileSchedule implements AutoCloseable {
   private static final int GUIDED_ROWS = 2;
+
+  private final ProfileOption option;
+  private final ModelName model;
+  private @Nullable ModelDescription found;
+
+  public ProfileSchedule(ProfileOption option, ModelName model) {
+    this.option = option;
+    this.model = model;
+  }
+
+  private ModelDescription found() {
+    ModelDescription once = found == null ? model.find() : found;
+    found = once;
+    return once;
+  }
 
   /**
    * The profile; if it is named and no model is, none is looked for.
@@ -22,7 +38,7 @@ public record ProfileSchedule(ProfileOption option, ModelName model) {
   public CalibrationProfile profile() {
     return option.path().isPresent() && !model.isGiven()
         ? ModelProfile.read(option.path().get())
-        : ModelProfile.find(model.find(), option.path());
+        : ModelProfile.find(found(), option.path());
   }
 
   /**
@@ -51,9 +67,8 @@ public record ProfileSchedule(ProfileOption option, ModelName model) {
     if (setup.headDim() > 0 || budget instanceof Budget.Ratio) {
       return setup.headDim();
     }
-    ModelDescription found = model.find();
-    ModelProfile.find(found, option.path());
-    return found.kvShape(model.dtype(found.transformer(), Device.CPU), setup.schedule()).headDim();
+    ModelProfile.find(found(), option.path());
+    return found().kvShape(model.dtype(found(), Device.CPU), setup.schedule()).headDim();
   }
 
   /** What the profile is called: its file, or that it is the model's own. */
@@ -62,5 +77,13 @@ public record ProfileSchedule(ProfileOption option, ModelName model) {
         .path()
         .map(path -> String.valueOf(path.getFileName()))
         .orElse("that comes with the model");
+  }
+
+  /** Closes the model's files. */
+  @Override
+  public void close() {
+    if (found != null) {
+      found.close();
+    }
   }
 }
