@@ -1,0 +1,553 @@
+package io.heatkv.server.core;
+
+import io.heatkv.Generation;
+import io.heatkv.GenerationRequest;
+import io.heatkv.GenerationResult;
+import io.heatkv.Picture;
+import io.heatkv.error.UserException;
+import io.heatkv.family.PictureRequest;
+import io.heatkv.server.core.Refusal.Reason;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.SortedSet;
+import java.util.TreeSet;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One device, the thread that owns it, and the pictures that wait for it.
+ *
+ * <p>A job is accepted only if a pass of each of its pictures fits the {@link Limits}; bytes of a
+ * pass are known before it begins, so that none ever fails for memory. The picture that waits
+ * longest goes first, and all that are of its {@link Form} share its pass as far as they fit. Only
+ * one pass runs at a time. A cancelled picture leaves at the next scale.
+ */
+public final class Scheduler implements AutoCloseable {
+  private static final long BEAT_MILLIS = 250;
+  private static final double FIRST_GUESS_SECONDS = 1;
+
+  private final ServedModel model;
+  private final Limits limits;
+  private final SchedulerListener listener;
+  private final ExecutorService encoders =
+      Executors.newFixedThreadPool(
+          Math.max(1, Runtime.getRuntime().availableProcessors() / 2),
+          Thread.ofPlatform().daemon().name("encode-", 0).factory());
+  private final Thread device;
+  private final ReentrantLock lock = new ReentrantLock();
+  private final Condition changed = lock.newCondition();
+  // Guarded by the lock.
+  private final List<Waiting> queue = new ArrayList<>();
+  private List<Waiting> running = List.of();
+  private boolean draining;
+  private boolean closing;
+  private @Nullable Throwable broken;
+  private volatile boolean suspect;
+  private volatile boolean measured;
+  private volatile int batch;
+  private volatile double secondsPerPicture;
+  private volatile long reservedBytes;
+  private volatile long reservedKvBytes;
+  private volatile long beat = System.nanoTime();
+
+  /** One picture of a job. */
+  private record Waiting(Job job, int picture, long since) {}
+
+  /**
+   * What a device is doing.
+   *
+   * @param running pictures
+   * @param waiting pictures
+   * @param reservedBytes of the pass that runs
+   * @param reservedKvBytes of its keys and values
+   * @param batch most pictures of a pass
+   * @param sinceBeat time since the device's thread was last seen alive
+   * @param state whether it takes jobs and can draw
+   */
+  public record Status(
+      int running,
+      int waiting,
+      long reservedBytes,
+      long reservedKvBytes,
+      int batch,
+      Duration sinceBeat,
+      Health state) {}
+
+  /** Whether a device can draw. */
+  public enum Health {
+    MEASURING,
+    READY,
+    DRAINING,
+    SUSPECT,
+    BROKEN
+  }
+
+  /**
+   * Starts the thread, which first measures how many pictures of a form are drawn best at once.
+   *
+   * @param usual form to measure
+   * @param sample a picture of that form
+   */
+  public Scheduler(
+      ServedModel model,
+      Limits limits,
+      SchedulerListener listener,
+      Form usual,
+      PictureRequest sample) {
+    this.model = model;
+    this.limits = limits;
+    this.listener = listener;
+    batch = Math.max(1, limits.batch());
+    device = Thread.ofPlatform().name("device").unstarted(() -> run(usual, sample));
+    device.start();
+  }
+
+  /**
+   * Queues a job.
+   *
+   * @throws UserException if it can never be drawn here
+   * @throws Refusal if it can't be taken now
+   */
+  public void submit(Job job) {
+    int pictures = job.pictures().size();
+    if (!limits.allow(job.form(), 1)) {
+      throw new IllegalArgumentException("a form that doesn't fit was to be refused before");
+    }
+    lock.lock();
+    try {
+      if (broken != null) {
+        throw new Refusal(
+            Reason.DEVICE_FAILED, Duration.ofSeconds(30), "the device failed; restart the server");
+      }
+      if (draining) {
+        throw new Refusal(
+            Reason.DRAINING, Duration.ofSeconds(30), "the server is stopping; try again later");
+      }
+      if (queue.size() + pictures > limits.waiting()) {
+        throw new Refusal(
+            Reason.QUEUE_FULL,
+            wait(queue.size() + pictures - limits.waiting() + running.size()),
+            "%d of %d places in the queue are taken; try again later"
+                .formatted(queue.size(), limits.waiting()));
+      }
+      for (int i = 0; i < pictures; i++) {
+        queue.add(new Waiting(job, i, System.nanoTime()));
+      }
+      changed.signalAll();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Whether a picture of a form could ever be drawn. */
+  public boolean fits(Form form) {
+    return limits.allow(form, 1);
+  }
+
+  public Limits limits() {
+    return limits;
+  }
+
+  /** Cancels what is left of a job: waiting pictures now, running ones at the next scale. */
+  public void cancel(Job job) {
+    Job.State phase = job.state();
+    if (job.cancel()) {
+      listener.cancelled(phase);
+      lock.lock();
+      try {
+        queue.removeIf(waiting -> waiting.job == job);
+        changed.signalAll();
+      } finally {
+        lock.unlock();
+      }
+    }
+  }
+
+  /** Pictures that go before the first waiting one of a job; 0 where none of it waits. */
+  public int ahead(Job job) {
+    lock.lock();
+    try {
+      for (int i = 0; i < queue.size(); i++) {
+        if (queue.get(i).job == job) {
+          return i + running.size();
+        }
+      }
+      return 0;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** How long a job will take from now, by what pictures took of late. */
+  public Duration estimate(Job job) {
+    lock.lock();
+    try {
+      int last = running.size();
+      for (int i = 0; i < queue.size(); i++) {
+        if (queue.get(i).job == job) {
+          last = running.size() + i + 1;
+        }
+      }
+      return wait(last);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private Duration wait(int pictures) {
+    double seconds = secondsPerPicture > 0 ? secondsPerPicture : FIRST_GUESS_SECONDS;
+    return Duration.ofMillis((long) (1e3 * seconds * Math.max(1, pictures)));
+  }
+
+  public Status status() {
+    lock.lock();
+    try {
+      return new Status(
+          running.size(),
+          queue.size(),
+          reservedBytes,
+          reservedKvBytes,
+          batch,
+          Duration.ofNanos(System.nanoTime() - beat),
+          health());
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private Health health() {
+    if (broken != null || !device.isAlive()) {
+      return Health.BROKEN;
+    }
+    if (draining) {
+      return Health.DRAINING;
+    }
+    if (suspect) {
+      return Health.SUSPECT;
+    }
+    return measured ? Health.READY : Health.MEASURING;
+  }
+
+  private void run(Form usual, PictureRequest sample) {
+    try {
+      measure(usual, sample);
+      for (List<Waiting> pass = take(); !pass.isEmpty(); pass = take()) {
+        draw(pass);
+      }
+    } catch (RuntimeException | Error e) {
+      breakDown(e);
+    }
+  }
+
+  private void measure(Form usual, PictureRequest sample) {
+    BatchMeasurement.Result result =
+        new BatchMeasurement(model.model(), usual, sample, this::isClosing, this::beat)
+            .run(
+                limits.batch() > 0
+                    ? 1
+                    : limits.largest(usual, Math.min(limits.waiting(), Limits.LARGEST_BATCH)));
+    if (limits.batch() == 0) {
+      batch = result.batch();
+    }
+    secondsPerPicture = result.secondsPerPicture();
+    measured = true;
+  }
+
+  private boolean isClosing() {
+    lock.lock();
+    try {
+      return closing;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private void beat() {
+    beat = System.nanoTime();
+  }
+
+  /** The next pictures to draw together; none when the scheduler is closed. */
+  private List<Waiting> take() {
+    lock.lock();
+    try {
+      while (true) {
+        beat();
+        if (closing) {
+          return List.of();
+        }
+        if (queue.isEmpty()) {
+          await(TimeUnit.MILLISECONDS.toNanos(BEAT_MILLIS));
+          continue;
+        }
+        Waiting first = queue.getFirst();
+        Form form = first.job.form();
+        int most = limits.largest(form, batch);
+        List<Waiting> pass =
+            queue.stream().filter(each -> each.job.form() == form).limit(most).toList();
+        long left = limits.window().toNanos() - (System.nanoTime() - first.since);
+        if (pass.size() < most && left > 0 && !draining) {
+          await(left);
+          continue;
+        }
+        queue.removeAll(new HashSet<>(pass));
+        running = pass;
+        reservedKvBytes = form.need(pass.size()).cache();
+        reservedBytes = form.need(pass.size()).total();
+        return pass;
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private void await(long nanos) {
+    try {
+      long _ = changed.awaitNanos(nanos);
+    } catch (InterruptedException _) {
+      // Nobody interrupts this thread; closing says so by a flag.
+    }
+  }
+
+  private void draw(List<Waiting> pass) {
+    try {
+      List<Waiting> left = pass.stream().filter(each -> !each.job.state().isEnd()).toList();
+      if (!left.isEmpty()) {
+        drawTogether(left);
+      }
+    } catch (UserException e) {
+      drawApart(pass, e);
+    } catch (RuntimeException | Error e) {
+      failed(pass, e);
+    } finally {
+      lock.lock();
+      try {
+        running = List.of();
+        reservedBytes = 0;
+        reservedKvBytes = 0;
+        changed.signalAll();
+      } finally {
+        lock.unlock();
+      }
+    }
+  }
+
+  /** One of the pictures is wrong: the others don't suffer. */
+  private void drawApart(List<Waiting> pass, UserException problem) {
+    Set<Job> jobs = new HashSet<>();
+    pass.forEach(each -> jobs.add(each.job));
+    if (jobs.size() == 1) {
+      jobs.iterator().next().fail(problem);
+      return;
+    }
+    for (Job job : jobs) {
+      draw(pass.stream().filter(each -> each.job == job).toList());
+    }
+  }
+
+  private void drawTogether(List<Waiting> pass) {
+    Form form = pass.getFirst().job.form();
+    GenerationRequest request =
+        new GenerationRequest(
+            pass.stream().map(each -> each.job.pictures().get(each.picture)).toList(),
+            form.schedule(),
+            form.policy());
+    long start = System.nanoTime();
+    listener.passBegins(form, pass.size());
+    for (Job job : new HashSet<>(pass.stream().map(Waiting::job).toList())) {
+      if (job.state() == Job.State.WAITING) {
+        job.started();
+        listener.jobStarts(job);
+      }
+    }
+    try (Generation generation = Generation.open(model.model(), request)) {
+      List<SortedSet<Integer>> partials = partials(pass);
+      while (!generation.isDone()) {
+        beat();
+        leave(pass, generation);
+        if (!generation.isDone()) {
+          int scale = generation.scale();
+          generation.step();
+          tell(pass, generation, scale, partials);
+        }
+      }
+      beat();
+      leave(pass, generation);
+      deliver(pass, request, generation.finish(), start);
+    } catch (CancellationException _) {
+      // No picture is left; who cancelled them was told.
+    }
+  }
+
+  /** Scales at which each picture is shown. */
+  private static List<SortedSet<Integer>> partials(List<Waiting> pass) {
+    List<SortedSet<Integer>> scales = new ArrayList<>();
+    for (Waiting each : pass) {
+      Form form = each.job.form();
+      scales.add(
+          each.job.partials() == 0
+              ? new TreeSet<>()
+              : PartialScales.choose(form.schedule(), each.job.partials(), form.decodeShare()));
+    }
+    return scales;
+  }
+
+  private static void leave(List<Waiting> pass, Generation generation) {
+    for (int i = 0; i < pass.size(); i++) {
+      if (pass.get(i).job.state().isEnd()) {
+        generation.cancel(i);
+      }
+    }
+  }
+
+  private void tell(
+      List<Waiting> pass, Generation generation, int scale, List<SortedSet<Integer>> partials) {
+    for (int i : generation.pictures()) {
+      Waiting each = pass.get(i);
+      Job job = each.job;
+      JobEvent drawn = new JobEvent.ScaleDrawn(each.picture, scale, job.form().schedule().count());
+      job.addLater(encoders, () -> drawn);
+      if (partials.get(i).contains(scale)) {
+        Picture shown = generation.preview(i);
+        int index = partials.get(i).headSet(scale).size();
+        job.addLater(
+            encoders,
+            () ->
+                new JobEvent.Partial(
+                    each.picture,
+                    index,
+                    scale,
+                    shown.pixels().width(),
+                    shown.pixels().height(),
+                    job.encoding().encode(shown.pixels(), List.of())));
+      }
+    }
+  }
+
+  private void deliver(
+      List<Waiting> pass, GenerationRequest request, GenerationResult result, long start) {
+    Form form = pass.getFirst().job.form();
+    double seconds = (System.nanoTime() - start) / 1e9;
+    form.took(pass.size(), seconds, result.timings().decode() / 1e3);
+    secondsPerPicture = form.secondsPerPicture();
+    listener.passDrawn(form, pass.size(), result);
+    for (Picture picture : result.images()) {
+      Waiting each = pass.get(picture.index());
+      each.job.addLater(
+          encoders,
+          () ->
+              new JobEvent.Drawn(
+                  each.picture,
+                  picture.request().seed(),
+                  picture.pixels().width(),
+                  picture.pixels().height(),
+                  each.job
+                      .encoding()
+                      .encode(
+                          picture.pixels(),
+                          model.texts(
+                              request,
+                              picture.index(),
+                              picture.pixels().width(),
+                              picture.pixels().height())),
+                  result.kv().storage() / pass.size(),
+                  result.fullKvBytes() / pass.size(),
+                  pass.size(),
+                  seconds,
+                  result.warnings()));
+    }
+  }
+
+  /** The pass is lost. A small picture tells whether the device still computes. */
+  private void failed(List<Waiting> pass, Throwable problem) {
+    suspect = true;
+    pass.forEach(each -> each.job.fail(problem));
+    Waiting first = pass.getFirst();
+    GenerationRequest probe =
+        new GenerationRequest(
+            List.of(first.job.pictures().get(first.picture)),
+            first.job.form().schedule(),
+            first.job.form().policy());
+    try (Generation generation = Generation.open(model.model(), probe)) {
+      generation.step();
+    } catch (RuntimeException | Error e) {
+      e.addSuppressed(problem);
+      breakDown(e);
+      return;
+    }
+    suspect = false;
+    listener.deviceFailed(problem, true);
+  }
+
+  /** Nothing can be drawn any more. */
+  private void breakDown(Throwable problem) {
+    List<Waiting> lost;
+    lock.lock();
+    try {
+      broken = problem;
+      closing = true;
+      lost = new ArrayList<>(queue);
+      lost.addAll(running);
+      queue.clear();
+    } finally {
+      lock.unlock();
+    }
+    lost.forEach(each -> each.job.fail(problem));
+    listener.deviceFailed(problem, false);
+  }
+
+  /**
+   * Takes no more jobs and waits for those it has.
+   *
+   * @return whether all were drawn in time
+   */
+  public boolean drain(Duration patience) {
+    long end = System.nanoTime() + patience.toNanos();
+    lock.lock();
+    try {
+      draining = true;
+      changed.signalAll();
+      while (!queue.isEmpty() || !running.isEmpty()) {
+        long left = end - System.nanoTime();
+        if (left <= 0) {
+          return false;
+        }
+        await(left);
+      }
+      return true;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Cancels what is left and waits for the scale at hand. */
+  @Override
+  public void close() {
+    Set<Job> left = new HashSet<>();
+    lock.lock();
+    try {
+      draining = true;
+      closing = true;
+      queue.forEach(each -> left.add(each.job));
+      running.forEach(each -> left.add(each.job));
+      changed.signalAll();
+    } finally {
+      lock.unlock();
+    }
+    left.forEach(this::cancel);
+    try {
+      device.join();
+      encoders.shutdown();
+      boolean _ = encoders.awaitTermination(10, TimeUnit.SECONDS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+}

@@ -1,0 +1,46 @@
+package io.heatkv.server.core;
+
+import io.heatkv.GenerationRequest;
+import io.heatkv.MemoryNeed;
+import io.heatkv.cache.CachePolicy;
+import io.heatkv.family.NextScaleModel;
+import io.heatkv.image.PngText;
+import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.sample.SamplingOptions;
+import io.heatkv.scale.ScaleSchedule;
+import java.util.List;
+import java.util.Optional;
+
+/** A loaded model as a server offers it. Any thread may ask. */
+public interface ServedModel {
+  /** Name in requests and answers. */
+  String id();
+
+  NextScaleModel model();
+
+  /** Its own scales, drawn where a request asks for no size. */
+  ScaleSchedule schedule();
+
+  /** How it samples where a request doesn't say. */
+  SamplingOptions sampling();
+
+  /**
+   * A policy under a budget; the full cache where the name is {@code full}.
+   *
+   * @throws io.heatkv.error.UserException if there is none, or it can't be had for these scales
+   */
+  CachePolicy policy(String name, String budget, ScaleSchedule schedule);
+
+  /**
+   * What drawing takes besides the weights; linear in the number of pictures.
+   *
+   * @throws io.heatkv.error.UserException if it can't be told
+   */
+  MemoryNeed need(GenerationRequest request);
+
+  /** The calibration of its own scales, if it comes with one. */
+  Optional<CalibrationProfile> profile();
+
+  /** What a picture's file says of how it was drawn. */
+  List<PngText> texts(GenerationRequest request, int picture, int width, int height);
+}
