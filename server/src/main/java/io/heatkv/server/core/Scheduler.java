@@ -134,7 +134,7 @@ public final class Scheduler implements AutoCloseable {
       if (queue.size() + pictures > limits.waiting()) {
         throw new Refusal(
             Reason.QUEUE_FULL,
-            wait(queue.size() + pictures - limits.waiting() + running.size()),
+            durationOf(queue.size() + pictures - limits.waiting() + running.size()),
             "%d of %d places in the queue are taken; try again later"
                 .formatted(queue.size(), limits.waiting()));
       }
@@ -196,13 +196,13 @@ public final class Scheduler implements AutoCloseable {
           last = running.size() + i + 1;
         }
       }
-      return wait(last);
+      return durationOf(last);
     } finally {
       lock.unlock();
     }
   }
 
-  private Duration wait(int pictures) {
+  private Duration durationOf(int pictures) {
     double seconds = secondsPerPicture > 0 ? secondsPerPicture : FIRST_GUESS_SECONDS;
     return Duration.ofMillis((long) (1e3 * seconds * Math.max(1, pictures)));
   }
@@ -308,6 +308,7 @@ public final class Scheduler implements AutoCloseable {
     }
   }
 
+  @SuppressWarnings("WaitNotInLoop") // All callers ask again.
   private void await(long nanos) {
     try {
       long _ = changed.awaitNanos(nanos);
