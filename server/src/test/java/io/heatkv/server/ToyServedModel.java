@@ -6,6 +6,7 @@ import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvShape;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Safetensors;
+import io.heatkv.error.UserException;
 import io.heatkv.family.Conditioning;
 import io.heatkv.family.NextScaleModel;
 import io.heatkv.family.PictureRequest;
@@ -86,6 +87,11 @@ public final class ToyServedModel implements ServedModel, AutoCloseable {
   }
 
   @Override
+  public String samplePrompt() {
+    return "circle";
+  }
+
+  @Override
   public CachePolicy policy(String name, String budget, ScaleSchedule schedule) {
     return CachePolicies.create(
         name,
@@ -94,7 +100,7 @@ public final class ToyServedModel implements ServedModel, AutoCloseable {
             toy.kvShape(1, 2, schedule),
             Optional.empty(),
             () -> {
-              throw new io.heatkv.error.UserException("the toy has no profile");
+              throw new UserException("the toy has no profile");
             }));
   }
 

@@ -67,7 +67,7 @@ public final class Forms {
 
   private Form make(ScaleSchedule schedule, CachePolicy policy, SamplingOptions sampling) {
     model.model().requireDrawable(schedule);
-    PictureRequest picture = new PictureRequest("any", 0, sampling);
+    PictureRequest picture = new PictureRequest(model.samplePrompt(), 0, sampling);
     return new Form(
         schedule,
         policy,

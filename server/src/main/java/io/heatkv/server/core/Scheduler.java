@@ -57,6 +57,7 @@ public final class Scheduler implements AutoCloseable {
   private volatile long reservedBytes;
   private volatile long reservedKvBytes;
   private volatile long beat = System.nanoTime();
+  private volatile long longestStep;
 
   /** One picture of a job. */
   private record Waiting(Job job, int picture, long since) {}
@@ -70,6 +71,7 @@ public final class Scheduler implements AutoCloseable {
    * @param reservedKvBytes of its keys and values
    * @param batch most pictures of a pass
    * @param sinceBeat time since the device's thread was last seen alive
+   * @param longestStep that a scale has taken
    * @param state whether it takes jobs and can draw
    */
   public record Status(
@@ -79,6 +81,7 @@ public final class Scheduler implements AutoCloseable {
       long reservedKvBytes,
       int batch,
       Duration sinceBeat,
+      Duration longestStep,
       Health state) {}
 
   /** Whether a device can draw. */
@@ -90,13 +93,7 @@ public final class Scheduler implements AutoCloseable {
     BROKEN
   }
 
-  /**
-   * Starts the thread, which first measures how many pictures of a form are drawn best at once.
-   *
-   * @param usual form to measure
-   * @param sample a picture of that form
-   */
-  public Scheduler(
+  private Scheduler(
       ServedModel model,
       Limits limits,
       SchedulerListener listener,
@@ -107,7 +104,37 @@ public final class Scheduler implements AutoCloseable {
     this.listener = listener;
     batch = Math.max(1, limits.batch());
     device = Thread.ofPlatform().name("device").unstarted(() -> run(usual, sample));
-    device.start();
+  }
+
+  /**
+   * Starts the thread, which first measures how many pictures of a form are drawn best at once.
+   *
+   * @param usual form to measure
+   * @param sample a picture of that form
+   * @throws UserException if it doesn't fit
+   */
+  public static Scheduler start(
+      ServedModel model,
+      Limits limits,
+      SchedulerListener listener,
+      Form usual,
+      PictureRequest sample) {
+    if (!limits.allow(usual, 1)) {
+      throw new UserException(
+          "a picture takes %.1f MiB for keys and values and %.1f MiB in all, there are %.1f and %.1f; choose a smaller KV budget or model, or allow more memory"
+              .formatted(
+                  mib(usual.need(1).cache()),
+                  mib(usual.need(1).total()),
+                  mib(limits.kvBytes()),
+                  mib(limits.bytes())));
+    }
+    Scheduler scheduler = new Scheduler(model, limits, listener, usual, sample);
+    scheduler.device.start();
+    return scheduler;
+  }
+
+  private static double mib(long bytes) {
+    return bytes / (double) (1 << 20);
   }
 
   /**
@@ -217,6 +244,7 @@ public final class Scheduler implements AutoCloseable {
           reservedKvBytes,
           batch,
           Duration.ofNanos(System.nanoTime() - beat),
+          Duration.ofNanos(longestStep),
           health());
     } finally {
       lock.unlock();
@@ -376,6 +404,7 @@ public final class Scheduler implements AutoCloseable {
         if (!generation.isDone()) {
           int scale = generation.scale();
           generation.step();
+          longestStep = Math.max(longestStep, System.nanoTime() - beat);
           tell(pass, generation, scale, partials);
         }
       }

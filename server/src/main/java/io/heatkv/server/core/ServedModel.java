@@ -24,6 +24,9 @@ public interface ServedModel {
   /** How it samples where a request doesn't say. */
   SamplingOptions sampling();
 
+  /** A prompt that it can draw, to measure with. */
+  String samplePrompt();
+
   /**
    * A policy under a budget; the full cache where the name is {@code full}.
    *

@@ -1,6 +1,7 @@
 package io.heatkv.server.http;
 
 import io.heatkv.GenerationRequest;
+import io.heatkv.cache.CachePolicy;
 import io.heatkv.error.UserException;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.json.JsonObject;
@@ -293,6 +294,17 @@ final class ImagesRequest {
     }
   }
 
+  /**
+   * The usual policy that takes a budget, for the model's own scales.
+   *
+   * @throws ApiException if it can't be had
+   */
+  CachePolicy policy(String budget) {
+    String name =
+        options.policy().equals("full") ? Allocation.DEFAULT.policy() : options.policy();
+    return make(sizes.all().getFirst(), name, budget, model.sampling()).policy();
+  }
+
   private boolean canBeHad(
       PictureSizes.Size size, String policy, String budget, SamplingOptions sampling) {
     try {
@@ -346,7 +358,7 @@ final class ImagesRequest {
             .kvShape(
                 1,
                 new GenerationRequest(
-                        List.of(new PictureRequest("any", 0, sampling)),
+                        List.of(new PictureRequest(model.samplePrompt(), 0, sampling)),
                         form.schedule(),
                         form.policy())
                     .rowsPerPicture(),

@@ -60,7 +60,7 @@ final class SchedulerTest {
   }
 
   private Scheduler scheduler(Limits limits) {
-    return new Scheduler(
+    return Scheduler.start(
         model,
         limits,
         new SchedulerListener() {

@@ -1,0 +1,80 @@
+package io.heatkv.server.http;
+
+import io.heatkv.server.ServerOptions;
+import io.heatkv.server.core.Job;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/** Jobs by their unguessable names, with those that have ended kept within bounds. */
+final class JobStore {
+  private final ServerOptions.Kept kept;
+  private final Map<String, Entry> entries = new LinkedHashMap<>();
+
+  /**
+   * @param owner whose key made it
+   * @param created seconds since 1970
+   */
+  record Entry(String id, String owner, long created, Job job, PictureSizes.Size size) {}
+
+  private final Map<String, Long> ended = new LinkedHashMap<>();
+
+  JobStore(ServerOptions.Kept kept) {
+    this.kept = kept;
+  }
+
+  synchronized Entry add(String owner, Job job, PictureSizes.Size size) {
+    sweep();
+    Entry entry =
+        new Entry(
+            "job_" + Trace.unguessable(), owner, System.currentTimeMillis() / 1000, job, size);
+    entries.put(entry.id, entry);
+    return entry;
+  }
+
+  /**
+   * The job of a name.
+   *
+   * @throws ApiException if there is none, or it is another's
+   */
+  synchronized Entry get(String owner, String id) {
+    sweep();
+    Entry entry = entries.get(id);
+    if (entry == null || !entry.owner.equals(owner)) {
+      throw ApiException.notFound("there is no such job; results are kept for a time only");
+    }
+    return entry;
+  }
+
+  /** Jobs that haven't ended and those whose results are kept. */
+  synchronized int size() {
+    return entries.size();
+  }
+
+  synchronized void remove(Entry entry) {
+    entries.remove(entry.id);
+    ended.remove(entry.id);
+  }
+
+  /** Forgets the oldest of those that have ended, until the rest is within bounds. */
+  synchronized void sweep() {
+    long now = System.nanoTime();
+    entries.values().stream()
+        .filter(entry -> entry.job.state().isEnd())
+        .forEach(entry -> ended.putIfAbsent(entry.id, now));
+    long bytes =
+        ended.keySet().stream().mapToLong(id -> entries.get(id).job.bytes()).sum();
+    Iterator<Map.Entry<String, Long>> oldest = ended.entrySet().iterator();
+    while (oldest.hasNext()) {
+      Map.Entry<String, Long> next = oldest.next();
+      if (ended.size() <= kept.jobs()
+          && bytes <= kept.bytes()
+          && now - next.getValue() <= kept.time().toNanos()) {
+        break;
+      }
+      bytes -= entries.get(next.getKey()).job.bytes();
+      entries.remove(next.getKey());
+      oldest.remove();
+    }
+  }
+}
