@@ -3,6 +3,9 @@ package io.heatkv.server.core;
 import io.heatkv.MemoryNeed;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.scale.ScaleSchedule;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.IntFunction;
 
 /**
  * What the pictures of one pass have in common. Two forms are the same if they are the same object,
@@ -11,17 +14,18 @@ import io.heatkv.scale.ScaleSchedule;
 public final class Form {
   private final ScaleSchedule schedule;
   private final CachePolicy policy;
-  // What a pass takes without pictures, and each picture adds.
-  private final MemoryNeed fixed;
-  private final MemoryNeed each;
+  private final IntFunction<MemoryNeed> needs;
+  private final Map<Integer, MemoryNeed> known = new ConcurrentHashMap<>();
   private volatile double seconds;
   private volatile double decodeSeconds;
 
-  Form(ScaleSchedule schedule, CachePolicy policy, MemoryNeed one, MemoryNeed two) {
+  /**
+   * @param needs of a number of pictures
+   */
+  Form(ScaleSchedule schedule, CachePolicy policy, IntFunction<MemoryNeed> needs) {
     this.schedule = schedule;
     this.policy = policy;
-    each = new MemoryNeed(0, two.cache() - one.cache(), two.scratch() - one.scratch());
-    fixed = new MemoryNeed(0, one.cache() - each.cache(), one.scratch() - each.scratch());
+    this.needs = needs;
   }
 
   public ScaleSchedule schedule() {
@@ -34,8 +38,7 @@ public final class Form {
 
   /** What a pass of some pictures takes besides the weights. */
   public MemoryNeed need(int pictures) {
-    return new MemoryNeed(
-        0, fixed.cache() + pictures * each.cache(), fixed.scratch() + pictures * each.scratch());
+    return known.computeIfAbsent(pictures, needs::apply);
   }
 
   /** Seconds that a picture took of late, its share of the pass; 0 before one was drawn. */

@@ -1,12 +1,13 @@
 package io.heatkv.server.core;
 
 import io.heatkv.GenerationRequest;
+import io.heatkv.MemoryNeed;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
+import java.util.Collections;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
@@ -68,10 +69,16 @@ public final class Forms {
   private Form make(ScaleSchedule schedule, CachePolicy policy, SamplingOptions sampling) {
     model.model().requireDrawable(schedule);
     PictureRequest picture = new PictureRequest(model.samplePrompt(), 0, sampling);
-    return new Form(
-        schedule,
-        policy,
-        model.need(new GenerationRequest(List.of(picture), schedule, policy)),
-        model.need(new GenerationRequest(List.of(picture, picture), schedule, policy)));
+    Form form =
+        new Form(
+            schedule,
+            policy,
+            pictures ->
+                model.need(
+                    new GenerationRequest(
+                        Collections.nCopies(pictures, picture), schedule, policy)));
+    // What can't be told is said now.
+    MemoryNeed _ = form.need(1);
+    return form;
   }
 }

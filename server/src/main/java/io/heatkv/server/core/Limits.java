@@ -23,9 +23,15 @@ public record Limits(long kvBytes, long bytes, int waiting, int batch, Duration 
 
   /** Most pictures of a pass that fit, up to {@code most}; possibly none. */
   int largest(Form form, int most) {
-    int fitting = most;
-    while (fitting > 0 && !allow(form, fitting)) {
-      fitting--;
+    int fitting = 0;
+    int tooMany = most + 1;
+    while (tooMany - fitting > 1) {
+      int middle = (fitting + tooMany) / 2;
+      if (allow(form, middle)) {
+        fitting = middle;
+      } else {
+        tooMany = middle;
+      }
     }
     return fitting;
   }

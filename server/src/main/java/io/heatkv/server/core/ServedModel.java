@@ -35,7 +35,7 @@ public interface ServedModel {
   CachePolicy policy(String name, String budget, ScaleSchedule schedule);
 
   /**
-   * What drawing takes besides the weights; linear in the number of pictures.
+   * What drawing takes besides the weights; more for more pictures.
    *
    * @throws io.heatkv.error.UserException if it can't be told
    */

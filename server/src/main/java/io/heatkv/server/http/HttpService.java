@@ -268,7 +268,12 @@ public final class HttpService implements AutoCloseable {
   /** Reads a body of JSON, then goes on by another thread. */
   private void readBody(Exchange exchange, String owner, Consumer<String> next) {
     HttpServerRequest request = exchange.request();
-    gate.requireRate(owner, request);
+    try {
+      gate.requireRate(owner, request);
+    } catch (ApiException e) {
+      metrics.rejected(e.code());
+      throw e;
+    }
     String type = String.valueOf(request.getHeader("Content-Type"));
     if (!type.matches("(?i)application/json\\s*(;.*)?")) {
       throw ApiException.of(

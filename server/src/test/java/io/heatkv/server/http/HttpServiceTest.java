@@ -14,6 +14,7 @@ import java.awt.image.BufferedImage;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.net.Socket;
+import java.net.URI;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
@@ -172,7 +173,7 @@ final class HttpServiceTest {
         "{\"prompt\": \"circle\", \"policy\": \"h2o\"}|400|kv_budget|policy h2o needs a kv_budget",
         "{\"prompt\": \"circle\", \"policy\": \"h20\", \"kv_budget\": 0.5}|400|policy|did you mean h2o",
         "{\"prompt\": \"circle\", \"kv_budget\": \"much\"}|400|policy|much",
-        "{\"prompt\": \"circle\", \"kv_budget\": 7}|400|policy|out of range",
+        "{\"prompt\": \"circle\", \"kv_budget\": 7}|400|policy|more than the full cache",
         "{\"prompt\": \"circle\", \"kv_budget\": []}|400|kv_budget|expected a ratio",
         "{\"prompt\": \"circle\", \"output_format\": \"webp\"}|400|output_format|expected png or jpeg",
         "{\"prompt\": \"circle\", \"response_format\": \"url\"}|400|response_format|b64_json only",
@@ -270,7 +271,7 @@ final class HttpServiceTest {
         "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
       })
   void brokenHeadsAreRefused(String request) throws Exception {
-    assertThat(raw(request.formatted("a".repeat(20_000)))).startsWith("HTTP/1.1 4");
+    assertThat(raw(request.formatted("a".repeat(20_000)))).matches("HTTP/1\\.[01] 4\\d\\d");
   }
 
   @ParameterizedTest
@@ -332,7 +333,7 @@ final class HttpServiceTest {
     String events = running.get(path + "/events").body();
     assertThat(events).contains("event: scale", "event: partial", "event: picture", "event: end");
     assertThat(running.get(path + "/events").body().replaceAll("(?s)event: waiting.*?\n\n", ""))
-        .isEqualTo(events.replaceAll("(?s)event: waiting.*?\n\n", "").replaceAll("x", "x"));
+        .isEqualTo(events.replaceAll("(?s)event: waiting.*?\n\n", ""));
     JsonObject done = Running.json(running.get(path));
     assertThat(done.text("state")).isEqualTo("done");
     Map<?, ?> picture = picture(done.object("result"), 0);
@@ -440,7 +441,7 @@ final class HttpServiceTest {
     String line =
         running.log.stream().filter(each -> each.contains(trace)).findFirst().orElseThrow();
     assertThat(JsonObject.parse(Path.of("log"), line).number("status")).isEqualTo(200);
-    assertThat(running.log).noneMatch(each -> each.contains("cross"));
+    assertThat(running.log).noneMatch(each -> each.contains("\"cross\""));
   }
 
   @Test
@@ -522,7 +523,7 @@ final class HttpServiceTest {
       assertThat(answer.headers().firstValueAsLong("Retry-After").orElseThrow()).isBetween(1L, 60L);
       HttpRequest metrics =
           HttpRequest.newBuilder(
-                  java.net.URI.create("http://127.0.0.1:" + limited.server.metricsPort() + "/metrics"))
+                  URI.create("http://127.0.0.1:" + limited.server.metricsPort() + "/metrics"))
               .build();
       assertThat(limited.send(metrics).body()).contains("rejected");
     }
