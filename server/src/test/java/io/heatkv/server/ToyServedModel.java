@@ -57,6 +57,10 @@ public final class ToyServedModel implements ServedModel, AutoCloseable {
     door.drainPermits();
   }
 
+  public boolean isShut() {
+    return door.availablePermits() == 0;
+  }
+
   public void open() {
     door.release(Integer.MAX_VALUE / 4);
   }

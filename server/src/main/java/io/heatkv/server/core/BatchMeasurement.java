@@ -7,70 +7,94 @@ import io.heatkv.family.PictureRequest;
 import java.util.Collections;
 import java.util.function.BooleanSupplier;
 
-/** How many pictures of a pass make the most pictures a second. */
+/**
+ * How many pictures of a pass make the most pictures a second, measured pass by pass while nobody
+ * asks for pictures. The first pass only warms up.
+ */
 final class BatchMeasurement {
-  // More pictures of a pass wait longer for their first; a gain below this isn't worth it.
+  // Pictures of a larger pass wait longer for each other; a gain below this isn't worth it.
   private static final double GAIN = 1.03;
-  private static final double SECONDS = 6;
+  private static final double SECONDS = 10;
+  // Until it is known: costs a CPU little, and a GPU gains most of what there is to gain.
+  private static final int UNMEASURED = 4;
 
   private final NextScaleModel model;
   private final Form form;
   private final PictureRequest picture;
-  private final BooleanSupplier cancelled;
-  private final Runnable beat;
+  private final int most;
+  private int best = 1;
+  private double bestSeconds;
+  private double spent;
+  // Pictures of the next pass; 0 warms up.
+  private int next;
+  private boolean done;
 
-  record Result(int batch, double secondsPerPicture) {}
-
-  BatchMeasurement(
-      NextScaleModel model,
-      Form form,
-      PictureRequest picture,
-      BooleanSupplier cancelled,
-      Runnable beat) {
+  /**
+   * @param most pictures of a pass that may be tried; 1 or less measures nothing
+   */
+  BatchMeasurement(NextScaleModel model, Form form, PictureRequest picture, int most) {
     this.model = model;
     this.form = form;
     this.picture = picture;
-    this.cancelled = cancelled;
-    this.beat = beat;
+    this.most = most;
+  }
+
+  boolean isDone() {
+    return done;
+  }
+
+  /** Most pictures of a pass by what is known. */
+  int batch() {
+    return done ? best : Math.min(UNMEASURED, Math.max(1, most));
   }
 
   /**
-   * Doubles the pictures of a pass as long as that pays and a few seconds last.
+   * Draws one pass.
    *
-   * @param most pictures of a pass that may be tried
+   * @param interrupted asked between scales; the pass is drawn another time then
+   * @return whether it was drawn
    */
-  Result run(int most) {
-    draw(1);
-    double end = System.nanoTime() / 1e9 + SECONDS;
-    Result best = new Result(1, draw(1));
-    for (int pictures = 2; pictures <= most && !cancelled.getAsBoolean(); pictures *= 2) {
-      if (System.nanoTime() / 1e9 + pictures * best.secondsPerPicture > end) {
-        break;
-      }
-      double each = draw(pictures) / pictures;
-      if (each * GAIN > best.secondsPerPicture) {
-        break;
-      }
-      best = new Result(pictures, each);
+  boolean step(BooleanSupplier interrupted, Runnable beat) {
+    int pictures = Math.max(1, next);
+    long start = System.nanoTime();
+    if (!draw(pictures, interrupted, beat)) {
+      return false;
     }
-    return best;
+    double seconds = (System.nanoTime() - start) / 1e9;
+    if (next == 0) {
+      next = 1;
+      done = most <= 1;
+      return true;
+    }
+    spent += seconds;
+    double each = seconds / pictures;
+    if (bestSeconds != 0 && each * GAIN > bestSeconds) {
+      done = true;
+      return true;
+    }
+    best = pictures;
+    bestSeconds = each;
+    next = 2 * pictures;
+    done = next > most || spent + next * each > SECONDS;
+    return true;
   }
 
-  private double draw(int pictures) {
+  private boolean draw(int pictures, BooleanSupplier interrupted, Runnable beat) {
     long start = System.nanoTime();
     GenerationRequest request =
         new GenerationRequest(
             Collections.nCopies(pictures, picture), form.schedule(), form.policy());
     try (Generation generation = Generation.open(model, request)) {
-      while (!generation.isDone() && !cancelled.getAsBoolean()) {
+      while (!generation.isDone()) {
+        if (interrupted.getAsBoolean()) {
+          return false;
+        }
         beat.run();
         generation.step();
       }
-      if (!cancelled.getAsBoolean()) {
-        double decode = generation.finish().timings().decode() / 1e3;
-        form.took(pictures, (System.nanoTime() - start) / 1e9, decode);
-      }
+      double decode = generation.finish().timings().decode() / 1e3;
+      form.took(pictures, (System.nanoTime() - start) / 1e9, decode);
+      return true;
     }
-    return (System.nanoTime() - start) / 1e9;
   }
 }

@@ -42,6 +42,7 @@ public final class Scheduler implements AutoCloseable {
           Math.max(1, Runtime.getRuntime().availableProcessors() / 2),
           Thread.ofPlatform().daemon().name("encode-", 0).factory());
   private final Thread device;
+  private final BatchMeasurement measurement;
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition changed = lock.newCondition();
   // Guarded by the lock.
@@ -51,9 +52,9 @@ public final class Scheduler implements AutoCloseable {
   private boolean closing;
   private @Nullable Throwable broken;
   private volatile boolean suspect;
-  private volatile boolean measured;
-  private volatile int batch;
-  private volatile double secondsPerPicture;
+  private volatile boolean drawn;
+  // That of late.
+  private volatile Form usual;
   private volatile long reservedBytes;
   private volatile long reservedKvBytes;
   private volatile long beat = System.nanoTime();
@@ -102,12 +103,18 @@ public final class Scheduler implements AutoCloseable {
     this.model = model;
     this.limits = limits;
     this.listener = listener;
-    batch = Math.max(1, limits.batch());
-    device = Thread.ofPlatform().name("device").unstarted(() -> run(usual, sample));
+    this.usual = usual;
+    int most =
+        limits.batch() > 0
+            ? 1
+            : limits.largest(usual, Math.min(limits.waiting(), Limits.LARGEST_BATCH));
+    measurement = new BatchMeasurement(model.model(), usual, sample, most);
+    device = Thread.ofPlatform().name("device").unstarted(this::run);
   }
 
   /**
-   * Starts the thread, which first measures how many pictures of a form are drawn best at once.
+   * Starts the thread. While nobody asks for pictures it warms up and measures how many are drawn
+   * best at once.
    *
    * @param usual form to measure
    * @param sample a picture of that form
@@ -230,7 +237,8 @@ public final class Scheduler implements AutoCloseable {
   }
 
   private Duration durationOf(int pictures) {
-    double seconds = secondsPerPicture > 0 ? secondsPerPicture : FIRST_GUESS_SECONDS;
+    double seconds =
+        usual.secondsPerPicture() > 0 ? usual.secondsPerPicture() : FIRST_GUESS_SECONDS;
     return Duration.ofMillis((long) (1e3 * seconds * Math.max(1, pictures)));
   }
 
@@ -242,7 +250,7 @@ public final class Scheduler implements AutoCloseable {
           queue.size(),
           reservedBytes,
           reservedKvBytes,
-          batch,
+          batch(),
           Duration.ofNanos(System.nanoTime() - beat),
           Duration.ofNanos(longestStep),
           health());
@@ -261,32 +269,39 @@ public final class Scheduler implements AutoCloseable {
     if (suspect) {
       return Health.SUSPECT;
     }
-    return measured ? Health.READY : Health.MEASURING;
+    return drawn ? Health.READY : Health.MEASURING;
   }
 
-  private void run(Form usual, PictureRequest sample) {
+  private void run() {
     try {
-      measure(usual, sample);
-      for (List<Waiting> pass = take(); !pass.isEmpty(); pass = take()) {
-        draw(pass);
+      while (true) {
+        List<Waiting> pass = take();
+        if (isClosing()) {
+          return;
+        }
+        if (pass.isEmpty()) {
+          drawn |= measurement.step(this::hasWork, this::beat);
+        } else {
+          draw(pass);
+        }
       }
     } catch (RuntimeException | Error e) {
       breakDown(e);
     }
   }
 
-  private void measure(Form usual, PictureRequest sample) {
-    BatchMeasurement.Result result =
-        new BatchMeasurement(model.model(), usual, sample, this::isClosing, this::beat)
-            .run(
-                limits.batch() > 0
-                    ? 1
-                    : limits.largest(usual, Math.min(limits.waiting(), Limits.LARGEST_BATCH)));
-    if (limits.batch() == 0) {
-      batch = result.batch();
+  /** Most pictures of a pass. */
+  private int batch() {
+    return limits.batch() > 0 ? limits.batch() : measurement.batch();
+  }
+
+  private boolean hasWork() {
+    lock.lock();
+    try {
+      return closing || !queue.isEmpty();
+    } finally {
+      lock.unlock();
     }
-    secondsPerPicture = result.secondsPerPicture();
-    measured = true;
   }
 
   private boolean isClosing() {
@@ -302,7 +317,7 @@ public final class Scheduler implements AutoCloseable {
     beat = System.nanoTime();
   }
 
-  /** The next pictures to draw together; none when the scheduler is closed. */
+  /** The next pictures to draw together; none when there is time to measure, or it is closed. */
   private List<Waiting> take() {
     lock.lock();
     try {
@@ -312,12 +327,15 @@ public final class Scheduler implements AutoCloseable {
           return List.of();
         }
         if (queue.isEmpty()) {
+          if (!measurement.isDone()) {
+            return List.of();
+          }
           await(TimeUnit.MILLISECONDS.toNanos(BEAT_MILLIS));
           continue;
         }
         Waiting first = queue.getFirst();
         Form form = first.job.form();
-        int most = limits.largest(form, batch);
+        int most = limits.largest(form, batch());
         List<Waiting> pass =
             queue.stream().filter(each -> each.job.form() == form).limit(most).toList();
         long left = limits.window().toNanos() - (System.nanoTime() - first.since);
@@ -466,7 +484,8 @@ public final class Scheduler implements AutoCloseable {
     Form form = pass.getFirst().job.form();
     double seconds = (System.nanoTime() - start) / 1e9;
     form.took(pass.size(), seconds, result.timings().decode() / 1e3);
-    secondsPerPicture = form.secondsPerPicture();
+    drawn = true;
+    usual = form;
     listener.passDrawn(form, pass.size(), result);
     for (Picture picture : result.images()) {
       Waiting each = pass.get(picture.index());

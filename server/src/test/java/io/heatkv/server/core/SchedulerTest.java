@@ -21,6 +21,7 @@ import java.util.Random;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -60,7 +61,8 @@ final class SchedulerTest {
   }
 
   private Scheduler scheduler(Limits limits) {
-    return Scheduler.start(
+    boolean shut = model.isShut();
+    Scheduler started = Scheduler.start(
         model,
         limits,
         new SchedulerListener() {
@@ -76,6 +78,19 @@ final class SchedulerTest {
         },
         full(),
         picture("circle", 0));
+    if (shut) {
+      // It warms up, or would if it could.
+      until(model.door::hasQueuedThreads);
+    }
+    return started;
+  }
+
+  private static void until(BooleanSupplier condition) {
+    long end = System.nanoTime() + PATIENCE.toNanos();
+    while (!condition.getAsBoolean()) {
+      assertThat(System.nanoTime()).isLessThan(end);
+      Thread.onSpinWait();
+    }
   }
 
   private static Limits limits(int waiting, int batch) {
@@ -275,13 +290,13 @@ final class SchedulerTest {
   void afterAFailureTheNextPassRuns() throws Exception {
     model.shut();
     try (Scheduler scheduler = scheduler(limits(9, 1))) {
-      // The measurement draws twice.
-      model.door.release(2);
       Job lost = job(full(), picture("circle", 1));
       Job next = job(full(), picture("circle", 2));
       scheduler.submit(lost);
       scheduler.submit(next);
-      awaitMeasured(scheduler);
+      // Nobody measures while someone waits.
+      model.door.release(1);
+      until(() -> scheduler.status().running() == 1 && model.door.hasQueuedThreads());
       model.failures.set(1);
       model.open();
       assertThat(await(lost).problem().orElseThrow()).hasMessage("the device is on fire");
@@ -294,12 +309,13 @@ final class SchedulerTest {
   void aDeviceThatFailsAgainIsGivenUp() throws Exception {
     model.shut();
     try (Scheduler scheduler = scheduler(limits(9, 1))) {
-      model.door.release(2);
       Job lost = job(full(), picture("circle", 1));
       Job next = job(full(), picture("circle", 2));
       scheduler.submit(lost);
       scheduler.submit(next);
-      awaitMeasured(scheduler);
+      // Nobody measures while someone waits.
+      model.door.release(1);
+      until(() -> scheduler.status().running() == 1 && model.door.hasQueuedThreads());
       model.failures.set(1000);
       model.open();
       assertThat(await(lost).state()).isEqualTo(Job.State.FAILED);
@@ -308,12 +324,6 @@ final class SchedulerTest {
       assertThatThrownBy(() -> scheduler.submit(job(full(), picture("circle", 3))))
           .isInstanceOf(Refusal.class)
           .hasMessage("the device failed; restart the server");
-    }
-  }
-
-  private static void awaitMeasured(Scheduler scheduler) {
-    while (scheduler.status().state() == Scheduler.Health.MEASURING) {
-      Thread.onSpinWait();
     }
   }
 
