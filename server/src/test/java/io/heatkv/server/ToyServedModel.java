@@ -11,6 +11,7 @@ import io.heatkv.family.Conditioning;
 import io.heatkv.family.NextScaleModel;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.image.PngText;
+import io.heatkv.json.JsonValue;
 import io.heatkv.policy.CachePolicies;
 import io.heatkv.policy.PolicyInputs;
 import io.heatkv.profile.CalibrationProfile;
@@ -27,7 +28,9 @@ import io.heatkv.testkit.toy.ToyConfig;
 import io.heatkv.testkit.toy.ToyFiles;
 import io.heatkv.testkit.toy.ToyModel;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -121,7 +124,16 @@ public final class ToyServedModel implements ServedModel, AutoCloseable {
 
   @Override
   public List<PngText> texts(GenerationRequest request, int picture, int width, int height) {
-    return List.of(PngText.parameters(request.pictures().get(picture).prompt()));
+    PictureRequest drawn = request.pictures().get(picture);
+    Map<String, Object> settings = new LinkedHashMap<>();
+    settings.put("prompt", drawn.prompt());
+    settings.put("seed", drawn.seed());
+    settings.put("width", width);
+    settings.put("height", height);
+    settings.put("model", id());
+    settings.put("cache", request.policy().name());
+    settings.put("kv_budget", request.policy().budget());
+    return List.of(PngText.heatkv(JsonValue.line(settings)));
   }
 
   @Override

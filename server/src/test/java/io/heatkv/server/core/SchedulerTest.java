@@ -8,7 +8,6 @@ import io.heatkv.GenerationRequest;
 import io.heatkv.Picture;
 import io.heatkv.error.UserException;
 import io.heatkv.family.PictureRequest;
-import io.heatkv.image.PngText;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.server.ToyServedModel;
 import io.heatkv.tensor.Backend;
@@ -130,7 +129,9 @@ final class SchedulerTest {
     try (Generation generation = Generation.open(model.plain(), request)) {
       Picture result = generation.finish().images().getFirst();
       return new Encoding.OfPng()
-          .encode(result.pixels(), List.of(PngText.parameters(picture.prompt())));
+          .encode(
+              result.pixels(),
+              model.texts(request, 0, result.pixels().width(), result.pixels().height()));
     }
   }
 

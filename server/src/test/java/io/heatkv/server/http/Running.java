@@ -20,9 +20,9 @@ import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 
 /** A server of the smallest model, and a client. */
-final class Running implements AutoCloseable {
-  static final Limits LIMITS = new Limits(1L << 30, 1L << 30, 16, 4, Duration.ofMillis(2));
-  static final ServerOptions OPTIONS =
+public final class Running implements AutoCloseable {
+  public static final Limits LIMITS = new Limits(1L << 30, 1L << 30, 16, 4, Duration.ofMillis(2));
+  public static final ServerOptions OPTIONS =
       new ServerOptions(
           "127.0.0.1",
           0,
@@ -39,56 +39,56 @@ final class Running implements AutoCloseable {
           Duration.ofSeconds(30),
           false);
 
-  final ToyServedModel model;
-  final HeatKvServer server;
-  final List<String> log = new CopyOnWriteArrayList<>();
-  final HttpClient client = HttpClient.newHttpClient();
+  public final ToyServedModel model;
+  public final HeatKvServer server;
+  public final List<String> log = new CopyOnWriteArrayList<>();
+  public final HttpClient client = HttpClient.newHttpClient();
 
-  Running(Path folder) {
+  public Running(Path folder) {
     this(folder, LIMITS, OPTIONS);
   }
 
-  Running(Path folder, Limits limits, ServerOptions options) {
+  public Running(Path folder, Limits limits, ServerOptions options) {
     model = new ToyServedModel(folder);
     server = HeatKvServer.start(model, limits, options, "test", log::add);
   }
 
   /** Once the device is ready. */
-  Running ready() {
+  public Running ready() {
     while (server.status().state() == Scheduler.Health.MEASURING) {
       Thread.onSpinWait();
     }
     return this;
   }
 
-  String url(String path) {
+  public String url(String path) {
     return "http://127.0.0.1:" + server.port() + path;
   }
 
-  HttpRequest.Builder request(String path) {
+  public HttpRequest.Builder request(String path) {
     return HttpRequest.newBuilder(URI.create(url(path)));
   }
 
-  HttpRequest post(String path, String body) {
+  public HttpRequest post(String path, String body) {
     return request(path)
         .header("Content-Type", "application/json")
         .POST(HttpRequest.BodyPublishers.ofString(body))
         .build();
   }
 
-  HttpResponse<String> send(HttpRequest request) throws IOException, InterruptedException {
+  public HttpResponse<String> send(HttpRequest request) throws IOException, InterruptedException {
     return client.send(request, BodyHandlers.ofString());
   }
 
-  HttpResponse<String> get(String path) throws IOException, InterruptedException {
+  public HttpResponse<String> get(String path) throws IOException, InterruptedException {
     return send(request(path).build());
   }
 
-  HttpResponse<String> draw(String body) throws IOException, InterruptedException {
+  public HttpResponse<String> draw(String body) throws IOException, InterruptedException {
     return send(post("/v1/images/generations", body));
   }
 
-  static JsonObject json(HttpResponse<String> answer) {
+  public static JsonObject json(HttpResponse<String> answer) {
     return JsonObject.parse(Path.of("answer"), answer.body());
   }
 
