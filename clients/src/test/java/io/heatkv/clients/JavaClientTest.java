@@ -55,7 +55,8 @@ final class JavaClientTest {
   }
 
   @Test
-  @SuppressWarnings("deprecation") // Marked as not for every day; what isn't OpenAI's is found there only.
+  @SuppressWarnings(
+      "deprecation") // Marked as not for every day; what isn't OpenAI's is found there only.
   void itDraws() {
     ImagesResponse answer =
         client
@@ -113,11 +114,12 @@ final class JavaClientTest {
     List<StreamResponse<ImageGenStreamEvent>> held = new ArrayList<>();
     OpenAIClient impatient = client(0);
     try {
-      assertThatThrownBy(() -> {
-            for (int i = 0; i < 8; i++) {
-              held.add(impatient.images().generateStreaming(request("square").n(4).build()));
-            }
-          })
+      assertThatThrownBy(
+              () -> {
+                for (int i = 0; i < 8; i++) {
+                  held.add(impatient.images().generateStreaming(request("square").n(4).build()));
+                }
+              })
           .isInstanceOf(RateLimitException.class)
           .hasMessageContaining("places in the queue are taken");
     } finally {

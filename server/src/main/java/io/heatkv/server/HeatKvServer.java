@@ -163,7 +163,8 @@ public final class HeatKvServer implements AutoCloseable {
     } catch (IllegalStateException e) {
       throw new UserException(
           "can't listen at %s:%d (%s); choose another port or address"
-              .formatted(options.host(), port, String.valueOf(e.getCause()).replaceFirst("^.*?: ", "")),
+              .formatted(
+                  options.host(), port, String.valueOf(e.getCause()).replaceFirst("^.*?: ", "")),
           e);
     }
   }

@@ -102,13 +102,17 @@ public final class ServeCommand implements Callable<Integer> {
     // Everything that was accepted is drawn before the process ends, or cancelled.
     Interruption.atEnd(new Thread(started::close, "stop"));
     console.print(
-        "heatkv serves %s at http://%s:%d".formatted(offered.id(), shown(options.host()), started.port()));
+        "heatkv serves %s at http://%s:%d"
+            .formatted(offered.id(), shown(options.host()), started.port()));
     if (started.metricsPort() != 0) {
-      console.print("metrics at http://%s:%d/metrics".formatted(shown(options.host()), started.metricsPort()));
+      console.print(
+          "metrics at http://%s:%d/metrics"
+              .formatted(shown(options.host()), started.metricsPort()));
     }
     if (server.isOpen(options)) {
       console.message(
-          "warning: anyone who reaches %s may draw; --api-keys asks for keys".formatted(options.host()));
+          "warning: anyone who reaches %s may draw; --api-keys asks for keys"
+              .formatted(options.host()));
     }
     Throwable problem = started.failure().join();
     console.message("the device failed and can't be used any more: " + problem + "; start again");
@@ -151,9 +155,7 @@ public final class ServeCommand implements Callable<Integer> {
 
   private Limits limits(ModelChoice choice, LibTorch library) {
     long free =
-        choice.device().isCuda()
-            ? library.memory(choice.device()).free()
-            : AvailableMemory.bytes();
+        choice.device().isCuda() ? library.memory(choice.device()).free() : AvailableMemory.bytes();
     return server.limits(MemoryNeed.usable(choice.device(), free));
   }
 }

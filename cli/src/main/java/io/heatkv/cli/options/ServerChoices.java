@@ -98,8 +98,7 @@ public final class ServerChoices {
   @Option(
       names = "--kv-memory",
       paramLabel = "SIZE",
-      description =
-          "Most memory of all KV caches at a time, such as 4GiB. Default: what is free.")
+      description = "Most memory of all KV caches at a time, such as 4GiB. Default: what is free.")
   private @Nullable String kvMemory;
 
   @Option(
@@ -203,8 +202,7 @@ public final class ServerChoices {
     if (Budget.parse(text) instanceof Budget.Bytes bytes) {
       return bytes.count();
     }
-    throw new UserException(
-        "%s %s is no size; expected such as 4GiB".formatted(name, text));
+    throw new UserException("%s %s is no size; expected such as 4GiB".formatted(name, text));
   }
 
   private static List<String> keys(Path file) {

@@ -61,8 +61,7 @@ final class ApiException extends RuntimeException {
       case Refusal refusal -> refused(refusal);
       // What fails on a device may well succeed there the next time.
       default ->
-          new ApiException(
-                  500, "server_error", "device_error", null, "drawing failed; try again")
+          new ApiException(500, "server_error", "device_error", null, "drawing failed; try again")
               .with("x-should-retry", "true");
     };
   }

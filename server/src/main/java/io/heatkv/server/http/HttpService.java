@@ -75,20 +75,24 @@ public final class HttpService implements AutoCloseable {
   /** Answers a request on the port of all. */
   public void handle(HttpServerRequest request) {
     Exchange exchange = begin(request);
-    guarded(exchange, () -> {
-      gate.requireOwnSite(request);
-      route(exchange);
-    });
+    guarded(
+        exchange,
+        () -> {
+          gate.requireOwnSite(request);
+          route(exchange);
+        });
   }
 
   /** Answers a request on the port of metrics and health. */
   public void handleMetrics(HttpServerRequest request) {
     Exchange exchange = begin(request);
-    guarded(exchange, () -> {
-      if (!observe(exchange)) {
-        throw ApiException.notFound("there are /metrics, /healthz and /readyz here");
-      }
-    });
+    guarded(
+        exchange,
+        () -> {
+          if (!observe(exchange)) {
+            throw ApiException.notFound("there are /metrics, /healthz and /readyz here");
+          }
+        });
   }
 
   private Exchange begin(HttpServerRequest request) {
@@ -135,7 +139,8 @@ public final class HttpService implements AutoCloseable {
   private static String routeOf(@Nullable String path) {
     return switch (path) {
       case null -> "other";
-      case "/healthz", "/readyz", "/metrics", "/v1/models", "/v1/images/generations", "/v1/jobs" -> path;
+      case "/healthz", "/readyz", "/metrics", "/v1/models", "/v1/images/generations", "/v1/jobs" ->
+          path;
       case String job when job.startsWith(JOBS) -> "/v1/jobs/*";
       case String other -> Page.at(other).isPresent() ? "page" : "other";
     };
@@ -154,7 +159,10 @@ public final class HttpService implements AutoCloseable {
       case "/metrics" -> {
         requireMethod(exchange, HttpMethod.GET);
         exchange.send(
-            200, "text/plain; version=0.0.4; charset=utf-8", Buffer.buffer(metrics.text()), Map.of());
+            200,
+            "text/plain; version=0.0.4; charset=utf-8",
+            Buffer.buffer(metrics.text()),
+            Map.of());
       }
       default -> {
         return false;
@@ -165,7 +173,8 @@ public final class HttpService implements AutoCloseable {
 
   private void ready(Exchange exchange) {
     Scheduler.Status status = scheduler.status();
-    boolean alive = status.sinceBeat().compareTo(max(STALLED, status.longestStep().multipliedBy(5))) < 0;
+    boolean alive =
+        status.sinceBeat().compareTo(max(STALLED, status.longestStep().multipliedBy(5))) < 0;
     boolean ready = alive && status.state() == Scheduler.Health.READY;
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("status", alive ? status.state().toString().toLowerCase(Locale.ROOT) : "stalled");
@@ -219,7 +228,8 @@ public final class HttpService implements AutoCloseable {
         } else if (path.equals("/v1/models/" + model.id())) {
           exchange.json(200, describe());
         } else {
-          throw ApiException.notFound("there is nothing here; see docs/server.md for what there is");
+          throw ApiException.notFound(
+              "there is nothing here; see docs/server.md for what there is");
         }
       }
     }
@@ -252,9 +262,7 @@ public final class HttpService implements AutoCloseable {
 
   private void profile(Exchange exchange) {
     CalibrationProfile profile =
-        model
-            .profile()
-            .orElseThrow(() -> ApiException.notFound("the model has no calibration"));
+        model.profile().orElseThrow(() -> ApiException.notFound("the model has no calibration"));
     String budget = exchange.request().getParam("kv_budget");
     exchange.json(
         200,
@@ -280,14 +288,18 @@ public final class HttpService implements AutoCloseable {
           415, "unsupported_media_type", "expected Content-Type: application/json");
     }
     Buffer body = Buffer.buffer();
-    long slow = vertx.setTimer(BODY_MILLIS, _ ->
-        exchange.failAndClose(ApiException.of(408, "timeout", "the body came too slowly")));
+    long slow =
+        vertx.setTimer(
+            BODY_MILLIS,
+            _ ->
+                exchange.failAndClose(ApiException.of(408, "timeout", "the body came too slowly")));
     request.handler(part -> {
       if (body.length() + part.length() > MAX_BODY) {
         vertx.cancelTimer(slow);
         request.handler(_ -> {}).endHandler(_ -> {});
         exchange.failAndClose(
-            ApiException.of(413, "too_large", "the body has more than %d bytes".formatted(MAX_BODY)));
+            ApiException.of(
+                413, "too_large", "the body has more than %d bytes".formatted(MAX_BODY)));
       } else {
         body.appendBuffer(part);
       }

@@ -108,7 +108,9 @@ final class ImagesRequest {
   }
 
   private static String withoutSource(UserException e) {
-    return String.valueOf(e.getMessage()).replaceFirst("^body: ", "the body ").replaceFirst("^the body (\\w+ is )", "$1");
+    return String.valueOf(e.getMessage())
+        .replaceFirst("^body: ", "the body ")
+        .replaceFirst("^the body (\\w+ is )", "$1");
   }
 
   private Read read(JsonObject json) {
@@ -139,7 +141,8 @@ final class ImagesRequest {
     Form form = form(json, size, sampling);
     if (count > scheduler.limits().waiting()) {
       throw ApiException.invalid(
-          "n", "n is %d; the queue takes at most %d".formatted(count, scheduler.limits().waiting()));
+          "n",
+          "n is %d; the queue takes at most %d".formatted(count, scheduler.limits().waiting()));
     }
     return new Read(new Job(form, pictures, partials, encoding(json)), stream, size);
   }
@@ -226,7 +229,8 @@ final class ImagesRequest {
     double value = json.number(key);
     if (value != Math.rint(value) || value < least || value > most) {
       throw ApiException.invalid(
-          key, "%s is out of range; expected a whole number from %d to %d".formatted(key, least, most));
+          key,
+          "%s is out of range; expected a whole number from %d to %d".formatted(key, least, most));
     }
     return (int) value;
   }
@@ -237,7 +241,8 @@ final class ImagesRequest {
       case "png" -> new Encoding.OfPng();
       case "jpeg" -> new Encoding.OfJpeg(whole(json, "output_compression", 100, 0, 100));
       default ->
-          throw ApiException.invalid("output_format", "the format is unknown; expected png or jpeg");
+          throw ApiException.invalid(
+              "output_format", "the format is unknown; expected png or jpeg");
     };
   }
 
@@ -259,7 +264,8 @@ final class ImagesRequest {
                     ? Allocation.DEFAULT.policy()
                     : options.policy());
     String allowed =
-        budget.orElse(policy.equals("full") || options.policy().equals("full") ? "1" : options.budget());
+        budget.orElse(
+            policy.equals("full") || options.policy().equals("full") ? "1" : options.budget());
     if (budget.isEmpty() && !policy.equals("full") && options.policy().equals("full")) {
       throw ApiException.invalid(
           "kv_budget", "policy %s needs a kv_budget such as 0.1".formatted(policy));
@@ -300,8 +306,7 @@ final class ImagesRequest {
    * @throws ApiException if it can't be had
    */
   CachePolicy policy(String budget) {
-    String name =
-        options.policy().equals("full") ? Allocation.DEFAULT.policy() : options.policy();
+    String name = options.policy().equals("full") ? Allocation.DEFAULT.policy() : options.policy();
     return make(sizes.all().getFirst(), name, budget, model.sampling()).policy();
   }
 
@@ -317,11 +322,7 @@ final class ImagesRequest {
 
   /** What would fit instead, so that nobody has to try. */
   private String tooLarge(
-      Form form,
-      PictureSizes.Size size,
-      String policy,
-      String budget,
-      SamplingOptions sampling) {
+      Form form, PictureSizes.Size size, String policy, String budget, SamplingOptions sampling) {
     Limits limits = scheduler.limits();
     StringBuilder text =
         new StringBuilder(
@@ -335,9 +336,9 @@ final class ImagesRequest {
     Optional<PictureSizes.Size> smaller =
         sizes.all().stream()
             .filter(other -> canBeHad(other, policy, budget, sampling))
-            .filter(other ->
-                scheduler.fits(forms.of(other.schedule(), policy, budget, sampling)))
-            .max(java.util.Comparator.comparingLong(other -> (long) other.width() * other.height()));
+            .filter(other -> scheduler.fits(forms.of(other.schedule(), policy, budget, sampling)))
+            .max(
+                java.util.Comparator.comparingLong(other -> (long) other.width() * other.height()));
     Optional<String> less = fittingBudget(form, size, policy, sampling);
     if (smaller.isEmpty() && less.isEmpty()) {
       return text.append("No size and no budget would fit").toString();
@@ -381,6 +382,8 @@ final class ImagesRequest {
   }
 
   private static String mib(long bytes) {
-    return bytes > 1L << 50 ? "no limit" : String.format(Locale.ROOT, "%.1f MiB", bytes / 1048576.0);
+    return bytes > 1L << 50
+        ? "no limit"
+        : String.format(Locale.ROOT, "%.1f MiB", bytes / 1048576.0);
   }
 }

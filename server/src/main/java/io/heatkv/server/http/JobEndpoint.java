@@ -84,20 +84,22 @@ final class JobEndpoint {
   private void follow(Exchange exchange, JobStore.Entry entry) {
     Job job = entry.job();
     EventStream stream = new EventStream(exchange, vertx);
-    Runnable place = () -> {
-      if (job.state() == Job.State.WAITING) {
-        stream.send("waiting", place(job));
-      }
-    };
+    Runnable place =
+        () -> {
+          if (job.state() == Job.State.WAITING) {
+            stream.send("waiting", place(job));
+          }
+        };
     place.run();
     long timer = vertx.setPeriodic(PLACE_MILLIS, _ -> place.run());
-    Consumer<JobEvent> follower = event -> {
-      send(stream, entry, event);
-      if (event instanceof JobEvent.Ended) {
-        vertx.cancelTimer(timer);
-        stream.end();
-      }
-    };
+    Consumer<JobEvent> follower =
+        event -> {
+          send(stream, entry, event);
+          if (event instanceof JobEvent.Ended) {
+            vertx.cancelTimer(timer);
+            stream.end();
+          }
+        };
     exchange.onLeft(() -> {
       vertx.cancelTimer(timer);
       job.unfollow(follower);
@@ -112,7 +114,12 @@ final class JobEndpoint {
           stream.sendIfRoom(
               "scale",
               Map.of(
-                  "image_index", drawn.picture(), "scale", drawn.scale(), "scales", drawn.scales()));
+                  "image_index",
+                  drawn.picture(),
+                  "scale",
+                  drawn.scale(),
+                  "scales",
+                  drawn.scales()));
       case JobEvent.Partial partial ->
           stream.sendIfRoom("partial", Answers.partial(job, entry.size(), partial));
       case JobEvent.Drawn drawn ->

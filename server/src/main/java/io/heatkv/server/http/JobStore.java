@@ -62,8 +62,7 @@ final class JobStore {
     entries.values().stream()
         .filter(entry -> entry.job.state().isEnd())
         .forEach(entry -> ended.putIfAbsent(entry.id, now));
-    long bytes =
-        ended.keySet().stream().mapToLong(id -> entries.get(id).job.bytes()).sum();
+    long bytes = ended.keySet().stream().mapToLong(id -> entries.get(id).job.bytes()).sum();
     Iterator<Map.Entry<String, Long>> oldest = ended.entrySet().iterator();
     while (oldest.hasNext()) {
       Map.Entry<String, Long> next = oldest.next();

@@ -69,8 +69,7 @@ final class PictureSizes {
   }
 
   private static Size size(ScaleSchedule schedule, int pixels) {
-    return new Size(
-        pixels * schedule.last().width(), pixels * schedule.last().height(), schedule);
+    return new Size(pixels * schedule.last().width(), pixels * schedule.last().height(), schedule);
   }
 
   /** The model's own first. */
@@ -95,16 +94,17 @@ final class PictureSizes {
     Matcher matcher = SIZE.matcher(text);
     if (!matcher.matches()) {
       throw ApiException.invalid(
-          "size", "size '%s' can't be read; expected auto or one of %s".formatted(shown(text), this));
+          "size",
+          "size '%s' can't be read; expected auto or one of %s".formatted(shown(text), this));
     }
     int width = Integer.parseInt(matcher.group(1));
     int height = Integer.parseInt(matcher.group(2));
     Size wanted = new Size(width, height, sizes.getFirst().schedule);
-    double off =
-        sizes.stream().mapToDouble(size -> distance(size, wanted)).min().orElseThrow();
+    double off = sizes.stream().mapToDouble(size -> distance(size, wanted)).min().orElseThrow();
     if (off > RATIO_SLACK) {
       throw ApiException.invalid(
-          "size", "size %s has a ratio that isn't drawn; expected one of %s".formatted(wanted, this));
+          "size",
+          "size %s has a ratio that isn't drawn; expected one of %s".formatted(wanted, this));
     }
     // Grids of one template differ a little in their ratio.
     return sizes.stream()

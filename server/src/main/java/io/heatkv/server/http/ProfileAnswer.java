@@ -40,8 +40,7 @@ final class ProfileAnswer {
                 scores.isScored(source)
                     ? list(
                         setup.layers(),
-                        layer ->
-                            list(setup.heads(), head -> scores.score(source, layer, head)))
+                        layer -> list(setup.heads(), head -> scores.score(source, layer, head)))
                     : null));
     schedule.ifPresent(pruning -> {
       json.put("kv_budget", pruning.budget());

@@ -41,7 +41,8 @@ public final class ServerMetrics implements SchedulerListener {
 
   /** Follows what a scheduler tells when it is asked. */
   public void watch(Scheduler scheduler, ServedModel model, String version) {
-    gauge("heatkv.pictures.running", "Pictures that are drawn", scheduler, Scheduler.Status::running);
+    gauge(
+        "heatkv.pictures.running", "Pictures that are drawn", scheduler, Scheduler.Status::running);
     gauge("heatkv.pictures.waiting", "Pictures in the queue", scheduler, Scheduler.Status::waiting);
     gauge(
         "heatkv.kv.reserved.bytes",
@@ -62,8 +63,7 @@ public final class ServerMetrics implements SchedulerListener {
     Gauge.builder("heatkv.kv.budget.bytes", scheduler, each -> each.limits().kvBytes())
         .description("Most bytes of keys and values at a time")
         .register(registry);
-    Gauge.builder(
-            "heatkv.native.tensors", model, each -> each.model().backend().liveTensors())
+    Gauge.builder("heatkv.native.tensors", model, each -> each.model().backend().liveTensors())
         .description("Native tensors that are alive")
         .register(registry);
     Gauge.builder("heatkv.build.info", () -> 1)

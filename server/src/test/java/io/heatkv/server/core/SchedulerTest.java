@@ -61,22 +61,23 @@ final class SchedulerTest {
 
   private Scheduler scheduler(Limits limits) {
     boolean shut = model.isShut();
-    Scheduler started = Scheduler.start(
-        model,
-        limits,
-        new SchedulerListener() {
-          @Override
-          public void passBegins(Form form, int pictures) {
-            passes.add(pictures);
-          }
+    Scheduler started =
+        Scheduler.start(
+            model,
+            limits,
+            new SchedulerListener() {
+              @Override
+              public void passBegins(Form form, int pictures) {
+                passes.add(pictures);
+              }
 
-          @Override
-          public void cancelled(Job.State phase) {
-            cancels.add(phase);
-          }
-        },
-        full(),
-        picture("circle", 0));
+              @Override
+              public void cancelled(Job.State phase) {
+                cancels.add(phase);
+              }
+            },
+            full(),
+            picture("circle", 0));
     if (shut) {
       // It warms up, or would if it could.
       until(model.door::hasQueuedThreads);

@@ -60,8 +60,7 @@ final class HttpServiceTest {
   }
 
   private static BufferedImage decoded(Object base64) throws IOException {
-    return ImageIO.read(
-        new ByteArrayInputStream(Base64.getDecoder().decode((String) base64)));
+    return ImageIO.read(new ByteArrayInputStream(Base64.getDecoder().decode((String) base64)));
   }
 
   private static int[] pixels(BufferedImage image) {
@@ -125,18 +124,24 @@ final class HttpServiceTest {
   @Test
   void aStreamHasPartialImagesAndThePicture() throws Exception {
     HttpResponse<String> answer =
-        running.draw("{\"prompt\": \"cross\", \"seed\": 3, \"stream\": true, \"partial_images\": 2}");
+        running.draw(
+            "{\"prompt\": \"cross\", \"seed\": 3, \"stream\": true, \"partial_images\": 2}");
     assertThat(answer.headers().firstValue("Content-Type")).hasValue("text/event-stream");
     List<String> names = new ArrayList<>();
     List<JsonObject> events = new ArrayList<>();
-    answer.body().lines().forEach(line -> {
-      if (line.startsWith("event: ")) {
-        names.add(line.substring(7));
-      } else if (line.startsWith("data: ")) {
-        events.add(JsonObject.parse(Path.of("event"), line.substring(6)));
-      }
-    });
-    assertThat(names).endsWith("image_generation.completed").contains("image_generation.partial_image");
+    answer
+        .body()
+        .lines()
+        .forEach(line -> {
+          if (line.startsWith("event: ")) {
+            names.add(line.substring(7));
+          } else if (line.startsWith("data: ")) {
+            events.add(JsonObject.parse(Path.of("event"), line.substring(6)));
+          }
+        });
+    assertThat(names)
+        .endsWith("image_generation.completed")
+        .contains("image_generation.partial_image");
     for (int i = 0; i < events.size(); i++) {
       assertThat(events.get(i).text("type")).isEqualTo(names.get(i));
       for (String key : List.of("b64_json", "size", "quality", "background", "output_format")) {
@@ -193,7 +198,8 @@ final class HttpServiceTest {
 
   @Test
   void longPromptsAndLargeBodiesAreRefused() throws Exception {
-    assertThat(running.draw("{\"prompt\": \"" + "a".repeat(201) + "\"}").statusCode()).isEqualTo(400);
+    assertThat(running.draw("{\"prompt\": \"" + "a".repeat(201) + "\"}").statusCode())
+        .isEqualTo(400);
     assertThat(running.draw("{\"prompt\": \"" + "a".repeat(300_000) + "\"}").statusCode())
         .isEqualTo(413);
   }
@@ -221,8 +227,7 @@ final class HttpServiceTest {
     assertThat(page.headers().firstValue("Content-Security-Policy").orElseThrow())
         .contains("default-src 'none'", "frame-ancestors 'none'")
         .doesNotContain("unsafe");
-    HttpRequest own =
-        running.request("/v1/models").header("Origin", running.url("")).build();
+    HttpRequest own = running.request("/v1/models").header("Origin", running.url("")).build();
     assertThat(running.send(own).statusCode()).isEqualTo(200);
   }
 
@@ -326,7 +331,9 @@ final class HttpServiceTest {
   @Test
   void aJobIsFollowedAndItsResultKept() throws Exception {
     HttpResponse<String> made =
-        running.send(running.post("/v1/jobs", "{\"prompt\": \"square\", \"seed\": 5, \"partial_images\": 1}"));
+        running.send(
+            running.post(
+                "/v1/jobs", "{\"prompt\": \"square\", \"seed\": 5, \"partial_images\": 1}"));
     assertThat(made.statusCode()).isEqualTo(202);
     String path = made.headers().firstValue("Location").orElseThrow();
     assertThat(path).isEqualTo("/v1/jobs/" + Running.json(made).text("id")).hasSizeGreaterThan(30);
@@ -353,14 +360,16 @@ final class HttpServiceTest {
       List<String> paths = new ArrayList<>();
       for (int i = 0; i < 3; i++) {
         HttpResponse<String> made =
-            running.send(running.post("/v1/jobs", "{\"prompt\": \"square\", \"kv_budget\": 0.5, \"policy\": \"h2o\"}"));
+            running.send(
+                running.post(
+                    "/v1/jobs",
+                    "{\"prompt\": \"square\", \"kv_budget\": 0.5, \"policy\": \"h2o\"}"));
         paths.add(made.headers().firstValue("Location").orElseThrow());
       }
       JsonObject last = Running.json(running.get(paths.getLast()));
       assertThat(last.text("state")).isIn("waiting", "running");
       assertThat(last.number("estimate_seconds")).isPositive();
-      HttpResponse<String> gone =
-          running.send(running.request(paths.getLast()).DELETE().build());
+      HttpResponse<String> gone = running.send(running.request(paths.getLast()).DELETE().build());
       assertThat(Running.json(gone).text("state")).isEqualTo("cancelled");
       running.model.open();
       until(() -> Running.json(running.get(paths.getFirst())).text("state").equals("done"));
@@ -442,7 +451,10 @@ final class HttpServiceTest {
             .POST(HttpRequest.BodyPublishers.ofString("{\"prompt\": \"cross\"}"))
             .build();
     String given = running.send(request).headers().firstValue("traceparent").orElseThrow();
-    assertThat(given).startsWith("00-" + trace + "-").endsWith("-01").doesNotContain("00f067aa0ba902b7");
+    assertThat(given)
+        .startsWith("00-" + trace + "-")
+        .endsWith("-01")
+        .doesNotContain("00f067aa0ba902b7");
     until(() -> running.log.stream().anyMatch(line -> line.contains(trace)));
     String line =
         running.log.stream().filter(each -> each.contains(trace)).findFirst().orElseThrow();
@@ -474,8 +486,7 @@ final class HttpServiceTest {
 
   @Test
   void keysTellOwnersApart(@TempDir Path other) throws Exception {
-    ServerOptions options =
-        with(List.of("first-key-of-many", "second-key-of-many"), 0);
+    ServerOptions options = with(List.of("first-key-of-many", "second-key-of-many"), 0);
     try (Running locked = new Running(other, Running.LIMITS, options)) {
       assertThat(locked.get("/v1/models").statusCode()).isEqualTo(401);
       assertThat(locked.get("/metrics").statusCode()).isEqualTo(401);
@@ -492,9 +503,15 @@ final class HttpServiceTest {
               .build();
       String path = locked.send(make).headers().firstValue("Location").orElseThrow();
       HttpRequest.Builder look = locked.request(path);
-      assertThat(locked.send(look.copy().header("Authorization", "Bearer second-key-of-many").build()).statusCode())
+      assertThat(
+              locked
+                  .send(look.copy().header("Authorization", "Bearer second-key-of-many").build())
+                  .statusCode())
           .isEqualTo(404);
-      assertThat(locked.send(look.copy().header("Authorization", "Bearer first-key-of-many").build()).statusCode())
+      assertThat(
+              locked
+                  .send(look.copy().header("Authorization", "Bearer first-key-of-many").build())
+                  .statusCode())
           .isEqualTo(200);
     }
   }
@@ -543,10 +560,23 @@ final class HttpServiceTest {
     ServerOptions usual = Running.OPTIONS;
     ServerOptions options =
         new ServerOptions(
-            usual.host(), 0, OptionalInt.empty(), Set.of(), List.of(), 0, 4, 200, 500,
-            "streaming-llm", "0.5", usual.kept(), usual.drain(), false);
+            usual.host(),
+            0,
+            OptionalInt.empty(),
+            Set.of(),
+            List.of(),
+            0,
+            4,
+            200,
+            500,
+            "streaming-llm",
+            "0.5",
+            usual.kept(),
+            usual.drain(),
+            false);
     try (Running small = new Running(other, tight, options)) {
-      HttpResponse<String> answer = small.draw("{\"prompt\":\"circle\",\"policy\":\"streaming-llm\",\"kv_budget\":1}");
+      HttpResponse<String> answer =
+          small.draw("{\"prompt\":\"circle\",\"policy\":\"streaming-llm\",\"kv_budget\":1}");
       assertThat(answer.statusCode()).isEqualTo(400);
       JsonObject error = Running.json(answer).object("error");
       assertThat(error.text("code")).isEqualTo("exceeds_capacity");
