@@ -365,14 +365,7 @@ public final class Scheduler implements AutoCloseable {
 
   private void draw(List<Waiting> pass) {
     try {
-      List<Waiting> left = pass.stream().filter(each -> !each.job.state().isEnd()).toList();
-      if (!left.isEmpty()) {
-        drawTogether(left);
-      }
-    } catch (UserException e) {
-      drawApart(pass, e);
-    } catch (RuntimeException | Error e) {
-      failed(pass, e);
+      drawOrFail(pass);
     } finally {
       lock.lock();
       try {
@@ -386,6 +379,19 @@ public final class Scheduler implements AutoCloseable {
     }
   }
 
+  private void drawOrFail(List<Waiting> pass) {
+    List<Waiting> left = pass.stream().filter(each -> !each.job.state().isEnd()).toList();
+    try {
+      if (!left.isEmpty()) {
+        drawTogether(left);
+      }
+    } catch (UserException e) {
+      drawApart(left, e);
+    } catch (RuntimeException | Error e) {
+      failed(left, e);
+    }
+  }
+
   /** One of the pictures is wrong: the others don't suffer. */
   private void drawApart(List<Waiting> pass, UserException problem) {
     Set<Job> jobs = new HashSet<>();
@@ -395,7 +401,7 @@ public final class Scheduler implements AutoCloseable {
       return;
     }
     for (Job job : jobs) {
-      draw(pass.stream().filter(each -> each.job == job).toList());
+      drawOrFail(pass.stream().filter(each -> each.job == job).toList());
     }
   }
 

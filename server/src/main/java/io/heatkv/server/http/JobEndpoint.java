@@ -13,6 +13,7 @@ import java.util.function.Consumer;
 /** Jobs, which outlive the connection that asked for them. */
 final class JobEndpoint {
   private static final long PLACE_MILLIS = 1000;
+  private static final long SWEEP_MILLIS = 10_000;
 
   private final Vertx vertx;
   private final Scheduler scheduler;
@@ -22,6 +23,7 @@ final class JobEndpoint {
     this.vertx = vertx;
     this.scheduler = scheduler;
     this.store = store;
+    long _ = vertx.setPeriodic(SWEEP_MILLIS, _ -> store.sweep());
   }
 
   /** Answers that a job is queued. */

@@ -10,14 +10,14 @@ import java.util.Map;
 final class JobStore {
   private final ServerOptions.Kept kept;
   private final Map<String, Entry> entries = new LinkedHashMap<>();
+  // When a sweep first saw that they had ended, the oldest first.
+  private final Map<String, Long> ended = new LinkedHashMap<>();
 
   /**
    * @param owner whose key made it
    * @param created seconds since 1970
    */
   record Entry(String id, String owner, long created, Job job, PictureSizes.Size size) {}
-
-  private final Map<String, Long> ended = new LinkedHashMap<>();
 
   JobStore(ServerOptions.Kept kept) {
     this.kept = kept;
@@ -44,16 +44,6 @@ final class JobStore {
       throw ApiException.notFound("there is no such job; results are kept for a time only");
     }
     return entry;
-  }
-
-  /** Jobs that haven't ended and those whose results are kept. */
-  synchronized int size() {
-    return entries.size();
-  }
-
-  synchronized void remove(Entry entry) {
-    entries.remove(entry.id);
-    ended.remove(entry.id);
   }
 
   /** Forgets the oldest of those that have ended, until the rest is within bounds. */
