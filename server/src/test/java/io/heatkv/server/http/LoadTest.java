@@ -89,7 +89,7 @@ final class LoadTest {
       } catch (CancellationException _) {
         // It left.
       } catch (ExecutionException e) {
-        throw new AssertionError(e.getCause());
+        assertThat(e.getCause()).isInstanceOf(CancellationException.class);
       }
     }
   }
