@@ -54,10 +54,10 @@ final class BatchMeasurement {
    * @param interrupted asked between scales; the pass is drawn another time then
    * @return whether it was drawn
    */
-  boolean step(BooleanSupplier interrupted, Runnable beat) {
+  boolean step(BooleanSupplier interrupted, Heartbeat heartbeat) {
     int pictures = Math.max(1, next);
     long start = System.nanoTime();
-    if (!draw(pictures, interrupted, beat)) {
+    if (!draw(pictures, interrupted, heartbeat)) {
       return false;
     }
     double seconds = (System.nanoTime() - start) / 1e9;
@@ -79,7 +79,7 @@ final class BatchMeasurement {
     return true;
   }
 
-  private boolean draw(int pictures, BooleanSupplier interrupted, Runnable beat) {
+  private boolean draw(int pictures, BooleanSupplier interrupted, Heartbeat heartbeat) {
     long start = System.nanoTime();
     GenerationRequest request =
         new GenerationRequest(
@@ -89,8 +89,7 @@ final class BatchMeasurement {
         if (interrupted.getAsBoolean()) {
           return false;
         }
-        beat.run();
-        generation.step();
+        heartbeat.step(generation);
       }
       double decode = generation.finish().timings().decode() / 1e3;
       form.took(pictures, (System.nanoTime() - start) / 1e9, decode);

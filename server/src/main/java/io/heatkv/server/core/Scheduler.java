@@ -2,8 +2,6 @@ package io.heatkv.server.core;
 
 import io.heatkv.Generation;
 import io.heatkv.GenerationRequest;
-import io.heatkv.GenerationResult;
-import io.heatkv.Picture;
 import io.heatkv.error.UserException;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.server.core.Refusal.Reason;
@@ -12,9 +10,6 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
-import java.util.SortedSet;
-import java.util.TreeSet;
-import java.util.concurrent.CancellationException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
@@ -43,11 +38,12 @@ public final class Scheduler implements AutoCloseable {
           Thread.ofPlatform().daemon().name("encode-", 0).factory());
   private final Thread device;
   private final BatchMeasurement measurement;
+  private final Heartbeat heartbeat = new Heartbeat();
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition changed = lock.newCondition();
   // Guarded by the lock.
-  private final List<Waiting> queue = new ArrayList<>();
-  private List<Waiting> running = List.of();
+  private final List<QueuedPicture> queue = new ArrayList<>();
+  private List<QueuedPicture> running = List.of();
   private boolean draining;
   private boolean closing;
   private @Nullable Throwable broken;
@@ -57,11 +53,6 @@ public final class Scheduler implements AutoCloseable {
   private volatile Form usual;
   private volatile long reservedBytes;
   private volatile long reservedKvBytes;
-  private volatile long beat = System.nanoTime();
-  private volatile long longestStep;
-
-  /** One picture of a job. */
-  private record Waiting(Job job, int picture, long since) {}
 
   /**
    * What a device is doing.
@@ -173,7 +164,7 @@ public final class Scheduler implements AutoCloseable {
                 .formatted(queue.size(), limits.waiting()));
       }
       for (int i = 0; i < pictures; i++) {
-        queue.add(new Waiting(job, i, System.nanoTime()));
+        queue.add(new QueuedPicture(job, i, System.nanoTime()));
       }
       changed.signalAll();
     } finally {
@@ -197,7 +188,7 @@ public final class Scheduler implements AutoCloseable {
       listener.cancelled(phase);
       lock.lock();
       try {
-        queue.removeIf(waiting -> waiting.job == job);
+        queue.removeIf(waiting -> waiting.job() == job);
         changed.signalAll();
       } finally {
         lock.unlock();
@@ -210,7 +201,7 @@ public final class Scheduler implements AutoCloseable {
     lock.lock();
     try {
       for (int i = 0; i < queue.size(); i++) {
-        if (queue.get(i).job == job) {
+        if (queue.get(i).job() == job) {
           return i + running.size();
         }
       }
@@ -226,7 +217,7 @@ public final class Scheduler implements AutoCloseable {
     try {
       int last = running.size();
       for (int i = 0; i < queue.size(); i++) {
-        if (queue.get(i).job == job) {
+        if (queue.get(i).job() == job) {
           last = running.size() + i + 1;
         }
       }
@@ -251,8 +242,8 @@ public final class Scheduler implements AutoCloseable {
           reservedBytes,
           reservedKvBytes,
           batch(),
-          Duration.ofNanos(System.nanoTime() - beat),
-          Duration.ofNanos(longestStep),
+          heartbeat.age(),
+          heartbeat.longestStep(),
           health());
     } finally {
       lock.unlock();
@@ -275,12 +266,12 @@ public final class Scheduler implements AutoCloseable {
   private void run() {
     try {
       while (true) {
-        List<Waiting> pass = take();
+        List<QueuedPicture> pass = take();
         if (isClosing()) {
           return;
         }
         if (pass.isEmpty()) {
-          drawn |= measurement.step(this::hasWork, this::beat);
+          drawn |= measurement.step(this::hasWork, heartbeat);
         } else {
           draw(pass);
         }
@@ -313,16 +304,12 @@ public final class Scheduler implements AutoCloseable {
     }
   }
 
-  private void beat() {
-    beat = System.nanoTime();
-  }
-
   /** The next pictures to draw together; none when there is time to measure, or it is closed. */
-  private List<Waiting> take() {
+  private List<QueuedPicture> take() {
     lock.lock();
     try {
       while (true) {
-        beat();
+        heartbeat.beat();
         if (closing) {
           return List.of();
         }
@@ -333,12 +320,12 @@ public final class Scheduler implements AutoCloseable {
           await(TimeUnit.MILLISECONDS.toNanos(BEAT_MILLIS));
           continue;
         }
-        Waiting first = queue.getFirst();
-        Form form = first.job.form();
+        QueuedPicture first = queue.getFirst();
+        Form form = first.job().form();
         int most = limits.largest(form, batch());
-        List<Waiting> pass =
-            queue.stream().filter(each -> each.job.form() == form).limit(most).toList();
-        long left = limits.window().toNanos() - (System.nanoTime() - first.since);
+        List<QueuedPicture> pass =
+            queue.stream().filter(each -> each.job().form() == form).limit(most).toList();
+        long left = limits.window().toNanos() - (System.nanoTime() - first.since());
         if (pass.size() < most && left > 0 && !draining) {
           await(left);
           continue;
@@ -363,7 +350,7 @@ public final class Scheduler implements AutoCloseable {
     }
   }
 
-  private void draw(List<Waiting> pass) {
+  private void draw(List<QueuedPicture> pass) {
     try {
       drawOrFail(pass);
     } finally {
@@ -379,11 +366,13 @@ public final class Scheduler implements AutoCloseable {
     }
   }
 
-  private void drawOrFail(List<Waiting> pass) {
-    List<Waiting> left = pass.stream().filter(each -> !each.job.state().isEnd()).toList();
+  private void drawOrFail(List<QueuedPicture> pass) {
+    List<QueuedPicture> left = pass.stream().filter(each -> !each.job().state().isEnd()).toList();
     try {
       if (!left.isEmpty()) {
-        drawTogether(left);
+        new SharedPass(model, listener, encoders, heartbeat, left).draw();
+        drawn = true;
+        usual = left.getFirst().job().form();
       }
     } catch (UserException e) {
       drawApart(left, e);
@@ -393,143 +382,28 @@ public final class Scheduler implements AutoCloseable {
   }
 
   /** One of the pictures is wrong: the others don't suffer. */
-  private void drawApart(List<Waiting> pass, UserException problem) {
+  private void drawApart(List<QueuedPicture> pass, UserException problem) {
     Set<Job> jobs = new HashSet<>();
-    pass.forEach(each -> jobs.add(each.job));
+    pass.forEach(each -> jobs.add(each.job()));
     if (jobs.size() == 1) {
       jobs.iterator().next().fail(problem);
       return;
     }
     for (Job job : jobs) {
-      drawOrFail(pass.stream().filter(each -> each.job == job).toList());
-    }
-  }
-
-  private void drawTogether(List<Waiting> pass) {
-    Form form = pass.getFirst().job.form();
-    GenerationRequest request =
-        new GenerationRequest(
-            pass.stream().map(each -> each.job.pictures().get(each.picture)).toList(),
-            form.schedule(),
-            form.policy());
-    long start = System.nanoTime();
-    listener.passBegins(form, pass.size());
-    for (Job job : new HashSet<>(pass.stream().map(Waiting::job).toList())) {
-      if (job.state() == Job.State.WAITING) {
-        job.started();
-        listener.jobStarts(job);
-      }
-    }
-    try (Generation generation = Generation.open(model.model(), request)) {
-      List<SortedSet<Integer>> partials = partials(pass);
-      while (!generation.isDone()) {
-        beat();
-        leave(pass, generation);
-        if (!generation.isDone()) {
-          int scale = generation.scale();
-          generation.step();
-          longestStep = Math.max(longestStep, System.nanoTime() - beat);
-          tell(pass, generation, scale, partials);
-        }
-      }
-      beat();
-      leave(pass, generation);
-      deliver(pass, request, generation.finish(), start);
-    } catch (CancellationException _) {
-      // No picture is left; who cancelled them was told.
-    }
-  }
-
-  /** Scales at which each picture is shown. */
-  private static List<SortedSet<Integer>> partials(List<Waiting> pass) {
-    List<SortedSet<Integer>> scales = new ArrayList<>();
-    for (Waiting each : pass) {
-      Form form = each.job.form();
-      scales.add(
-          each.job.partials() == 0
-              ? new TreeSet<>()
-              : PartialScales.choose(form.schedule(), each.job.partials(), form.decodeShare()));
-    }
-    return scales;
-  }
-
-  private static void leave(List<Waiting> pass, Generation generation) {
-    for (int i = 0; i < pass.size(); i++) {
-      if (pass.get(i).job.state().isEnd()) {
-        generation.cancel(i);
-      }
-    }
-  }
-
-  private void tell(
-      List<Waiting> pass, Generation generation, int scale, List<SortedSet<Integer>> partials) {
-    for (int i : generation.pictures()) {
-      Waiting each = pass.get(i);
-      Job job = each.job;
-      JobEvent drawn = new JobEvent.ScaleDrawn(each.picture, scale, job.form().schedule().count());
-      job.addLater(encoders, () -> drawn);
-      if (partials.get(i).contains(scale)) {
-        Picture shown = generation.preview(i);
-        int index = partials.get(i).headSet(scale).size();
-        job.addLater(
-            encoders,
-            () ->
-                new JobEvent.Partial(
-                    each.picture,
-                    index,
-                    scale,
-                    shown.pixels().width(),
-                    shown.pixels().height(),
-                    job.encoding().encode(shown.pixels(), List.of())));
-      }
-    }
-  }
-
-  private void deliver(
-      List<Waiting> pass, GenerationRequest request, GenerationResult result, long start) {
-    Form form = pass.getFirst().job.form();
-    double seconds = (System.nanoTime() - start) / 1e9;
-    form.took(pass.size(), seconds, result.timings().decode() / 1e3);
-    drawn = true;
-    usual = form;
-    listener.passDrawn(form, pass.size(), result);
-    for (Picture picture : result.images()) {
-      Waiting each = pass.get(picture.index());
-      each.job.addLater(
-          encoders,
-          () ->
-              new JobEvent.Drawn(
-                  each.picture,
-                  picture.request().seed(),
-                  picture.pixels().width(),
-                  picture.pixels().height(),
-                  each.job
-                      .encoding()
-                      .encode(
-                          picture.pixels(),
-                          model.texts(
-                              request,
-                              picture.index(),
-                              picture.pixels().width(),
-                              picture.pixels().height())),
-                  result.kv().storage() / pass.size(),
-                  result.fullKvBytes() / pass.size(),
-                  pass.size(),
-                  seconds,
-                  result.warnings()));
+      drawOrFail(pass.stream().filter(each -> each.job() == job).toList());
     }
   }
 
   /** The pass is lost. A small picture tells whether the device still computes. */
-  private void failed(List<Waiting> pass, Throwable problem) {
+  private void failed(List<QueuedPicture> pass, Throwable problem) {
     suspect = true;
-    pass.forEach(each -> each.job.fail(problem));
-    Waiting first = pass.getFirst();
+    pass.forEach(each -> each.job().fail(problem));
+    QueuedPicture first = pass.getFirst();
     GenerationRequest probe =
         new GenerationRequest(
-            List.of(first.job.pictures().get(first.picture)),
-            first.job.form().schedule(),
-            first.job.form().policy());
+            List.of(first.job().pictures().get(first.picture())),
+            first.job().form().schedule(),
+            first.job().form().policy());
     try (Generation generation = Generation.open(model.model(), probe)) {
       generation.step();
     } catch (RuntimeException | Error e) {
@@ -543,7 +417,7 @@ public final class Scheduler implements AutoCloseable {
 
   /** Nothing can be drawn any more. */
   private void breakDown(Throwable problem) {
-    List<Waiting> lost;
+    List<QueuedPicture> lost;
     lock.lock();
     try {
       broken = problem;
@@ -554,7 +428,7 @@ public final class Scheduler implements AutoCloseable {
     } finally {
       lock.unlock();
     }
-    lost.forEach(each -> each.job.fail(problem));
+    lost.forEach(each -> each.job().fail(problem));
     listener.deviceFailed(problem, false);
   }
 
@@ -590,8 +464,8 @@ public final class Scheduler implements AutoCloseable {
     try {
       draining = true;
       closing = true;
-      queue.forEach(each -> left.add(each.job));
-      running.forEach(each -> left.add(each.job));
+      queue.forEach(each -> left.add(each.job()));
+      running.forEach(each -> left.add(each.job()));
       changed.signalAll();
     } finally {
       lock.unlock();

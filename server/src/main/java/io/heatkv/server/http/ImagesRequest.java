@@ -18,6 +18,7 @@ import io.heatkv.server.core.Scheduler;
 import io.heatkv.server.core.ServedModel;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -107,10 +108,11 @@ final class ImagesRequest {
     }
   }
 
+  /** Messages of files name the file; here that is the body, or one of its fields. */
   private static String withoutSource(UserException e) {
     return String.valueOf(e.getMessage())
-        .replaceFirst("^body: ", "the body ")
-        .replaceFirst("^the body (\\w+ is )", "$1");
+        .replaceFirst("^body: (?=is |can't |has )", "the body ")
+        .replaceFirst("^body: ", "");
   }
 
   private Read read(JsonObject json) {
@@ -338,7 +340,7 @@ final class ImagesRequest {
             .filter(other -> canBeHad(other, policy, budget, sampling))
             .filter(other -> scheduler.fits(forms.of(other.schedule(), policy, budget, sampling)))
             .max(
-                java.util.Comparator.comparingLong(other -> (long) other.width() * other.height()));
+                Comparator.comparingLong(other -> (long) other.width() * other.height()));
     Optional<String> less = fittingBudget(form, size, policy, sampling);
     if (smaller.isEmpty() && less.isEmpty()) {
       return text.append("No size and no budget would fit").toString();

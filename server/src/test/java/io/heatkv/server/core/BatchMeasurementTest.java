@@ -19,10 +19,10 @@ final class BatchMeasurementTest {
       BatchMeasurement measurement = new BatchMeasurement(model.plain(), form, picture, 8);
       long before = TestDevice.backend().liveTensors();
       AtomicInteger asked = new AtomicInteger();
-      assertThat(measurement.step(() -> asked.incrementAndGet() == 3, () -> {})).isFalse();
+      assertThat(measurement.step(() -> asked.incrementAndGet() == 3, new Heartbeat())).isFalse();
       assertThat(measurement.isDone()).isFalse();
       for (int i = 0; i < 5 && !measurement.isDone(); i++) {
-        assertThat(measurement.step(() -> false, () -> {})).isTrue();
+        assertThat(measurement.step(() -> false, new Heartbeat())).isTrue();
       }
       assertThat(measurement.isDone()).isTrue();
       assertThat(measurement.batch()).isIn(1, 2, 4, 8);

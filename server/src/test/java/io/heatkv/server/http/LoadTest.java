@@ -24,8 +24,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** Many clients at once, of whom a third leaves at any moment. */
 final class LoadTest {
-  private static final int CLIENTS = 24;
-  private static final int REQUESTS = 12;
+  private static final int CLIENTS = 12;
+  private static final int REQUESTS = 8;
 
   @TempDir private static Path folder;
 
