@@ -237,7 +237,7 @@ public final class HttpService implements AutoCloseable {
 
   static void requireMethod(Exchange exchange, HttpMethod method) {
     HttpMethod asked = exchange.request().method();
-    if (!asked.equals(method) && !(method == HttpMethod.GET && asked.equals(HttpMethod.HEAD))) {
+    if (!asked.equals(method) && !(method.equals(HttpMethod.GET) && asked.equals(HttpMethod.HEAD))) {
       throw ApiException.of(405, "method_not_allowed", "expected " + method.name())
           .with("Allow", method.name());
     }
