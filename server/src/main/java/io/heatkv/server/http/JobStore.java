@@ -11,7 +11,9 @@ final class JobStore {
   private final ServerOptions.Kept kept;
   private final Map<String, Entry> entries = new LinkedHashMap<>();
   // When a sweep first saw that they had ended, the oldest first.
-  private final Map<String, Long> ended = new LinkedHashMap<>();
+  private final Map<String, Ended> ended = new LinkedHashMap<>();
+
+  private record Ended(Entry entry, long at) {}
 
   /**
    * @param owner whose key made it
@@ -51,18 +53,18 @@ final class JobStore {
     long now = System.nanoTime();
     entries.values().stream()
         .filter(entry -> entry.job.state().isEnd())
-        .forEach(entry -> ended.putIfAbsent(entry.id, now));
-    long bytes = ended.keySet().stream().mapToLong(id -> entries.get(id).job.bytes()).sum();
-    Iterator<Map.Entry<String, Long>> oldest = ended.entrySet().iterator();
+        .forEach(entry -> ended.putIfAbsent(entry.id, new Ended(entry, now)));
+    long bytes = ended.values().stream().mapToLong(each -> each.entry.job.bytes()).sum();
+    Iterator<Ended> oldest = ended.values().iterator();
     while (oldest.hasNext()) {
-      Map.Entry<String, Long> next = oldest.next();
+      Ended next = oldest.next();
       if (ended.size() <= kept.jobs()
           && bytes <= kept.bytes()
-          && now - next.getValue() <= kept.time().toNanos()) {
+          && now - next.at <= kept.time().toNanos()) {
         break;
       }
-      bytes -= entries.get(next.getKey()).job.bytes();
-      entries.remove(next.getKey());
+      bytes -= next.entry.job.bytes();
+      entries.remove(next.entry.id);
       oldest.remove();
     }
   }
