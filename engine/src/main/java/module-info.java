@@ -1,4 +1,7 @@
+import io.heatkv.infinity.load.InfinityFamily;
+import io.heatkv.load.ModelFamily;
 import io.heatkv.policy.PolicyProvider;
+import io.heatkv.var.load.VarFamily;
 
 /**
  * HeatKV as a library. What isn't exported is for our own modules, which read it from the class
@@ -16,6 +19,7 @@ module io.heatkv.engine {
 
   exports io.heatkv;
   exports io.heatkv.cache;
+  exports io.heatkv.checkpoint;
   exports io.heatkv.error;
   exports io.heatkv.family;
   exports io.heatkv.image;
@@ -28,5 +32,10 @@ module io.heatkv.engine {
   exports io.heatkv.tensor;
   exports io.heatkv.tensor.libtorch;
 
+  uses ModelFamily;
   uses PolicyProvider;
+
+  provides ModelFamily with
+      InfinityFamily,
+      VarFamily;
 }

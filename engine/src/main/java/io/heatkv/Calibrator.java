@@ -2,11 +2,11 @@ package io.heatkv;
 
 import io.heatkv.cache.KvShape;
 import io.heatkv.calibrate.Observation;
-import io.heatkv.calibrate.PromptMeasurement;
 import io.heatkv.error.UserException;
 import io.heatkv.family.Conditioning;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.profile.PromptMeasurement;
 import io.heatkv.profile.PromptSet;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
@@ -97,7 +97,7 @@ public final class Calibrator {
     while (!profile.isComplete()) {
       int next = profile.promptsDone();
       PromptMeasurement measured = measure(prompts.get(next), seed + next, listener);
-      profile = profile.plus(measured.masses(), measured.statistics(), measured.removal());
+      profile = profile.plus(measured);
       profile.write(partial);
       listener.promptDone(next + 1, prompts.size());
     }
@@ -126,7 +126,9 @@ public final class Calibrator {
         sinkScales,
         sampling.cfg(),
         sampling.tau(),
-        sampling.topP());
+        sampling.topP(),
+        sampling.topK(),
+        shape.headDim());
   }
 
   /**
@@ -134,7 +136,6 @@ public final class Calibrator {
    *
    * @throws CancellationException if the listener ended it
    */
-  @SuppressWarnings("exports") // For benchmarks.
   public PromptMeasurement measure(String prompt, long promptSeed, Listener listener) {
     Observation observation = new Observation(sinkScales, peers);
     GenerationRequest request =

@@ -1,11 +1,14 @@
 package io.heatkv;
 
 import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.KvShape;
 import io.heatkv.error.UserException;
 import io.heatkv.family.PictureRequest;
+import io.heatkv.load.ModelSizes;
 import io.heatkv.sample.ImageSeeds;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.tensor.DType;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -79,6 +82,15 @@ public record GenerationRequest(
   /** Rows of a batch that a picture takes: with guidance two, conditional and unconditional. */
   public int rowsPerPicture() {
     return pictures.getFirst().sampling().isGuided() ? 2 : 1;
+  }
+
+  /**
+   * Sizes of its cache.
+   *
+   * @param dtype in which keys and values come
+   */
+  public KvShape kvShape(ModelSizes model, DType dtype) {
+    return model.kvShape(images(), rowsPerPicture(), dtype, schedule);
   }
 
   /** The same pictures under another policy. */

@@ -2,20 +2,14 @@ package io.heatkv;
 
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvShape;
-import io.heatkv.checkpoint.Checkpoint;
-import io.heatkv.checkpoint.Fingerprint;
 import io.heatkv.error.UserException;
 import io.heatkv.family.NextScaleModel;
-import io.heatkv.infinity.InfinityModel;
-import io.heatkv.infinity.PublishedModel;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelProfile;
 import io.heatkv.load.ModelSource;
-import io.heatkv.load.Network;
 import io.heatkv.policy.CachePolicies;
 import io.heatkv.policy.PolicyInputs;
 import io.heatkv.resource.CacheFolder;
-import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
@@ -24,7 +18,6 @@ import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.libtorch.LibTorch;
 import io.heatkv.tensor.libtorch.LibTorchLocation;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CancellationException;
@@ -44,8 +37,7 @@ import java.util.concurrent.CancellationException;
  */
 public final class ImageGenerator implements AutoCloseable {
   private final ModelDescription description;
-  // Of the transformer, the image tokenizer and the text encoder.
-  private final List<Checkpoint> files;
+  private final boolean owned;
   private final NextScaleModel model;
 
   /**
@@ -66,60 +58,46 @@ public final class ImageGenerator implements AutoCloseable {
    */
   public static ImageGenerator open(String model, OpenOptions options) {
     ModelDescription description = ModelSource.find(model);
-    Device device = options.device();
-    LibTorch library =
-        LibTorch.open(
-            LibTorchLocation.find(options.libtorch().orElse(null), CacheFolder.locate()),
-            options.threads());
-    library.require(device);
-    return new ImageGenerator(
-        description,
-        library,
-        device,
-        options
-            .dtype()
-            .orElseGet(() -> PublishedModel.computeType(description.transformer(), device)));
+    try {
+      Device device = options.device();
+      LibTorch library =
+          LibTorch.open(
+              LibTorchLocation.find(options.libtorch().orElse(null), CacheFolder.locate()),
+              options.threads());
+      library.require(device);
+      DType dtype = options.dtype().orElseGet(() -> description.computeType(device));
+      return new ImageGenerator(description, true, library, device, dtype);
+    } catch (RuntimeException | Error e) {
+      description.close();
+      throw e;
+    }
   }
 
   /**
-   * Loads a model that was found, with a library that is open.
+   * Loads a model that was found, with a library that is open. The description stays the caller's,
+   * who closes it after this.
    *
    * @param dtype compute type of the transformer's blocks
    * @throws UserException if a file is missing, damaged, or belongs to another model
    */
   public ImageGenerator(ModelDescription description, Backend backend, Device device, DType dtype) {
+    this(description, false, backend, device, dtype);
+  }
+
+  private ImageGenerator(
+      ModelDescription description, boolean owned, Backend backend, Device device, DType dtype) {
     this.description = description;
-    List<Checkpoint> opened = new ArrayList<>();
-    try {
-      opened.add(Network.TRANSFORMER.open(description.transformerFile()));
-      opened.add(Network.IMAGE_TOKENIZER.open(description.vaeFile()));
-      opened.add(Network.TEXT_ENCODER.open(description.textWeights()));
-      model =
-          InfinityModel.load(
-              description.name(),
-              description.transformer(),
-              opened.get(0),
-              description.codeChannels(),
-              opened.get(1),
-              description.textEncoder(),
-              opened.get(2),
-              backend,
-              device,
-              dtype);
-    } catch (RuntimeException | Error e) {
-      opened.forEach(Checkpoint::close);
-      throw e;
-    }
-    files = List.copyOf(opened);
+    this.owned = owned;
+    model = description.load(backend, device, dtype);
   }
 
   public ModelDescription description() {
     return description;
   }
 
-  /** Tells this transformer's weights apart from others', see {@link Fingerprint}. */
+  /** Tells this transformer's weights apart from others'. */
   public String fingerprint() {
-    return Fingerprint.of(files.getFirst());
+    return description.fingerprint();
   }
 
   /** The networks, for calibration and comparison. */
@@ -146,7 +124,7 @@ public final class ImageGenerator implements AutoCloseable {
         1,
         0,
         description.schedule(),
-        SamplingOptions.of(description.cfg(), description.tau(), description.topP()),
+        description.sampling(),
         CachePolicy.FULL);
   }
 
@@ -235,6 +213,8 @@ public final class ImageGenerator implements AutoCloseable {
   @Override
   public void close() {
     model.close();
-    files.forEach(Checkpoint::close);
+    if (owned) {
+      description.close();
+    }
   }
 }

@@ -24,6 +24,7 @@ import java.lang.foreign.Linker;
 import java.lang.foreign.SymbolLookup;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -32,7 +33,10 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The arrows between packages that keep the design readable. */
 class ArchitectureTest {
@@ -149,10 +153,43 @@ class ArchitectureTest {
             .or(assignableTo(KvCache.class).and(DescribedPredicate.not(INTERFACES)));
     noClasses()
         .that()
-        .resideInAPackage("io.heatkv.infinity..")
+        .resideInAnyPackage(
+            "io.heatkv.infinity",
+            "io.heatkv.infinity.vae..",
+            "io.heatkv.var",
+            "io.heatkv.var.vae..")
         .should()
         .dependOnClassesThat(policy)
         .check(CLASSES);
+  }
+
+  /**
+   * What is a family's is known in its packages alone, in all modules. But the module verify
+   * compares the insides of its networks with recordings, layer by layer; that is what it is for.
+   */
+  @ParameterizedTest
+  @ValueSource(strings = {"infinity", "var"})
+  void nobodyKnowsAFamily(String family) throws IOException {
+    List<Path> strangers = new ArrayList<>();
+    try (Stream<Path> modules = Files.list(Path.of(".."))) {
+      for (Path sources : modules.map(module -> module.resolve("src/main/java")).toList()) {
+        if (Files.isDirectory(sources)) {
+          try (Stream<Path> files = Files.walk(sources.resolve("io"))) {
+            for (Path file : files.filter(each -> each.toString().endsWith(".java")).toList()) {
+              if (Files.readString(file).contains("io.heatkv." + family)) {
+                strangers.add(sources.relativize(file).getParent());
+              }
+            }
+          }
+        }
+      }
+    }
+    assertThat(strangers.stream().map(Path::toString).distinct())
+        .containsExactlyInAnyOrder(
+            "io/heatkv/" + family,
+            "io/heatkv/" + family + "/load",
+            "io/heatkv/" + family + "/vae",
+            "io/heatkv/verify");
   }
 
   @Test

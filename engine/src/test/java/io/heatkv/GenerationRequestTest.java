@@ -92,7 +92,7 @@ class GenerationRequestTest {
   }
 
   private static SamplingOptions guided(boolean onLogits, Set<Integer> layers) {
-    return new SamplingOptions(List.of(3.0), List.of(1.0), 1, false, onLogits, layers);
+    return new SamplingOptions(List.of(3.0), List.of(1.0), 0, 1, false, onLogits, layers, 1);
   }
 
   private static void refused(ThrowingCallable made, String expected) {

@@ -9,6 +9,10 @@ import io.heatkv.infinity.vae.VaeConfig;
 import io.heatkv.infinity.vae.VaeKeys;
 import io.heatkv.text.T5Config;
 import io.heatkv.text.T5Encoder;
+import io.heatkv.var.PublishedVar;
+import io.heatkv.var.VarKeys;
+import io.heatkv.var.vae.VqConfig;
+import io.heatkv.var.vae.VqKeys;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -42,11 +46,13 @@ class OfficialKeysTest {
     TransformerConfig config = PublishedModel.parse(name).transformer();
     Map<String, long[]> shapes = TransformerKeys.shapes(config, TransformerKeys.poolHeads(config));
     assertThat(texts(shapes)).isEqualTo(official(file));
-    assertThat(
-            shapes.values().stream()
-                .mapToLong(shape -> Arrays.stream(shape).reduce(1, Math::multiplyExact))
-                .sum())
-        .isEqualTo(elements);
+    assertThat(elements(shapes)).isEqualTo(elements);
+  }
+
+  private static long elements(Map<String, long[]> shapes) {
+    return shapes.values().stream()
+        .mapToLong(shape -> Arrays.stream(shape).reduce(1, Math::multiplyExact))
+        .sum();
   }
 
   @ParameterizedTest
@@ -60,6 +66,36 @@ class OfficialKeysTest {
   void imageTokenizers(int channels, boolean patchify, String file) throws IOException {
     assertThat(texts(VaeKeys.shapes(VaeConfig.published(channels, patchify))))
         .isEqualTo(official("infinity_vae_" + file));
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "d16, 310283520",
+    "d20, 600917136",
+    "d24, 1033399360",
+    "d30, 2010020356",
+    "d36, 2353893904"
+  })
+  void varTransformers(String name, long elements) throws IOException {
+    Map<String, long[]> shapes = VarKeys.shapes(PublishedVar.parse("var-" + name).config());
+    Map<String, String> expected = official("var_" + name);
+    expected
+        .keySet()
+        .removeIf(key ->
+            key.equals("lvl_1L")
+                || key.equals("attn_bias_for_masking")
+                || key.endsWith(".zero_k_bias"));
+    assertThat(texts(shapes)).isEqualTo(expected);
+    assertThat(elements(shapes)).isEqualTo(elements);
+  }
+
+  @Test
+  void varImageTokenizer() throws IOException {
+    Map<String, long[]> shapes = VqKeys.shapes(VqConfig.PUBLISHED);
+    Map<String, String> expected = official("vae_ch160v4096z32");
+    expected.remove("quantize.ema_vocab_hit_SV");
+    assertThat(texts(shapes)).isEqualTo(expected);
+    assertThat(elements(shapes)).isEqualTo(108948355);
   }
 
   @Test

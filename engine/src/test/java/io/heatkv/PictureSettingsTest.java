@@ -76,7 +76,7 @@ class PictureSettingsTest {
           Optional.of(negative).filter(text -> !text.isEmpty()),
           seed,
           new SamplingOptions(
-              this == NONE ? List.of(1.0) : cfg, tau, topP, argmax, onLogits, layers));
+              this == NONE ? List.of(1.0) : cfg, tau, 0, topP, argmax, onLogits, layers, 1));
     }
   }
 

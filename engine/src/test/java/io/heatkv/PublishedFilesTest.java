@@ -7,13 +7,14 @@ import io.heatkv.cache.CachePolicy;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Checkpoints;
 import io.heatkv.checkpoint.StorageType;
-import io.heatkv.convert.ModelImport;
 import io.heatkv.family.Conditioning;
 import io.heatkv.family.ScaleObserver;
 import io.heatkv.image.PngImage;
+import io.heatkv.infinity.load.Finding;
+import io.heatkv.infinity.load.InfinityDescription;
+import io.heatkv.load.Conversion;
 import io.heatkv.load.HubCache;
-import io.heatkv.load.ModelDescription;
-import io.heatkv.load.ModelFinder;
+import io.heatkv.load.MemoryEstimate;
 import io.heatkv.load.ModelSource;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.Resolution;
@@ -61,7 +62,7 @@ class PublishedFilesTest {
   })
   void drawsWhatTheOfficialCodeDraws(String model, String transformer, String text)
       throws IOException {
-    ModelDescription found = find(model, transformer, text);
+    InfinityDescription found = find(model, transformer, text);
     assertThat(found.transformer().depth()).isEqualTo(2);
     assertThat(found.transformer().heads()).isEqualTo(2);
     assertThat(found.transformer().spatialPatchify()).isEqualTo(model.equals("tiny_8b"));
@@ -71,25 +72,27 @@ class PublishedFilesTest {
 
   @Test
   void drawsTheSameAfterAnImport() throws IOException {
-    ModelDescription found = find("tiny_8b", "tiny_8b_weights", "flan-t5-bin");
-    ModelImport.Result first = ModelImport.run(found, folder, StorageType.F32, (_, _, _) -> {});
+    InfinityDescription found = find("tiny_8b", "tiny_8b_weights", "flan-t5-bin");
+    Conversion first = found.convert(folder, StorageType.F32, (_, _, _) -> {});
     assertThat(first.overflowed()).isEmpty();
-    ModelDescription imported = ModelSource.find(folder.toString());
+    InfinityDescription imported = (InfinityDescription) ModelSource.find(folder.toString());
     assertThat(imported.transformer()).isEqualTo(found.transformer());
     assertThat(imported.schedule()).isEqualTo(found.schedule());
     verify("tiny_8b", imported);
-    ModelImport.Result second = ModelImport.run(found, folder, StorageType.F32, (_, _, _) -> {});
+    Conversion second = found.convert(folder, StorageType.F32, (_, _, _) -> {});
     assertThat(second.written()).isZero();
     assertThat(second.kept()).isEqualTo(first.written());
   }
 
   @Test
   void inBfloat16AnImportIsMapped() throws IOException {
-    ModelDescription found = find("tiny_2b", "tiny_2b.pth", "flan-t5");
-    ModelImport.run(found, folder, StorageType.BF16, (_, _, _) -> {});
-    ModelDescription imported = ModelSource.find(folder.toString());
-    MemoryEstimate before = MemoryEstimate.of(found, DType.BF16, request(found));
-    MemoryEstimate after = MemoryEstimate.of(imported, DType.BF16, request(imported));
+    InfinityDescription found = find("tiny_2b", "tiny_2b.pth", "flan-t5");
+    found.convert(folder, StorageType.BF16, (_, _, _) -> {});
+    InfinityDescription imported = (InfinityDescription) ModelSource.find(folder.toString());
+    MemoryEstimate before =
+        found.estimate(request(found).kvShape(found, DType.BF16), CachePolicy.FULL);
+    MemoryEstimate after =
+        imported.estimate(request(imported).kvShape(imported, DType.BF16), CachePolicy.FULL);
     // Converted at loading: the few widened weights of the blocks, and the image tokenizer.
     long vae = decoderElements(imported) * DType.F32.bytes();
     assertThat(after.weights() - vae).isBetween(0L, before.weights() / 20);
@@ -97,7 +100,7 @@ class PublishedFilesTest {
     assertThat(after.mapped()).isGreaterThan(before.mapped() / 2);
   }
 
-  private static long decoderElements(ModelDescription model) {
+  private static long decoderElements(InfinityDescription model) {
     try (Checkpoint vae = Checkpoints.open(model.vaeFile())) {
       return vae.names().stream()
           .filter(name -> name.startsWith("decoder.") && vae.entry(name).shape().length > 1)
@@ -106,7 +109,8 @@ class PublishedFilesTest {
     }
   }
 
-  private ModelDescription find(String model, String transformer, String text) throws IOException {
+  private InfinityDescription find(String model, String transformer, String text)
+      throws IOException {
     Path root = TestDevice.resource("/golden-published");
     if (!text.equals("flan-t5")) {
       // The older copy holds weights only.
@@ -124,10 +128,10 @@ class PublishedFilesTest {
             root.resolve(transformer),
             root.resolve(model + ".vae.pth"),
             text.equals("flan-t5") ? root.resolve(text) : older);
-    return ModelFinder.find(files, new HubCache(root.resolve("none"))).description();
+    return Finding.find(files, new HubCache(root.resolve("none"))).description();
   }
 
-  private static GenerationRequest request(ModelDescription model) {
+  private static GenerationRequest request(InfinityDescription model) {
     return GenerationRequest.of(
         List.of(PROMPT),
         Optional.of(NEGATIVE),
@@ -138,7 +142,7 @@ class PublishedFilesTest {
         CachePolicy.FULL);
   }
 
-  private void verify(String name, ModelDescription model) {
+  private void verify(String name, InfinityDescription model) {
     long live = backend.liveTensors();
     GenerationRequest request = request(model);
     try (Checkpoint recorded =

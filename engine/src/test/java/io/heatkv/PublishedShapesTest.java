@@ -8,13 +8,12 @@ import io.heatkv.error.UserException;
 import io.heatkv.infinity.PublishedModel;
 import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.infinity.TransformerKeys;
+import io.heatkv.infinity.load.Finding;
+import io.heatkv.infinity.load.InfinityDescription;
 import io.heatkv.infinity.vae.VaeConfig;
 import io.heatkv.infinity.vae.VaeKeys;
-import io.heatkv.load.FoundModel;
 import io.heatkv.load.HubCache;
-import io.heatkv.load.ModelDescription;
-import io.heatkv.load.ModelFinder;
-import io.heatkv.sample.SamplingOptions;
+import io.heatkv.load.MemoryEstimate;
 import io.heatkv.scale.Resolution;
 import io.heatkv.scale.ScaleTemplate;
 import io.heatkv.tensor.DType;
@@ -31,7 +30,6 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.Predicate;
 import org.junit.jupiter.api.Test;
@@ -55,8 +53,8 @@ class PublishedShapesTest {
       Path weights = Files.createDirectory(folder.resolve("infinity_8b_512x512_weights"));
       Files.move(folder.resolve(TRANSFORMER), weights.resolve(TRANSFORMER));
     }
-    FoundModel found = ModelFinder.find(List.of(folder), new HubCache(folder.resolve("none")));
-    ModelDescription model = found.description();
+    Finding.Found found = Finding.find(List.of(folder), new HubCache(folder.resolve("none")));
+    InfinityDescription model = found.description();
     assertThat(model.schedule().last().height()).isEqualTo(lastGrid(like));
     assertThat(model.transformer()).isEqualTo(like.transformer());
     assertThat(model.name()).isEqualTo(like.toString());
@@ -88,7 +86,7 @@ class PublishedShapesTest {
     for (PublishedModel like : PublishedModel.values()) {
       lay(like, name -> !name.endsWith("scale_mul_1H11"));
       TransformerConfig config =
-          ModelFinder.find(List.of(folder), new HubCache(folder.resolve("none")))
+          Finding.find(List.of(folder), new HubCache(folder.resolve("none")))
               .description()
               .transformer();
       assertThat(config.cosineAttention()).isFalse();
@@ -100,8 +98,8 @@ class PublishedShapesTest {
   @Test
   void saysWhatMemoryTheLargeModelNeeds() throws IOException {
     lay(PublishedModel.INFINITY_8B, name -> true);
-    ModelDescription model =
-        ModelFinder.find(List.of(folder), new HubCache(folder.resolve("none"))).description();
+    InfinityDescription model =
+        Finding.find(List.of(folder), new HubCache(folder.resolve("none"))).description();
     MemoryEstimate small = estimate(model, DType.BF16, Resolution.P006);
     assertThat(small.mapped() / GIB).isBetween(20.0, 22.0);
     assertThat(small.total() / GIB).isLessThan(2);
@@ -120,18 +118,9 @@ class PublishedShapesTest {
   }
 
   private static MemoryEstimate estimate(
-      ModelDescription model, DType dtype, Resolution resolution) {
-    return MemoryEstimate.of(
-        model,
-        dtype,
-        GenerationRequest.of(
-            List.of("a cat"),
-            Optional.empty(),
-            1,
-            0,
-            ScaleTemplate.nearest(1).schedule(resolution),
-            SamplingOptions.of(3, 1, 0.97),
-            CachePolicy.FULL));
+      InfinityDescription model, DType dtype, Resolution resolution) {
+    return model.estimate(
+        model.kvShape(dtype, ScaleTemplate.nearest(1).schedule(resolution)), CachePolicy.FULL);
   }
 
   private void lay(PublishedModel like, Predicate<String> wanted) throws IOException {

@@ -1,6 +1,6 @@
 package io.heatkv;
 
-import io.heatkv.load.ModelDescription;
+import io.heatkv.infinity.load.InfinityDescription;
 import io.heatkv.load.ModelSource;
 import io.heatkv.resource.CacheFolder;
 import io.heatkv.tensor.Backend;
@@ -28,8 +28,8 @@ public final class TestDevice {
   }
 
   /** The embedded model, from a jar or a folder. */
-  public static ModelDescription model() {
-    return ModelSource.find(ModelSource.EMBEDDED);
+  public static InfinityDescription model() {
+    return (InfinityDescription) ModelSource.find(ModelSource.EMBEDDED);
   }
 
   /** A test resource such as {@code /golden/tiny-a}. */

@@ -93,10 +93,11 @@ final class TinyModel implements AutoCloseable {
     }
   }
 
-  /** A policy by name; all but the full cache have half of its bytes. */
+  /** A policy by name; all that drop something have half of the full cache. */
   CachePolicy policy(String name) {
     KvShape shape = model.kvShape(1, 1, SCALES);
-    return CachePolicies.create(name, PolicyCases.inputs(shape, name.equals("full") ? 1 : 0.5, 3));
+    return CachePolicies.create(
+        name, PolicyCases.inputs(shape, CachePolicies.whole(name).isPresent() ? 1 : 0.5, 3));
   }
 
   /**

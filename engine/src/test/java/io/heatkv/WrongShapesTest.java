@@ -8,9 +8,11 @@ import io.heatkv.checkpoint.SafetensorsWriter;
 import io.heatkv.checkpoint.SafetensorsWriter.Item;
 import io.heatkv.checkpoint.StorageType;
 import io.heatkv.error.UserException;
+import io.heatkv.infinity.load.Finding;
+import io.heatkv.infinity.load.InfinityDescription;
+import io.heatkv.infinity.load.InfinityNetworks;
 import io.heatkv.load.HubCache;
-import io.heatkv.load.ModelDescription;
-import io.heatkv.load.ModelFinder;
+import io.heatkv.load.ModelFiles;
 import io.heatkv.load.Network;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
@@ -43,18 +45,22 @@ class WrongShapesTest {
     "TEXT_ENCODER, encoder.block.1.layer.0.SelfAttention.o.weight, '[128, 32]'",
     "TEXT_ENCODER, shared.weight, '[192, 128]'"
   })
-  void isNamedWithBothShapes(Network network, String name, String shape) throws IOException {
+  void isNamedWithBothShapes(String kind, String name, String shape) throws IOException {
     long live = backend.liveTensors();
     Path transformer = FILES.resolve("tiny_2b_weights");
     Path vae = FILES.resolve("tiny_2b.vae.pth");
     Path text = FILES.resolve("flan-t5");
-    ModelDescription model =
-        switch (network) {
-          case TRANSFORMER ->
-              find(rewritten(network, FILES.resolve("tiny_2b.pth"), name), vae, text);
-          case IMAGE_TOKENIZER -> find(transformer, rewritten(network, vae, name), text);
-          case TEXT_ENCODER -> {
-            Path other = rewritten(network, text, name);
+    InfinityDescription model =
+        switch (kind) {
+          case "TRANSFORMER" ->
+              find(
+                  rewritten(InfinityNetworks.TRANSFORMER, FILES.resolve("tiny_2b.pth"), name),
+                  vae,
+                  text);
+          case "IMAGE_TOKENIZER" ->
+              find(transformer, rewritten(InfinityNetworks.IMAGE_TOKENIZER, vae, name), text);
+          default -> {
+            Path other = rewritten(InfinityNetworks.TEXT_ENCODER, text, name);
             for (String file : List.of("config.json", "spiece.model")) {
               Files.copy(text.resolve(file), folder.resolve(file));
             }
@@ -70,13 +76,14 @@ class WrongShapesTest {
     assertThat(backend.liveTensors()).isEqualTo(live);
   }
 
-  private static ModelDescription find(Path... sources) {
-    return ModelFinder.find(List.of(sources), new HubCache(Path.of("none"))).description();
+  private static InfinityDescription find(Path... sources) {
+    return Finding.find(List.of(sources), new HubCache(Path.of("none"))).description();
   }
 
   private Path rewritten(Network network, Path source, String name) {
     Path file = folder.resolve("other.safetensors");
-    try (Checkpoint checkpoint = network.open(source)) {
+    try (ModelFiles files = ModelFiles.in(FILES)) {
+      Checkpoint checkpoint = files.open(network, source);
       List<Item> items = new ArrayList<>();
       for (String each : checkpoint.names()) {
         items.add(

@@ -19,7 +19,7 @@ public final class Checkerboard implements EvictionRule, PolicyProvider {
 
   @Override
   public CachePolicy create(PolicyInputs inputs) {
-    return new EvictionPolicy(name(), this, inputs.ratio());
+    return new EvictionPolicy(name(), this, inputs.ratio(), inputs.storage());
   }
 
   @Override

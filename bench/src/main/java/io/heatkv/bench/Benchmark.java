@@ -4,23 +4,17 @@ import io.heatkv.Generation;
 import io.heatkv.GenerationRequest;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvMemory;
+import io.heatkv.cache.KvShape;
+import io.heatkv.cache.KvStorage;
 import io.heatkv.calibrate.Observation;
 import io.heatkv.family.Conditioning;
+import io.heatkv.family.NextScaleModel;
+import io.heatkv.family.Pass;
+import io.heatkv.family.PictureRequest;
 import io.heatkv.family.ScaleObserver;
-import io.heatkv.infinity.InfinityModel;
-import io.heatkv.infinity.InfinityTransformer;
-import io.heatkv.infinity.RotaryNormalization;
-import io.heatkv.infinity.TransformerConfig;
-import io.heatkv.infinity.TransformerKeys;
-import io.heatkv.infinity.vae.BsqVae;
-import io.heatkv.infinity.vae.MultiScaleBsq;
-import io.heatkv.infinity.vae.VaeConfig;
-import io.heatkv.infinity.vae.VaeKeys;
+import io.heatkv.load.RandomModel;
 import io.heatkv.policy.HeatKvPolicy;
-import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.scale.ScaleSchedules;
-import io.heatkv.scale.ScaleSize;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;
 import io.heatkv.tensor.Backend;
@@ -32,7 +26,6 @@ import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.function.Consumer;
 
@@ -40,12 +33,6 @@ import java.util.function.Consumer;
 public final class Benchmark implements AutoCloseable {
   private static final long SEED = 1;
   private static final int REPEATS = 5;
-  // Its last scale takes the kernels for many queries and many keys.
-  private static final TransformerConfig TINY =
-      new TransformerConfig(
-          1, 256, 2, 1024, 8, 256, 16, 1, true, RotaryNormalization.ROUNDED, true, false);
-  private static final ScaleSchedule TINY_SCALES =
-      ScaleSchedules.parse("1x1,2x2,4x4,8x8,16x16,24x24");
   private static final double TINY_BUDGET = 0.7;
 
   private final Backend backend;
@@ -55,49 +42,37 @@ public final class Benchmark implements AutoCloseable {
   private final long idleFree;
   private final long libraries;
   private final double ceiling;
-  private final RandomCheckpoint weights;
-  private final InfinityModel model;
+  private final RandomModel sizes;
+  private final NextScaleModel model;
 
   /**
-   * Makes a random model.
+   * Loads a random model.
    *
    * @throws io.heatkv.error.UserException if the device can't be used
    */
-  public Benchmark(TransformerConfig config, Backend backend, Device device, DType dtype) {
+  public Benchmark(RandomModel sizes, Backend backend, Device device, DType dtype) {
+    this.sizes = sizes;
     this.backend = backend;
     this.device = device;
     this.dtype = dtype;
     backend.require(device);
     total = device.isCuda() ? backend.memory(device).total() : -1;
     idleFree = free();
-    libraries = device.isCuda() ? libraries() : -1;
+    libraries = device.isCuda() ? libraries(sizes.tiny()) : -1;
     ceiling = ceiling();
-    weights =
-        new RandomCheckpoint(
-            TransformerKeys.shapes(config, TransformerKeys.poolHeads(config)), SEED);
-    model = model(config, weights);
-  }
-
-  /** A transformer whose prompts are noise, as many tokens as they say. */
-  private InfinityModel model(TransformerConfig config, RandomCheckpoint random) {
-    return new InfinityModel(
-        "random",
-        new InfinityTransformer(config, random, backend, device, dtype),
-        new MultiScaleBsq(codeChannels(config), config.spatialPatchify()),
-        (tokens, _) -> noise(Integer.parseInt(tokens), config.textChannels()),
-        Optional.empty());
+    model = sizes.load(backend, device, dtype);
   }
 
   /** What kernels and workspaces take: what a model of no size worth mentioning leaves behind. */
-  private long libraries() {
-    Map<String, long[]> shapes = TransformerKeys.shapes(TINY, TransformerKeys.poolHeads(TINY));
-    try (RandomCheckpoint random = new RandomCheckpoint(shapes, SEED);
-        InfinityModel tiny = model(TINY, random)) {
-      ScheduleShape shape = ScheduleShape.of(TINY.depth(), TINY.heads(), TINY_SCALES, 1);
+  private long libraries(RandomModel like) {
+    try (NextScaleModel tiny = like.load(backend, device, dtype)) {
+      KvShape kv = like.kvShape(dtype, like.schedule());
+      ScheduleShape shape = ScheduleShape.of(kv.layers(), kv.heads(), like.schedule(), 1);
       CachePolicy pruned =
-          new HeatKvPolicy(PruningSchedule.of(shape, RandomOrders.of(shape, SEED), TINY_BUDGET));
+          new HeatKvPolicy(
+              PruningSchedule.of(shape, RandomOrders.of(shape, SEED), TINY_BUDGET), KvStorage.HALF);
       for (CachePolicy policy : List.of(CachePolicy.FULL, pruned)) {
-        generate(tiny, new Workload(TINY, TINY_SCALES, 1, 4, policy, 1), policy, _ -> {});
+        generate(tiny, new Workload(like, like.schedule(), 1, policy, 1), policy, _ -> {});
       }
       return taken();
     }
@@ -237,16 +212,15 @@ public final class Benchmark implements AutoCloseable {
    * @param scaleDone is given the milliseconds of each scale when it is drawn
    */
   private static KvMemory generate(
-      InfinityModel drawn, Workload workload, CachePolicy policy, Consumer<Double> scaleDone) {
-    String prompt = String.valueOf(workload.textTokens());
+      NextScaleModel drawn, Workload workload, CachePolicy policy, Consumer<Double> scaleDone) {
     GenerationRequest request =
         GenerationRequest.of(
-            List.of(prompt),
+            List.of(workload.model().example()),
             Optional.empty(),
             workload.images(),
             SEED,
             workload.schedule(),
-            SamplingOptions.of(3, 1, 0.97),
+            workload.model().sampling(),
             policy);
     ScaleObserver observer = policy instanceof ScaleObserver own ? own : ScaleObserver.NONE;
     try (Conditioning text = drawn.encode(request.pictures(), true);
@@ -260,32 +234,19 @@ public final class Benchmark implements AutoCloseable {
     }
   }
 
-  /** Channels of a code position, of which a token may have four. */
-  private static int codeChannels(TransformerConfig config) {
-    return config.spatialPatchify() ? config.bits() / 4 : config.bits();
-  }
-
   /**
-   * Median milliseconds that the published image tokenizer's decoder, with random weights, takes
-   * for a picture.
+   * Median milliseconds that the image tokenizer's decoder, with random weights, takes for a
+   * picture.
    *
-   * @param last grid of the last scale
-   * @param type of its weights and activations
+   * @param scales whose last one it shows
    */
-  public double decodeMillis(ScaleSize last, DType type) {
-    TransformerConfig drawn = model.transformer().config();
-    int factor = drawn.spatialPatchify() ? 2 : 1;
-    int channels = codeChannels(drawn);
-    int rows = factor * last.height();
-    int columns = factor * last.width();
-    VaeConfig config = VaeConfig.published(channels, drawn.spatialPatchify());
-    try (RandomCheckpoint random = new RandomCheckpoint(VaeKeys.decoder(config), SEED);
-        BsqVae vae = new BsqVae(config, random, backend, device, type);
-        Scope _ = Scope.open()) {
-      Tensor codes = noise(channels, rows * columns).reshape(1, channels, rows, columns).to(device);
+  public double decodeMillis(ScaleSchedule scales) {
+    PictureRequest picture = new PictureRequest(sizes.example(), SEED, sizes.sampling());
+    try (Conditioning text = model.encode(List.of(picture), true);
+        Pass pass = text.begin(scales)) {
       return median(() -> {
         try (Scope _ = Scope.open()) {
-          vae.decode(codes);
+          model.decode(pass.canvas());
         }
       });
     }
@@ -314,6 +275,5 @@ public final class Benchmark implements AutoCloseable {
   @Override
   public void close() {
     model.close();
-    weights.close();
   }
 }

@@ -1,7 +1,7 @@
 package io.heatkv.bench;
 
-import io.heatkv.MemoryNeed;
 import io.heatkv.cache.KvMemory;
+import io.heatkv.load.MemoryNeed;
 import io.heatkv.tensor.DeviceTrace;
 import java.util.ArrayList;
 import java.util.List;

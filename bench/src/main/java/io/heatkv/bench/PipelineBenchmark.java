@@ -5,17 +5,14 @@ import io.heatkv.GenerationRequest;
 import io.heatkv.GenerationResult;
 import io.heatkv.ImageGenerator;
 import io.heatkv.cache.KvMemory;
-import io.heatkv.infinity.InfinityModel;
-import io.heatkv.infinity.vae.VaeConfig;
-import io.heatkv.scale.ScaleSize;
+import io.heatkv.load.ModelDescription;
+import io.heatkv.tensor.DType;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.ToDoubleFunction;
 
 /** Times whole generations of a loaded model: text, every scale, pixels. */
 public final class PipelineBenchmark {
-  private static final int TEXT_TOKENS = 16;
-
   private PipelineBenchmark() {}
 
   /**
@@ -82,21 +79,8 @@ public final class PipelineBenchmark {
   }
 
   private static double flops(ImageGenerator generator, GenerationRequest request) {
-    InfinityModel model = (InfinityModel) generator.model();
-    double transformer =
-        new Workload(
-                model.transformer().config(),
-                request.schedule(),
-                request.images(),
-                TEXT_TOKENS,
-                request.policy(),
-                1)
-            .flops();
-    VaeConfig vae = model.vae().config();
-    ScaleSize last = request.schedule().last();
-    int factor = model.transformer().config().spatialPatchify() ? 2 : 1;
-    return transformer
-        + request.images()
-            * VaeFlops.decode(vae, (long) last.height() * factor, (long) last.width() * factor);
+    ModelDescription model = generator.description();
+    return model.flops(model.kvShape(request.images(), 2, DType.F32, request.schedule()))
+        + request.images() * model.decodeFlops(request.schedule());
   }
 }

@@ -6,12 +6,12 @@ import io.heatkv.GenerationRequest;
 import io.heatkv.GenerationResult;
 import io.heatkv.ImageGenerator;
 import io.heatkv.cache.CachePolicy;
-import io.heatkv.calibrate.PromptMeasurement;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelProfile;
 import io.heatkv.load.ModelSource;
 import io.heatkv.policy.CachePolicies;
 import io.heatkv.policy.PolicyInputs;
+import io.heatkv.profile.PromptMeasurement;
 import io.heatkv.resource.CacheFolder;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.schedule.Budget;
@@ -37,7 +37,7 @@ import org.openjdk.jmh.annotations.Warmup;
 
 /**
  * The embedded model drawing one picture on the CPU. Baseline: {@link #full}; a calibrating
- * generation, which measures attention but decodes nothing, may take 1.3 times as long as {@link
+ * generation, which measures attention but decodes nothing, may take 1.5 times as long as {@link
  * #full}, and generations under a budget no longer than it.
  */
 @State(Scope.Benchmark)

@@ -1,9 +1,14 @@
 package io.heatkv.benchmarks;
 
+import io.heatkv.bench.RandomLevelCosts;
 import io.heatkv.bench.RandomOrders;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.schedule.CachePlan;
 import io.heatkv.schedule.HeadOrders;
+import io.heatkv.schedule.LevelCosts;
+import io.heatkv.schedule.LevelPlan;
+import io.heatkv.schedule.LevelSet;
+import io.heatkv.schedule.LevelShape;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;
 import java.util.concurrent.TimeUnit;
@@ -19,8 +24,9 @@ import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.Warmup;
 
 /**
- * From head orders to a schedule and to slots, for Infinity-8B's 40 layers of 28 heads at 1024 ×
- * 1024. Baseline: the reference takes 600 to 2,600 ms for the schedule.
+ * From head orders to a schedule and to slots, and from level costs to a plan with its places, for
+ * Infinity-8B's 40 layers of 28 heads at 1024 × 1024. Baseline: the reference takes 600 to 2,600 ms
+ * for the schedule.
  */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.AverageTime)
@@ -31,6 +37,7 @@ import org.openjdk.jmh.annotations.Warmup;
 public class ScheduleBenchmark {
   private static final int LAYERS = 40;
   private static final int HEADS = 28;
+  private static final int HEAD_DIM = 128;
   private static final int SINK_SCALES = 3;
 
   @Param({"0.3", "0.1", "0.05"})
@@ -38,10 +45,14 @@ public class ScheduleBenchmark {
 
   private final ScheduleShape shape;
   private final HeadOrders orders;
+  private final LevelShape levels;
+  private final LevelCosts costs;
 
   public ScheduleBenchmark() {
     shape = ScheduleShape.of(LAYERS, HEADS, ScaleSchedules.parse("1M"), SINK_SCALES);
     orders = RandomOrders.of(shape, 1);
+    levels = LevelShape.of(LAYERS, HEADS, HEAD_DIM, 2, ScaleSchedules.parse("1M"), SINK_SCALES);
+    costs = RandomLevelCosts.of(shape, 1);
   }
 
   @Benchmark
@@ -52,5 +63,10 @@ public class ScheduleBenchmark {
   @Benchmark
   public CachePlan scheduleAndSlots() {
     return CachePlan.of(PruningSchedule.of(shape, orders, budget));
+  }
+
+  @Benchmark
+  public LevelPlan levelsAndPlaces() {
+    return LevelPlan.of(levels, costs, LevelSet.ALL, budget);
   }
 }

@@ -84,7 +84,15 @@ class KvBudgetTest {
   @Test
   void aBudgetIsKeptAndReported() throws IOException {
     drawn("full.png");
-    JsonObject half = drawn("half.png", "--kv-budget", "50%", "--profile", profile.toString());
+    JsonObject half =
+        drawn(
+            "half.png",
+            "--kv-budget",
+            "50%",
+            "--kv-store",
+            "native",
+            "--profile",
+            profile.toString());
     assertThat(pixels("half.png")).isNotEqualTo(pixels("full.png"));
     JsonObject schedule =
         Run.of("schedule", "--profile", profile.toString(), "--budget", "0.5", "--json").json();
@@ -104,9 +112,37 @@ class KvBudgetTest {
     }
 
     JsonObject bytes =
-        drawn("bytes.png", "--kv-budget", FULL / 2 + "B", "--profile", profile.toString());
+        drawn(
+            "bytes.png",
+            "--kv-budget",
+            FULL / 2 + "B",
+            "--kv-store",
+            "native",
+            "--profile",
+            profile.toString());
     assertThat(bytes.number("kv_bytes")).isEqualTo(peak);
     assertThat(pixels("bytes.png")).isEqualTo(pixels("half.png"));
+
+    // In 16 bits, as many tokens take half of what they do in float32.
+    JsonObject stored = drawn("16.png", "--kv-budget", "50%", "--profile", profile.toString());
+    assertThat(stored.number("kv_bytes")).isEqualTo(peak / 2);
+    JsonObject sized =
+        drawn("sized.png", "--kv-budget", FULL / 4 + "B", "--profile", profile.toString());
+    assertThat(sized.number("kv_bytes")).isEqualTo(peak / 2);
+    assertThat(pixels("sized.png")).isEqualTo(pixels("16.png"));
+  }
+
+  @Test
+  void fewerBitsHoldMoreTokens() {
+    // 34 bytes for 32 numbers instead of 64, of which 50% are allowed.
+    JsonObject tokens =
+        drawn("8.png", "--policy", "random", "--kv-budget", "50%", "--kv-store", "int8");
+    assertThat(tokens.number("kv_bytes")).isBetween(0.249 * FULL, 0.25 * FULL);
+    JsonObject whole = drawn("int8.png", "--policy", "int8");
+    assertThat(whole.text("cache")).isEqualTo("int8");
+    assertThat(whole.number("kv_bytes")).isBetween(34 / 128.0 * FULL, 0.28 * FULL);
+    generate("a.png", "--policy", "random", "--kv-budget", "0.5", "--kv-store", "4")
+        .assertRefused("KV store '4' is unknown; expected 16, int8, native");
   }
 
   @Test

@@ -45,7 +45,9 @@ class PolicyOptionsTest {
   }
 
   private static List<String> policies() {
-    return CachePolicies.names().stream().filter(name -> !name.equals("full")).toList();
+    return CachePolicies.names().stream()
+        .filter(name -> CachePolicies.whole(name).isEmpty())
+        .toList();
   }
 
   @ParameterizedTest
@@ -53,7 +55,15 @@ class PolicyOptionsTest {
   void drawsWithinTheBudget(String policy) {
     Run run =
         generate(
-            "--policy", policy, "--kv-budget", "0.6", "--profile", profile.toString(), "--json");
+            "--policy",
+            policy,
+            "--kv-budget",
+            "0.6",
+            "--kv-store",
+            "native",
+            "--profile",
+            profile.toString(),
+            "--json");
     assertThat(run.err()).isEmpty();
     JsonObject image = run.item("images", 0);
     assertThat(image.text("cache")).isEqualTo(policy);

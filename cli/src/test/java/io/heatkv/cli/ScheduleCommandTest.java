@@ -3,6 +3,11 @@ package io.heatkv.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.heatkv.json.JsonObject;
+import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.profile.PromptSet;
+import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.schedule.CalibrationSetup;
+import io.heatkv.schedule.LevelCosts;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -13,6 +18,7 @@ import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -95,10 +101,10 @@ class ScheduleCommandTest {
     // 120 heads of 1497 cached tokens.
     assertThat(json.number("full_peak_total_tokens")).isEqualTo(179_640);
     assertThat(json.number("peak_total_tokens")).isLessThanOrEqualTo(17_964).isGreaterThan(17_000);
-    // 2 rows, keys and values, 32 channels, 4 bytes: 512 bytes a head-token.
-    long bytes = 17_964 * 512;
+    // 2 rows, keys and values, 32 channels, 2 bytes in any type: 256 bytes a head-token.
+    long bytes = 17_964 * 256;
     assertThat(Run.of("schedule", "--budget", bytes + "B", "--json").out()).isEqualTo(run.out());
-    assertThat(Run.of("schedule", "--budget", bytes / 2 + "B", "--dtype", "bf16", "--json").out())
+    assertThat(Run.of("schedule", "--budget", bytes + "B", "--dtype", "bf16", "--json").out())
         .isEqualTo(run.out());
     assertThat(Run.of("schedule", "--budget", "0.1", "--json", "--model", "emoji").out())
         .isEqualTo(run.out());
@@ -159,10 +165,10 @@ class ScheduleCommandTest {
 
   @Test
   void bytesBelowTheMinimumNameTheMinimum() {
-    // 120 heads x 21 sink tokens x 512 bytes.
-    refused(Run.of("schedule", "--budget", "1MiB"), "at least 1290240 bytes");
-    assertThat(Run.of("schedule", "--budget", "1290240B").status()).isZero();
-    refused(Run.of("schedule", "--budget", "1290239B"), "at least 1290240 bytes");
+    // 120 heads x 21 sink tokens x 256 bytes.
+    refused(Run.of("schedule", "--budget", "500KiB"), "at least 645120 bytes");
+    assertThat(Run.of("schedule", "--budget", "645120B").status()).isZero();
+    refused(Run.of("schedule", "--budget", "645119B"), "at least 645120 bytes");
   }
 
   @Test
@@ -191,7 +197,120 @@ class ScheduleCommandTest {
       assertThat(json.number("peak_total_tokens")).isBetween(120.0 * 21, 17_964.0);
     }
     assertThat(paper.out()).isNotEqualTo(greedy.out());
-    refused(Run.of("schedule", "--budget", "0.1", "--allocation", "best"), "greedy, paper");
+    refused(
+        Run.of("schedule", "--budget", "0.1", "--allocation", "best"),
+        "rate-distortion, greedy, paper");
     refused(orders("--budget", "0.5", "--allocation", "greedy"), "--orders");
+  }
+
+  /** A profile of 2 layers of 2 heads in which later scales and worse levels cost more. */
+  private Path levelProfile() {
+    CalibrationSetup setup =
+        new CalibrationSetup(
+            "m",
+            "ab",
+            2,
+            2,
+            ScaleSchedules.parse("1x1,4x4,8x8,9x9"),
+            1,
+            List.of(3.0),
+            List.of(1.0),
+            1,
+            32);
+    double[][][][] costs = new double[3][2][2][LevelCosts.LEVELS];
+    for (int s = 0; s < 3; s++) {
+      for (double[][] layer : costs[s]) {
+        for (double[] head : layer) {
+          for (int i = 0; i < head.length; i++) {
+            head[i] = (s + 1) * (i == 0 ? 20 : i - 1);
+          }
+        }
+      }
+    }
+    Path file = folder.resolve("levels.heatkv.json");
+    CalibrationProfile.start(setup, PromptSet.of(List.of("a"), 0))
+        .plus(new double[4][4][2][2], Optional.empty(), new double[3][2][2], costs)
+        .write(file);
+    return file;
+  }
+
+  private Run levels(String... options) {
+    List<String> arguments = new ArrayList<>(List.of("schedule", "--profile"));
+    arguments.add(levelProfile().toString());
+    arguments.addAll(List.of("--allocation", "rate-distortion"));
+    arguments.addAll(List.of(options));
+    return Run.of(arguments.toArray(String[]::new));
+  }
+
+  /** 4 heads of 81 tokens of 128 bytes in each of 2 rows: 82,944 bytes. */
+  @Test
+  void levelsKeepToABudgetInBytes() throws Exception {
+    Run run = levels("--budget", "25%", "--json");
+    assertThat(run.err()).isEmpty();
+    JsonObject json = JsonObject.parse(Path.of("standard output"), run.out());
+    assertThat(json.number("full_bytes")).isEqualTo(82_944);
+    assertThat(json.number("peak_bytes")).isBetween(18_000.0, 20_736.0);
+    assertThat(json.number("peak_bytes"))
+        .isEqualTo(
+            2
+                    * (json.number("row_data_bytes")
+                        + json.number("row_number_bytes")
+                        + json.number("row_loss_bytes"))
+                + json.number("table_bytes"));
+    assertThat(levels("--budget", "20736B", "--json").out()).isEqualTo(run.out());
+    assertThat(levels("--budget", "25%").out()).contains("sha256 " + json.text("sha256"));
+    // Fewer levels buy less.
+    JsonObject only =
+        JsonObject.parse(
+            Path.of("standard output"), levels("--budget", "25%", "--levels", "8", "--json").out());
+    assertThat(only.object("levels_by_scale").object("3").values())
+        .containsOnlyKeys("dropped", "8");
+
+    Path saved = folder.resolve("schedule.json");
+    assertThat(levels("--budget", "25%", "-o", saved.toString()).status()).isZero();
+    JsonObject file = JsonObject.read(saved);
+    assertThat(file.text("format")).isEqualTo("heatkv-schedule");
+    assertThat(file.number("version")).isEqualTo(2);
+    assertThat(file.object("levels_by_scale").values()).containsKeys("0", "1", "2", "3");
+    assertThat(levels("--budget", "25%", "--canonical").out()).isEqualTo(Files.readString(saved));
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          --budget 0.001               | expected at least 832 bytes a picture, 1.0031% of the full cache
+          --budget 100B                | bytes a picture
+          --budget 1B                  | of the full cache
+          --budget 0.5 --levels 2      | level '2' is unknown
+          --budget 0.5 --levels 8;4    | level '8;4' is unknown
+          """)
+  void wrongLevelsAndBudgetsAreSaidInOneLine(String options, String expected) {
+    refused(levels(options.split(" +")), expected);
+  }
+
+  @Test
+  void levelsBelongToTheirRuleAndNeedTheirCosts() throws Exception {
+
+    refused(
+        Run.of("schedule", "--budget", "0.1", "--allocation", "paper", "--levels", "8"),
+        "--levels serves allocation rate-distortion only, not paper");
+    refused(orders("--budget", "0.5", "--levels", "8"), "--levels serves a profile only");
+    Path old = folder.resolve("old.heatkv.json");
+    Files.writeString(
+        old,
+        Files.readString(levelProfile())
+            .replaceFirst("(?s),\\s*\"level_costs\" : \\{.*?\\n {2}\\}", ""));
+    refused(
+        Run.of(
+            "schedule",
+            "--profile",
+            old.toString(),
+            "--budget",
+            "0.5",
+            "--allocation",
+            "rate-distortion"),
+        "has no level costs, which allocation rate-distortion needs");
   }
 }

@@ -56,7 +56,10 @@ class ServeCommandTest {
     Process process =
         start(
             List.of("--port", "0", "--config", config.toString()),
-            "HEATKV_SERVE_MAX_N", "1", "HEATKV_SERVE_DRAIN", "1");
+            "HEATKV_SERVE_MAX_N",
+            "1",
+            "HEATKV_SERVE_DRAIN",
+            "1");
     try (HttpClient client = HttpClient.newHttpClient();
         BufferedReader out = process.inputReader()) {
       String line = out.readLine();
@@ -64,7 +67,9 @@ class ServeCommandTest {
       String url = line.substring(line.indexOf("http://"));
       String models =
           client
-              .send(HttpRequest.newBuilder(URI.create(url + "/v1/models")).build(), BodyHandlers.ofString())
+              .send(
+                  HttpRequest.newBuilder(URI.create(url + "/v1/models")).build(),
+                  BodyHandlers.ofString())
               .body();
       assertThat(models).contains("\"policy\":\"heatkv\"", "\"kv_budget\":\"10%\"", "\"max_n\":1");
       HttpResponse<String> two =
@@ -114,8 +119,14 @@ class ServeCommandTest {
   void thePageHasEveryOption() throws Exception {
     String page = Files.readString(Path.of("../docs/server.md"));
     Console console =
-        new Console(new PrintWriter(new StringWriter()), new PrintWriter(new StringWriter()), false);
-    assertThat(HeatKv.commandLine(console, List.of("serve")).getSubcommands().get("serve").getCommandSpec().options())
+        new Console(
+            new PrintWriter(new StringWriter()), new PrintWriter(new StringWriter()), false);
+    assertThat(
+            HeatKv.commandLine(console, List.of("serve"))
+                .getSubcommands()
+                .get("serve")
+                .getCommandSpec()
+                .options())
         .extracting(OptionSpec::longestName)
         .filteredOn(name -> !Set.of("--help", "--version", "--debug").contains(name))
         .allSatisfy(name -> assertThat(page).contains("`" + name));

@@ -51,7 +51,7 @@ class SyntheticBenchTest {
   void timesThePoliciesAskedFor() {
     String names =
         "full,heatkv,heatkv-paper,streaming-llm,sliding-window,random,snapkv,h2o,pyramidkv";
-    Run run = bench("--policy=" + names, "--budgets=0.6,1,60%", "--json");
+    Run run = bench("--policy=" + names, "--budgets=0.6,1,60%", "--kv-store=native", "--json");
     assertThat(run.status()).as(run.err()).isZero();
     int i = 0;
     for (String name : names.split(",")) {

@@ -1,6 +1,6 @@
 package io.heatkv.cache;
 
-import io.heatkv.schedule.PruningSchedule;
+import io.heatkv.schedule.CacheSchedule;
 import java.util.Optional;
 
 /**
@@ -24,8 +24,8 @@ public interface CachePolicy {
    */
   KvPlan plan(KvShape shape);
 
-  /** What is removed when, where that is fixed beforehand. */
-  default Optional<PruningSchedule> schedule() {
+  /** What is stored when, where that is fixed beforehand. */
+  default Optional<CacheSchedule> schedule() {
     return Optional.empty();
   }
 

@@ -46,6 +46,7 @@ final class EvictionCache implements KvCache {
       KvShape shape,
       EvictionRule rule,
       Quotas quotas,
+      KvStorage type,
       int capacity) {
     this.shape = shape;
     this.rule = rule;
@@ -58,7 +59,7 @@ final class EvictionCache implements KvCache {
       }
       rows.add(new Row(new RowSlots(capacity), entries));
     }
-    store = new KvStore(backend, device, shape, capacity);
+    store = new KvStore(backend, device, shape, type, capacity);
   }
 
   @Override

@@ -15,19 +15,22 @@ public final class EvictionPolicy implements CachePolicy {
   private final String name;
   private final EvictionRule rule;
   private final double budget;
+  private final KvStorage type;
   private final Map<Sizes, Quotas> quotas = new ConcurrentHashMap<>();
 
   /** What quotas depend on: they are the same for any number of pictures. */
-  private record Sizes(int layers, int heads, ScaleSchedule schedule) {}
+  private record Sizes(int layers, int heads, int headDim, ScaleSchedule schedule) {}
 
   /**
    * @param name on the command line and in reports
-   * @param budget ratio of the full cache, from 0 to 1
+   * @param budget ratio of the full cache's bytes, from 0 to 1: see {@link KvStorage#fullBytes}
+   * @param type how kept tokens are stored
    */
-  public EvictionPolicy(String name, EvictionRule rule, double budget) {
+  public EvictionPolicy(String name, EvictionRule rule, double budget, KvStorage type) {
     this.name = name;
     this.rule = rule;
     this.budget = budget;
+    this.type = type;
   }
 
   @Override
@@ -45,31 +48,36 @@ public final class EvictionPolicy implements CachePolicy {
   public KvPlan plan(KvShape shape) {
     Quotas fitted = quotas(shape);
     // Nothing to drop: the full cache's own arithmetic, so that the bits are the same.
-    return fitted.peak() == Quotas.allTokens(shape)
+    return budget >= 1
         ? KvPlan.full(shape)
         : new KvPlan(
-            KvStore.bytes(shape, capacity(shape)),
-            KvStore.bytes(shape, fitted.peak()),
+            type.bytesPerHeadToken(shape) * capacity(shape),
+            type.bytesPerHeadToken(shape) * fitted.peak(),
             (backend, device) -> evicting(backend, device, shape));
   }
 
   EvictionCache evicting(Backend backend, Device device, KvShape shape) {
-    return new EvictionCache(backend, device, shape, rule, quotas(shape), capacity(shape));
+    return new EvictionCache(backend, device, shape, rule, quotas(shape), type, capacity(shape));
   }
 
   private Quotas quotas(KvShape shape) {
     return quotas.computeIfAbsent(
-        new Sizes(shape.layers(), shape.heads(), shape.schedule()),
-        _ -> Quotas.fit(name, rule, shape, capacity(shape)));
+        new Sizes(shape.layers(), shape.heads(), shape.headDim(), shape.schedule()),
+        _ -> Quotas.fit(name, rule, shape, type, capacity(shape)));
   }
 
   /** Head-tokens of the store. */
   private int capacity(KvShape shape) {
-    double slots = Math.floor(budget * Quotas.allTokens(shape));
+    double slots = budget * Quotas.allTokens(shape);
+    if (type == KvStorage.INT8) {
+      // More tokens fit than at 16 bits, but there are no more than all.
+      slots *= type.fullBytes(shape) / (double) Quotas.allTokens(shape);
+      slots = Math.min(slots / type.bytesPerHeadToken(shape), (double) Quotas.allTokens(shape));
+    }
     if (slots > Integer.MAX_VALUE) {
       throw new UserException(
           "the KV budget has more than 2^31 - 1 entries; use a smaller budget or scale schedule");
     }
-    return (int) slots;
+    return (int) Math.floor(slots);
   }
 }

@@ -27,7 +27,7 @@ public final class FullCache implements KvCache {
     ops = backend.ops(device);
     int tokens = shape.schedule().cachedTokens();
     long layerSlots = (long) shape.heads() * tokens;
-    store = new KvStore(backend, device, shape, shape.layers() * layerSlots);
+    store = new KvStore(backend, device, shape, KvStorage.NATIVE, shape.layers() * layerSlots);
     keys = new Tensor[shape.layers()];
     values = new Tensor[shape.layers()];
     try (Scope _ = Scope.open()) {

@@ -1,6 +1,8 @@
 package io.heatkv.cache;
 
 import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.schedule.Budget;
+import io.heatkv.schedule.LevelShape;
 import io.heatkv.tensor.DType;
 
 /**
@@ -31,11 +33,42 @@ public record KvShape(
 
   /** Bytes of the key and value of one token in one head of one layer, all rows. */
   public long bytesPerHeadToken() {
-    return 2L * batch * headDim * dtype.bytes();
+    return KvStorage.NATIVE.bytesPerHeadToken(this);
   }
 
-  /** Bytes of everything that later scales can attend to: all scales but the last. */
+  /** Bytes of the full cache: all scales but the last, in the compute type. */
   public long fullBytes() {
     return bytesPerHeadToken() * layers * heads * schedule.cachedTokens();
+  }
+
+  /** Bytes of a budget of 1, which counts 2 bytes a number in any type. */
+  public long budgetBytes() {
+    return 4L * batch * headDim * layers * heads * schedule.cachedTokens();
+  }
+
+  /**
+   * A budget as it counts here: a size that holds the full cache in 16 bits but not in its own type
+   * is not all of it.
+   */
+  public Budget counted(Budget budget) {
+    return budget instanceof Budget.Bytes(long count)
+            && count >= budgetBytes()
+            && count < fullBytes()
+        ? new Budget.Ratio(Math.nextDown(1.0))
+        : budget;
+  }
+
+  /** A budget as a ratio of the full cache. */
+  public double ratio(Budget budget) {
+    return counted(budget).ratio(budgetBytes());
+  }
+
+  /**
+   * The sizes that plans in bytes depend on; a budget in bytes refers to all rows.
+   *
+   * @param sinkScales first scales, which rules that keep or drop always keep
+   */
+  public LevelShape levelShape(int sinkScales) {
+    return LevelShape.of(layers, heads, headDim, batch, schedule, sinkScales);
   }
 }

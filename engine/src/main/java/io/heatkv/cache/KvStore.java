@@ -1,6 +1,7 @@
 package io.heatkv.cache;
 
 import io.heatkv.tensor.Backend;
+import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.HeadRanges;
@@ -9,76 +10,64 @@ import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 
 /**
- * Where a cache's keys and values lie: one arena, allocated once. A slot holds the key and the
- * value of one token in one head, in every row.
+ * Where a cache's keys and values lie by slots of an arena. A slot holds the key and the value of
+ * one token in one head, in every row.
  *
  * <p>The store alone knows how entries are laid down. Caches put and get tensors of the compute
- * type, name slots, and count bytes by {@link #bytes}.
+ * type and name slots; {@link KvStorage} says how many bytes a slot takes.
  */
 final class KvStore implements AutoCloseable {
-  private final Scope storage = Scope.detached();
   private final DeviceOps ops;
-  private final int pictureRows;
-  // [2, batch, slots, head_dim]; index 0 keys, 1 values. A row's slots lie together, so that a
+  private final KvStorage type;
+  private final DType compute;
+  // [2, batch, slots, width]; index 0 keys, 1 values. A row's slots lie together, so that a
   // picture leaves by a move of whole rows and those that stay are a prefix.
-  private final Tensor arena;
-  private int rows;
-  private long currentScale;
-  private long workspace;
+  private final KvArena arena;
 
   /**
    * @param slots head-tokens of all layers and heads
    */
-  KvStore(Backend backend, Device device, KvShape shape, long slots) {
+  KvStore(Backend backend, Device device, KvShape shape, KvStorage type, long slots) {
     ops = backend.ops(device);
-    pictureRows = shape.pictureRows();
-    rows = shape.batch();
-    try (Scope _ = Scope.open()) {
-      arena =
-          storage.adopt(
-              Tensor.empty(
-                  backend, shape.dtype(), device, 2, shape.batch(), slots, shape.headDim()));
-    }
-  }
-
-  /** Bytes of some slots in all rows. */
-  static long bytes(KvShape shape, long slots) {
-    return slots * shape.bytesPerHeadToken();
+    this.type = type;
+    compute = shape.dtype();
+    arena =
+        new KvArena(
+            backend,
+            device,
+            shape,
+            type.dtype(compute),
+            1,
+            2,
+            shape.batch(),
+            slots,
+            type.width(shape.headDim()));
   }
 
   /** Rows served now. */
   int rows() {
-    return rows;
+    return arena.rows();
   }
 
   /** See {@link KvCache#removeRows}. */
   void removeRows(int first, int count) {
-    int behind = rows - first - count;
-    if (first < 0
-        || count < 1
-        || behind < 0
-        || count == rows
-        || first % pictureRows != 0
-        || count % pictureRows != 0) {
-      throw new IllegalArgumentException(
-          "%d rows from %d on can't leave %d rows of pictures of %d"
-              .formatted(count, first, rows, pictureRows));
-    }
-    int moved = Math.min(count, behind);
-    if (moved > 0) {
-      try (Scope _ = Scope.open()) {
-        arena.narrow(1, first, moved).copyFrom(arena.narrow(1, rows - moved, moved));
-      }
-    }
-    rows -= count;
+    arena.removeRows(first, count);
   }
 
-  /** The rows served now [2, rows, slots, head_dim]; a view. */
+  /** The rows served now [2, rows, slots, width]; a view. */
   private Tensor served() {
-    return rows == arena.size(1) ? arena : arena.narrow(1, 0, rows);
+    return arena.served();
   }
 
-  /** Keys in slots that follow one another [rows, heads, tokens, head_dim]; a view. */
+  /** Whether slots hold what is attended to. */
+  private boolean isPlain() {
+    return type.dtype(compute) == compute;
+  }
+
+  /**
+   * Keys in slots that follow one another, stored in the compute type [rows, heads, tokens,
+   * head_dim]; a view.
+   */
   Tensor keys(long first, long heads, long tokens) {
     return run(0, first, heads, tokens);
   }
@@ -92,7 +81,7 @@ final class KvStore implements AutoCloseable {
     return served()
         .select(0, part)
         .narrow(1, first, heads * tokens)
-        .reshape(rows, heads, tokens, arena.size(3));
+        .reshape(rows(), heads, tokens, arena.size(3));
   }
 
   /**
@@ -105,7 +94,14 @@ final class KvStore implements AutoCloseable {
    */
   Tensor attend(Tensor q, Tensor k, Tensor v, Tensor slots, HeadRanges ranges) {
     note(k, v, slots.count());
-    return ops.attentionOverSlots(q, k, v, served(), slots, ranges.ofRows(rows), 1);
+    HeadRanges served = ranges.ofRows(rows());
+    if (isPlain()) {
+      return ops.attentionOverSlots(q, k, v, served(), slots, served, 1);
+    }
+    try (Scope scope = Scope.open()) {
+      Tensor retained = type.decode(ops.gatherSlots(served(), slots), compute, ops);
+      return scope.keep(ops.attentionOverRetained(q, k, v, retained, served, 1));
+    }
   }
 
   /**
@@ -117,7 +113,9 @@ final class KvStore implements AutoCloseable {
    * @param v same shape
    */
   void put(Tensor slots, Tensor heads, Tensor k, Tensor v) {
-    ops.scatterSlots(served(), slots, heads, k, v);
+    try (Scope _ = Scope.open()) {
+      ops.scatterSlots(served(), slots, heads, type.encode(k, ops), type.encode(v, ops));
+    }
   }
 
   /**
@@ -138,8 +136,8 @@ final class KvStore implements AutoCloseable {
     Ops.indexCopy(places().select(0, 1), 0, target, pick(v, source));
   }
 
-  private static Tensor pick(Tensor scale, Tensor tokens) {
-    return Ops.indexSelect(scale.reshape(-1, scale.size(3)), 0, tokens);
+  private Tensor pick(Tensor scale, Tensor tokens) {
+    return type.encode(Ops.indexSelect(scale.reshape(-1, scale.size(3)), 0, tokens), ops);
   }
 
   /**
@@ -149,8 +147,10 @@ final class KvStore implements AutoCloseable {
    * @return keys and values [2, rows, places of a row, head_dim]; a copy
    */
   Tensor read(long[] places) {
-    return Ops.indexSelect(places(), 1, index(places))
-        .reshape(2, rows, places.length / rows, arena.size(3));
+    Tensor found =
+        Ops.indexSelect(places(), 1, index(places))
+            .reshape(2, rows(), places.length / rows(), arena.size(3));
+    return type.decode(found, compute, ops);
   }
 
   /** Number of a row's slot among those of all rows. */
@@ -158,29 +158,29 @@ final class KvStore implements AutoCloseable {
     return row * arena.size(2) + slot;
   }
 
-  /** All rows' slots one after another [2, places, head_dim]; a view. */
+  /** All rows' slots one after another [2, places, width]; a view. */
   private Tensor places() {
-    return arena.reshape(2, -1, arena.size(3));
+    return arena.whole().reshape(2, -1, arena.size(3));
   }
 
   /** Indices on the store's device. */
   Tensor index(long[] values) {
-    return Tensor.of(arena.backend(), values, values.length).to(arena.device());
+    Tensor all = arena.whole();
+    return Tensor.of(all.backend(), values, values.length).to(all.device());
   }
 
   /** Notes the current scale's keys and values, and slots of every row that may be copied. */
   void note(Tensor k, Tensor v, long slots) {
-    currentScale = Math.max(currentScale, k.bytes() + v.bytes());
-    workspace = Math.max(workspace, 2L * rows * slots * arena.size(3) * k.dtype().bytes());
+    arena.note(k, v, 2L * rows() * slots * k.size(3) * k.dtype().bytes());
   }
 
   /** What was allocated, and noted so far. */
   KvMemory memory() {
-    return new KvMemory(arena.bytes(), currentScale, workspace);
+    return arena.memory();
   }
 
   @Override
   public void close() {
-    storage.close();
+    arena.close();
   }
 }

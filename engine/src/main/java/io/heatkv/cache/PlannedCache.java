@@ -18,10 +18,16 @@ final class PlannedCache implements KvCache {
   private final Tensor numbers;
   private final List<HeadRanges> ranges;
 
-  PlannedCache(Backend backend, Device device, KvShape shape, CachePlan plan, PlanTables tables) {
+  PlannedCache(
+      Backend backend,
+      Device device,
+      KvShape shape,
+      KvStorage type,
+      CachePlan plan,
+      PlanTables tables) {
     this.tables = tables;
     ops = backend.ops(device);
-    store = new KvStore(backend, device, shape, plan.capacity());
+    store = new KvStore(backend, device, shape, type, plan.capacity());
     try (Scope _ = Scope.open()) {
       numbers =
           onDevice.adopt(Tensor.of(backend, tables.numbers(), tables.numbers().length).to(device));

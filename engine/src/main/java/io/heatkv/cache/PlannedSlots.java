@@ -6,10 +6,12 @@ import org.jspecify.annotations.Nullable;
 /** Storage in which every slot is planned, for any number of pictures. */
 public final class PlannedSlots {
   private final CachePlan plan;
+  private final KvStorage type;
   private @Nullable PlanTables tables;
 
-  public PlannedSlots(CachePlan plan) {
+  public PlannedSlots(CachePlan plan, KvStorage type) {
     this.plan = plan;
+    this.type = type;
   }
 
   /**
@@ -22,11 +24,11 @@ public final class PlannedSlots {
     if (plan.keepsEverything()) {
       return KvPlan.full(shape);
     }
-    long bytes = KvStore.bytes(shape, plan.capacity());
+    long bytes = type.bytesPerHeadToken(shape) * plan.capacity();
     return new KvPlan(
         bytes,
         bytes,
-        (backend, device) -> new PlannedCache(backend, device, shape, plan, tables()));
+        (backend, device) -> new PlannedCache(backend, device, shape, type, plan, tables()));
   }
 
   /** Made at the first generation, the same for all others. */

@@ -34,14 +34,15 @@ final class Quotas {
    * Shares a capacity out: as much as fits at every moment.
    *
    * @param name of the policy, for messages
+   * @param type how they are stored, for messages
    * @param capacity head-tokens of all layers
    * @throws UserException if not even the least that the rule needs fits
    */
-  static Quotas fit(String name, EvictionRule rule, KvShape shape, long capacity) {
+  static Quotas fit(String name, EvictionRule rule, KvShape shape, KvStorage type, long capacity) {
     double low = rule.least(shape.schedule());
     Quotas best = new Quotas(rule, shape, low);
     if (best.peak > capacity) {
-      throw belowFloor(name, rule, shape, capacity, best.peak);
+      throw belowFloor(name, rule, shape, type, capacity, best.peak);
     }
     double high = shape.schedule().cachedTokens();
     Quotas most = new Quotas(rule, shape, high);
@@ -62,8 +63,8 @@ final class Quotas {
   }
 
   private static UserException belowFloor(
-      String name, EvictionRule rule, KvShape shape, long capacity, long floor) {
-    long all = allTokens(shape);
+      String name, EvictionRule rule, KvShape shape, KvStorage type, long capacity, long floor) {
+    double all = type.fullBytes(shape) / (double) type.bytesPerHeadToken(shape);
     // Rounded up, so that the ratio shown is enough.
     double ratio = Math.ceil(1e6 * floor / all) / 1e6;
     return new UserException(
@@ -71,10 +72,10 @@ final class Quotas {
             Locale.ROOT,
             "the KV budget of %.6f of the full cache is below the floor of policy %s, %.6f (%d"
                 + " bytes: %d tokens in each head); raise the budget or choose another policy",
-            (double) capacity / all,
+            capacity / all,
             name,
             ratio,
-            floor * shape.bytesPerHeadToken(),
+            floor * type.bytesPerHeadToken(shape),
             rule.least(shape.schedule())));
   }
 

@@ -5,6 +5,7 @@ import io.heatkv.cache.KvCache;
 import io.heatkv.cache.KvPlan;
 import io.heatkv.cache.KvShape;
 import io.heatkv.family.ScaleObserver;
+import io.heatkv.profile.PromptMeasurement;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.Tensor;
@@ -53,7 +54,9 @@ public final class Observation implements CachePolicy, ScaleObserver {
   public void scaleDone(int scale, Tensor tokens, Tensor canvas) {
     // Afterwards the generation frees the cache.
     if (scale == masses.length - 1 && cache != null) {
-      measurement = new PromptMeasurement(masses, cache.statistics(), cache.removalCosts());
+      measurement =
+          new PromptMeasurement(
+              masses, cache.statistics(), cache.removalCosts(), cache.levelCosts());
     }
   }
 

@@ -15,9 +15,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * A full cache that measures what HeatKV and its peers are calibrated by: attention masses at every
- * scale after the sink scales; at the last scale, what removing an atom costs, and the statistics
- * of peers. The picture is drawn by the plain attention, so that its bits are those of a plain
- * generation.
+ * scale after the sink scales; at the last scale, what removing an atom and storing it at each
+ * level costs, and the statistics of peers. The picture is drawn by the plain attention, so that
+ * its bits are those of a plain generation.
  */
 public final class ObservedCache implements KvCache {
   // Of a device with memory of its own; on the CPU, layers one by one stay in its caches.
@@ -30,6 +30,7 @@ public final class ObservedCache implements KvCache {
   private final Scope storage = Scope.detached();
   private final MassProbe mass;
   private final RemovalProbe removal;
+  private final LevelProbe levels;
   private final @Nullable AttentionProbe peers;
   // Keys and values of the last scale, of the layers that are measured next
   // [2, layers, heads, tokens, head_dim].
@@ -82,8 +83,12 @@ public final class ObservedCache implements KvCache {
     try (Scope _ = Scope.open()) {
       this.mass = new MassProbe(backend, device, shape, sinkScales, mostBytes, storage);
       this.removal = new RemovalProbe(backend, device, shape, sinkScales, storage);
+      this.levels = new LevelProbe(backend, device, shape, storage);
       this.peers = peers ? new AttentionProbe(backend, device, shape, storage) : null;
-      long layer = Math.max(removal.layerBytes(), AttentionProbe.layerBytes(shape));
+      long layer =
+          Math.max(
+              levels.layerBytes(),
+              Math.max(removal.layerBytes(), AttentionProbe.layerBytes(shape)));
       own =
           storage.adopt(
               Tensor.empty(
@@ -107,7 +112,7 @@ public final class ObservedCache implements KvCache {
    * values of the layers that are measured together.
    */
   public static long scratchBytes(KvShape shape) {
-    long layer = AttentionProbe.layerBytes(shape);
+    long layer = Math.max(AttentionProbe.layerBytes(shape), LevelEntries.layerBytes(shape));
     return 7 * Math.clamp(PROBED_BYTES, layer, shape.layers() * layer);
   }
 
@@ -123,6 +128,7 @@ public final class ObservedCache implements KvCache {
     try (Scope _ = Scope.open()) {
       Tensor query = q.select(0, 0);
       removal.sample(layer, scale, query);
+      levels.sample(layer, scale, query);
       if (peers != null) {
         peers.sample(layer, scale, query);
       }
@@ -144,7 +150,9 @@ public final class ObservedCache implements KvCache {
     Tensor keys = cache.keys().select(0, 0).narrow(0, first, waiting);
     Tensor values = cache.values().select(0, 0).narrow(0, first, waiting);
     Tensor k = own.select(0, 0).narrow(0, 0, waiting);
-    removal.measure(first, k, own.select(0, 1).narrow(0, 0, waiting), keys, values);
+    Tensor v = own.select(0, 1).narrow(0, 0, waiting);
+    removal.measure(first, k, v, keys, values);
+    levels.measure(first, k, v, keys, values);
     if (peers != null) {
       peers.measure(first, k, keys);
     }
@@ -158,6 +166,14 @@ public final class ObservedCache implements KvCache {
   /** Cost of removing each atom [source][layer][head], once the last scale is drawn. */
   public double[][][] removalCosts() {
     return removal.costs();
+  }
+
+  /**
+   * Cost of every level of each atom [source][layer][head][level], once the last scale is drawn;
+   * level 0 is dropped, then come those of {@link io.heatkv.schedule.Level#ALL}.
+   */
+  public double[][][][] levelCosts() {
+    return levels.costs();
   }
 
   @Override
@@ -174,6 +190,7 @@ public final class ObservedCache implements KvCache {
   public void close() {
     mass.close();
     removal.close();
+    levels.close();
     if (peers != null) {
       peers.close();
     }

@@ -104,7 +104,7 @@ final class RemovalProbe implements AutoCloseable {
    */
   void measure(int first, Tensor k, Tensor v, Tensor keys, Tensor values) {
     try (Scope _ = Scope.open()) {
-      Parts parts = new Parts(queries.of(first, k.size(0)));
+      ScaleParts parts = new ScaleParts(queries.of(first, k.size(0)), STAYING + sources);
       ScaleSchedule schedule = shape.schedule();
       int last = schedule.count() - 1;
       parts.add(0, queries.start(last), queries.count(last), k, v);
@@ -126,61 +126,12 @@ final class RemovalProbe implements AutoCloseable {
     }
   }
 
-  /**
-   * Attention to each scale alone: outputs [layers, heads, queries, scales, head_dim] and
-   * log-sum-exps.
-   */
-  private final class Parts {
-    private final Tensor query;
-    private final Tensor outputs;
-    private final Tensor sums;
-
-    /**
-     * @param query [layers, heads, queries, head_dim]
-     */
-    Parts(Tensor query) {
-      this.query = query;
-      long layers = query.size(0);
-      long count = query.size(2);
-      int scales = STAYING + sources;
-      outputs = filled(0, layers, shape.heads(), count, scales, shape.headDim());
-      sums = filled(Double.NEGATIVE_INFINITY, layers, shape.heads(), count, scales);
-    }
-
-    private Tensor filled(double value, long... sizes) {
-      return Tensor.full(query.backend(), value, DType.F32, query.device(), sizes);
-    }
-
-    /** Attention of the queries from {@code start} on; the first {@code own} are of the scale. */
-    void add(int place, int start, int own, Tensor keys, Tensor values) {
-      long count = query.size(2) - start;
-      try (Scope _ = Scope.open()) {
-        Ops.AttentionParts part =
-            Ops.attentionWithLse(query.narrow(2, start, count), keys, values, 1);
-        put(part, 0, own, start, 0);
-        put(part, own, count - own, start, place);
-      }
-    }
-
-    private void put(Ops.AttentionParts part, long from, long count, int start, int place) {
-      if (count > 0) {
-        outputs
-            .narrow(2, start + from, count)
-            .select(3, place)
-            .copyFrom(part.output().narrow(2, from, count));
-        sums.narrow(2, start + from, count)
-            .select(3, place)
-            .copyFrom(part.lse().narrow(2, from, count));
-      }
-    }
-  }
-
   /** Squares of the changes, sums over queries by their shares [layers, 2, sources, heads]. */
-  private Tensor squares(Parts parts) {
-    Tensor weights = Ops.softmax(parts.sums);
-    Tensor whole = Ops.matmul(weights.unsqueeze(3), parts.outputs);
+  private Tensor squares(ScaleParts parts) {
+    Tensor weights = parts.weights();
+    Tensor whole = Ops.matmul(weights.unsqueeze(3), parts.outputs());
     Tensor weight = weights.narrow(3, STAYING, sources);
-    Tensor moves = parts.outputs.narrow(3, STAYING, sources).sub(whole).mul(weight.unsqueeze(4));
+    Tensor moves = parts.outputs().narrow(3, STAYING, sources).sub(whole).mul(weight.unsqueeze(4));
     Tensor rest = weight.mul(-1).add(1 + LEAST_REST);
     Tensor alone = Ops.norm(moves, 4).div(rest);
     Tensor present = Ops.matmul(weights, smaller).add(Float.MIN_NORMAL);

@@ -22,7 +22,7 @@ import java.util.function.Function;
  * Converts a checkpoint of any format to a folder of safetensors shards, tensor by tensor.
  * Floating-point tensors take the type asked for; integers and booleans keep theirs.
  */
-final class CheckpointImport {
+public final class CheckpointImport {
   /** Bytes of a shard, as HuggingFace's default. */
   public static final long DEFAULT_SHARD_BYTES = 5_000_000_000L;
 
@@ -60,7 +60,7 @@ final class CheckpointImport {
    * @param note names the choice of types in the files' notes
    * @param dtype of the tensor of a name: BF16, F32 or F16
    */
-  static Result run(
+  public static Result run(
       Checkpoint source,
       Path folder,
       String note,
@@ -126,7 +126,7 @@ final class CheckpointImport {
   }
 
   /** The types that weights are kept in. */
-  static StorageType requireTarget(StorageType dtype) {
+  public static StorageType requireTarget(StorageType dtype) {
     return switch (dtype) {
       case BF16, F32, F16 -> dtype;
       default -> throw new IllegalArgumentException(dtype + "; expected BF16, F32 or F16");

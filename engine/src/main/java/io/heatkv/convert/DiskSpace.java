@@ -9,7 +9,7 @@ import java.util.Objects;
 import java.util.stream.Stream;
 
 /** Checks that a folder has room before hours are spent on filling it. */
-final class DiskSpace {
+public final class DiskSpace {
   private DiskSpace() {}
 
   /**
@@ -17,7 +17,7 @@ final class DiskSpace {
    *     included
    * @throws UserException with the numbers if they don't fit, or the folder can't be made
    */
-  static void require(Path folder, long bytes) {
+  public static void require(Path folder, long bytes) {
     try {
       Files.createDirectories(folder);
       long there;

@@ -16,14 +16,14 @@ import java.util.UUID;
 import java.util.stream.Stream;
 
 /** The SHA256SUMS of a model folder: those of its subfolders' shards, and its small files'. */
-final class FolderSums {
+public final class FolderSums {
   private static final int DIGITS = 64;
   private static final int SMALL = 64 << 20;
 
   private FolderSums() {}
 
   /** Writes it anew, reading nothing that a subfolder has already summed. */
-  static void write(Path folder) {
+  public static void write(Path folder) {
     SortedMap<String, String> sums = new TreeMap<>();
     try (Stream<Path> all = Files.walk(folder, 2)) {
       List<Path> files = all.filter(Files::isRegularFile).sorted().toList();
@@ -51,7 +51,7 @@ final class FolderSums {
   }
 
   /** Writes a file beside the target first, so that the target is never half-written. */
-  static void replace(Path target, byte[] content) throws IOException {
+  public static void replace(Path target, byte[] content) throws IOException {
     Path temporary = target.resolveSibling(".heatkv-" + UUID.randomUUID() + ".tmp");
     try {
       Files.write(temporary, content);

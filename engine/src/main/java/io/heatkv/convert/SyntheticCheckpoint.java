@@ -67,7 +67,7 @@ public final class SyntheticCheckpoint {
    *
    * @param types of the tensor of a name: BF16, F32 or F16
    */
-  static ShardedWriter.Result write(
+  public static ShardedWriter.Result write(
       Path folder,
       Map<String, long[]> shapes,
       Function<String, StorageType> types,
@@ -87,7 +87,7 @@ public final class SyntheticCheckpoint {
   }
 
   /** What is said about weights of that seed. */
-  static String note(long seed) {
+  public static String note(long seed) {
     return "random weights, not trained; seed " + seed;
   }
 

@@ -59,9 +59,6 @@ public interface NextScaleModel extends AutoCloseable {
    */
   Tensor encode(Tensor pixels);
 
-  /** Pixels of a token along an edge. */
-  int pixelsPerToken();
-
   @Override
   void close();
 }

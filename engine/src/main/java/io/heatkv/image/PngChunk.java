@@ -5,9 +5,7 @@ import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
 import java.util.zip.CRC32;
 
-/**
- * One text chunk as bytes: length, type, data, CRC (PNG specification, sections 5.3 and 11.3.3).
- */
+/** One chunk as bytes: length, type, data, CRC (PNG specification, sections 5.3 and 11). */
 final class PngChunk {
   private PngChunk() {}
 
@@ -36,7 +34,7 @@ final class PngChunk {
         .array();
   }
 
-  private static byte[] chunk(String type, byte[] data) {
+  static byte[] chunk(String type, byte... data) {
     byte[] name = type.getBytes(StandardCharsets.US_ASCII);
     CRC32 crc = new CRC32();
     crc.update(name);

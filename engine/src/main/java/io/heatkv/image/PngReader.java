@@ -28,7 +28,6 @@ final class PngReader {
 
   private static final int MOST_TEXTS = 1000;
 
-  private static final byte[] SIGNATURE = {(byte) 0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
   private static final int PIECE = 8192;
 
   private final Path file;
@@ -78,11 +77,11 @@ final class PngReader {
   }
 
   private void read() throws IOException {
-    if (!Arrays.equals(in.readNBytes(SIGNATURE.length), SIGNATURE)) {
+    if (!Arrays.equals(in.readNBytes(Png.SIGNATURE.length), Png.SIGNATURE)) {
       throw PngProblems.of(
           file, WrongDownload.in(file).orElse("does not start like a PNG; expected a PNG file"));
     }
-    left -= SIGNATURE.length;
+    left -= Png.SIGNATURE.length;
     String type = readChunk(true);
     while (!type.equals("IEND")) {
       type = readChunk(false);

@@ -7,6 +7,7 @@ import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
+import io.heatkv.weights.Linear;
 import io.heatkv.weights.Weights;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;

@@ -22,6 +22,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Supplier;
 
 /** Infinity's three networks on one device: text encoder, transformer and image tokenizer. */
 public final class InfinityModel implements NextScaleModel {
@@ -29,7 +30,8 @@ public final class InfinityModel implements NextScaleModel {
   private final InfinityTransformer transformer;
   private final MultiScaleBsq quantizer;
   private final TextFeatures text;
-  private final Optional<BsqVae> vae;
+  private final Supplier<BsqVae> maker;
+  private Optional<BsqVae> vae;
 
   /**
    * Puts networks together; the model owns them.
@@ -44,11 +46,30 @@ public final class InfinityModel implements NextScaleModel {
       MultiScaleBsq quantizer,
       TextFeatures text,
       Optional<BsqVae> vae) {
+    this(
+        name,
+        transformer,
+        quantizer,
+        text,
+        () -> {
+          throw new IllegalStateException("the model has no image tokenizer");
+        });
+    this.vae = vae;
+  }
+
+  /** As above with an image tokenizer that is made when it is first asked for. */
+  public InfinityModel(
+      String name,
+      InfinityTransformer transformer,
+      MultiScaleBsq quantizer,
+      TextFeatures text,
+      Supplier<BsqVae> maker) {
     this.name = name;
     this.transformer = transformer;
     this.quantizer = quantizer;
     this.text = text;
-    this.vae = vae;
+    this.maker = maker;
+    vae = Optional.empty();
   }
 
   /**
@@ -126,8 +147,10 @@ public final class InfinityModel implements NextScaleModel {
    *
    * @throws IllegalStateException if the model has none
    */
-  public BsqVae vae() {
-    return vae.orElseThrow(() -> new IllegalStateException("the model has no image tokenizer"));
+  public synchronized BsqVae vae() {
+    BsqVae made = vae.orElseGet(maker);
+    vae = Optional.of(made);
+    return made;
   }
 
   /** The image tokenizer's quantiser, for verification. */
@@ -247,14 +270,9 @@ public final class InfinityModel implements NextScaleModel {
   }
 
   @Override
-  public int pixelsPerToken() {
-    return vae().config().stride() * (transformer.config().spatialPatchify() ? 2 : 1);
-  }
-
-  @Override
-  public void close() {
-    text.close();
+  public synchronized void close() {
     vae.ifPresent(BsqVae::close);
     transformer.close();
+    text.close();
   }
 }

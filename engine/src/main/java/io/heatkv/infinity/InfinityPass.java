@@ -3,9 +3,11 @@ package io.heatkv.infinity;
 import io.heatkv.cache.KvCache;
 import io.heatkv.family.Pass;
 import io.heatkv.family.PictureRequest;
+import io.heatkv.family.Run;
 import io.heatkv.family.ScaleObserver;
 import io.heatkv.infinity.vae.MultiScaleBsq;
 import io.heatkv.sample.BitNoise;
+import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
@@ -79,17 +81,22 @@ final class InfinityPass implements Pass {
 
   @Override
   public Tensor choose(int scale, List<PictureRequest> pictures, Tensor logits) {
-    List<Run> runs = Run.of(pictures, options -> List.of(options.argmax(), options.topP()));
+    List<Run> runs = Run.of(pictures, options -> List.of(isArgmax(options), options.topP()));
     return Run.joined(
         runs,
         logits,
         (run, part) ->
-            run.sampling().argmax()
+            isArgmax(run.sampling())
                 ? BitSampler.argmax(part)
                 : BitSampler.sample(
                     part,
                     noise(part, pictures.subList(run.first(), run.first() + run.count()), scale),
                     run.sampling().topP()));
+  }
+
+  /** Of a bit's two choices, top-k leaves the likelier one or both. */
+  private static boolean isArgmax(SamplingOptions sampling) {
+    return sampling.argmax() || sampling.topK() == 1;
   }
 
   /** Uniforms of every picture [pictures, tokens, bits]. */

@@ -1,6 +1,7 @@
 package io.heatkv.infinity;
 
 import io.heatkv.family.PictureRequest;
+import io.heatkv.family.Run;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import java.util.List;

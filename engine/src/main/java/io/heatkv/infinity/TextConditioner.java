@@ -4,6 +4,7 @@ import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
+import io.heatkv.weights.Linear;
 import io.heatkv.weights.Weights;
 import java.util.ArrayList;
 import java.util.List;

@@ -169,7 +169,7 @@ public record HubCache(Path folder) {
    *
    * @param problems is told of snapshots passed over
    */
-  List<Path> textEncoders(int width, List<UserException> problems) {
+  public List<Path> textEncoders(int width, List<UserException> problems) {
     List<Path> repositories;
     if (!Files.isDirectory(folder)) {
       return List.of();

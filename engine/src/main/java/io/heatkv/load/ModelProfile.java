@@ -6,6 +6,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.CalibrationSetup;
+import io.heatkv.tensor.DType;
 import java.nio.file.Path;
 import java.util.Optional;
 
@@ -71,8 +72,8 @@ public final class ModelProfile {
                   shortened(fingerprint),
                   "name a profile of this model"));
     }
-    requireHeads(
-        found, setup, model.name(), model.transformer().depth(), model.transformer().heads());
+    KvShape shape = model.kvShape(DType.F32, model.schedule());
+    requireHeads(found, setup, model.name(), shape.layers(), shape.heads());
     return profile;
   }
 

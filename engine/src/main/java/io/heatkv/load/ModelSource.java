@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 
 /** Turns what a user names as a model into a folder. */
 public final class ModelSource {
@@ -30,19 +31,18 @@ public final class ModelSource {
   private ModelSource() {}
 
   /**
-   * The model named {@code emoji}, that of a folder with a model.json, or one put together from the
+   * The model named {@code emoji}, that which a folder describes, or one put together from the
    * files in a folder and what its model.json says if it says only a part, or from a transformer's
    * file and what lies beside it.
    *
    * @throws UserException if it is none of them, or files are missing or don't fit each other
    */
   public static FoundModel locate(String name) {
-    if (name.equals(EMBEDDED)) {
-      return new FoundModel(ModelDescription.read(embedded()), List.of());
-    }
-    Path path = Path.of(name);
+    Path path = name.equals(EMBEDDED) ? embedded() : Path.of(name);
     if (Files.isRegularFile(path)) {
-      return ModelFinder.beside(path, HubCache.locate());
+      List<Network> drawing =
+          ModelFamilies.all().stream().map(family -> family.networks().getFirst()).toList();
+      return find(ModelFiles.beside(path, ModelFamilies.networks(), drawing));
     }
     if (!Files.isDirectory(path)) {
       throw new UserException(
@@ -51,13 +51,31 @@ public final class ModelSource {
               + "' is unknown; expected emoji, a folder with a model's files, or the file of a"
               + " transformer");
     }
-    if (!Files.exists(path.resolve(ModelDescription.FILE))) {
-      return ModelFinder.find(List.of(path), HubCache.locate());
+    for (ModelFamily family : ModelFamilies.all()) {
+      Optional<ModelDescription> described = family.described(path);
+      if (described.isPresent()) {
+        return new FoundModel(described.get(), List.of());
+      }
     }
-    ModelPins pins = ModelPins.read(path);
-    return pins.areWhole()
-        ? new FoundModel(ModelDescription.read(path), List.of())
-        : ModelFinder.find(path, pins, HubCache.locate());
+    return locate(List.of(path));
+  }
+
+  /**
+   * The model whose parts lie in files and folders.
+   *
+   * @throws UserException as above
+   */
+  public static FoundModel locate(List<Path> sources) {
+    return find(ModelFiles.scan(sources, ModelFamilies.networks()));
+  }
+
+  private static FoundModel find(ModelFiles files) {
+    try {
+      return ModelFamilies.of(files).find(files);
+    } catch (RuntimeException e) {
+      files.close();
+      throw e;
+    }
   }
 
   /** As {@link #locate}, without what should be said about it. */

@@ -1,39 +1,32 @@
 package io.heatkv.load;
 
 import io.heatkv.checkpoint.Checkpoint;
-import io.heatkv.checkpoint.Checkpoints;
 import io.heatkv.error.UserException;
-import io.heatkv.infinity.TransformerConfig;
-import io.heatkv.infinity.TransformerConfigs;
-import io.heatkv.infinity.vae.VaeConfig;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Function;
 
-/** The three networks of a model, each told by its tensors wherever they lie in a file. */
-@SuppressWarnings("exports") // Checkpoints are what families read.
-public enum Network {
-  // What trainers store beside it: save_slim_model of tools/run_infinity.py takes gpt_fsdp.
-  TRANSFORMER("Infinity transformer", "word_embed.weight", "gpt_fsdp"),
-  // vae_model of infinity/models/bsq_vae/vae.py takes "vae", not the moving average "ema".
-  IMAGE_TOKENIZER("image tokenizer (BSQ-VAE)", "decoder.conv_in.conv.weight", "vae"),
-  TEXT_ENCODER("T5 text encoder", "encoder.block.0.layer.0.SelfAttention.q.weight", "");
-
-  /** Buffers of older training code, which load_state_dict drops. */
-  private static final Set<String> BUFFERS =
-      Set.of(
-          "lvl_1L", "attn_bias_for_masking", "Infinity_visible_kvlen", "Infinity_invisible_qlen");
-
-  private final String label;
-  private final String mark;
-  private final String usualPlace;
-
-  Network(String label, String mark, String usualPlace) {
-    this.label = label;
-    this.mark = mark;
-    this.usualPlace = usualPlace;
+/**
+ * A network of a family's models, told by its tensors wherever they lie in a file.
+ *
+ * @param label for people, such as {@code T5 text encoder}
+ * @param mark name of a tensor that only such networks have
+ * @param usualPlace the key above its tensors in what trainers save; empty for none
+ * @param dropped names of tensors that nothing reads
+ * @param oncePerFolder whether a folder's files of it are the same weights in several formats
+ * @param sizes what its shapes tell of it, for people; empty if that is nothing
+ */
+public record Network(
+    String label,
+    String mark,
+    String usualPlace,
+    Set<String> dropped,
+    boolean oncePerFolder,
+    Function<Checkpoint, String> sizes) {
+  public Network {
+    dropped = Set.copyOf(dropped);
   }
 
   /** Whether a checkpoint holds this network. */
@@ -42,20 +35,13 @@ public enum Network {
   }
 
   /**
-   * Opens this network's tensors, their names as the network itself has them. A checkpoint that
-   * holds none is opened whole, so that the reader can say what it lacks.
+   * This network's tensors, their names as the network itself has them. A checkpoint that holds
+   * none is given whole, so that the reader can say what it lacks.
    *
-   * @throws UserException if the file is unsound or holds several such networks
+   * @throws UserException if the checkpoint holds several such networks
    */
-  public Checkpoint open(Path file) {
-    Checkpoint whole = Checkpoints.open(file);
-    try {
-      Checkpoint part = place(whole).map(whole::under).orElse(whole);
-      return this == TRANSFORMER ? part.without(BUFFERS) : part;
-    } catch (RuntimeException e) {
-      whole.close();
-      throw e;
-    }
+  public Checkpoint part(Checkpoint whole) {
+    return place(whole).map(whole::under).orElse(whole).without(dropped);
   }
 
   /**
@@ -81,28 +67,6 @@ public enum Network {
     return Optional.of(places.iterator().next());
   }
 
-  /**
-   * What its shapes tell of it, for people; empty if that is nothing.
-   *
-   * @param part its tensors, as {@link #open} gives them
-   * @throws UserException if one that tells a size is missing
-   */
-  public String sizes(Checkpoint part) {
-    return switch (this) {
-      case TRANSFORMER -> {
-        TransformerConfig config = TransformerConfigs.infer(part, false);
-        yield "%d layers, %d heads of %d, width %d, %d bits a token"
-            .formatted(
-                config.depth(), config.heads(), config.headDim(), config.width(), config.bits());
-      }
-      case IMAGE_TOKENIZER -> {
-        VaeConfig config = VaeConfig.infer(part);
-        yield "codes of %d bits, stride %d".formatted(config.channels(), config.stride());
-      }
-      case TEXT_ENCODER -> "";
-    };
-  }
-
   private Set<String> places(Checkpoint checkpoint) {
     Set<String> places = new TreeSet<>();
     for (String name : checkpoint.names()) {
@@ -115,7 +79,6 @@ public enum Network {
     return places;
   }
 
-  /** Such as {@code T5 text encoder}. */
   @Override
   public String toString() {
     return label;

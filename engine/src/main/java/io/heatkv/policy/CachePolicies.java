@@ -3,15 +3,19 @@ package io.heatkv.policy;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.EvictionPolicy;
 import io.heatkv.cache.EvictionRule;
+import io.heatkv.cache.FormatPolicy;
+import io.heatkv.error.Nearest;
 import io.heatkv.error.UserException;
 import io.heatkv.schedule.Allocation;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
 import java.util.function.Function;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /** The policies by name: our own, and those that other jars provide. */
 public final class CachePolicies {
@@ -28,7 +32,9 @@ public final class CachePolicies {
   // A new policy is one line here.
   private static final List<PolicyProvider> OWN =
       List.of(
-          new Entry("full", CachePolicies::full),
+          whole(CachePolicy.FULL),
+          whole(FormatPolicy.INT8),
+          whole(FormatPolicy.KIVI),
           heat(Allocation.GREEDY),
           heat(Allocation.PAPER),
           evicting("streaming-llm", _ -> new StreamingLlm()),
@@ -45,22 +51,40 @@ public final class CachePolicies {
 
   /** HeatKV with one of its rules of allocation. */
   private static PolicyProvider heat(Allocation allocation) {
-    return new Entry(
-        allocation.policy(),
-        in -> HeatKvPolicy.of(allocation, in.profile().get(), in.budget(), in.shape()));
+    return new Entry(allocation.policy(), in -> HeatKvPolicy.of(allocation, in));
   }
 
   /** A rule under a budget. */
   private static PolicyProvider evicting(String name, Function<PolicyInputs, EvictionRule> rule) {
-    return new Entry(name, in -> new EvictionPolicy(name, rule.apply(in), in.ratio()));
+    return new Entry(
+        name, in -> new EvictionPolicy(name, rule.apply(in), in.ratio(), in.storage()));
   }
 
-  private static CachePolicy full(PolicyInputs inputs) {
-    if (inputs.ratio() < 1) {
-      throw new UserException(
-          "policy full keeps everything; leave out the KV budget or choose another policy");
-    }
-    return CachePolicy.FULL;
+  /** A policy that keeps all tokens, at the size that it takes. */
+  private static PolicyProvider whole(CachePolicy policy) {
+    return new Entry(
+        policy.name(),
+        in -> {
+          double share =
+              policy.plan(in.shape()).bytes() / (double) in.storage().fullBytes(in.shape());
+          if (in.ratio() < Math.min(1, share)) {
+            throw new UserException(
+                String.format(
+                    Locale.ROOT,
+                    "policy %s keeps everything, %.1f%% of the full cache; leave out the KV budget"
+                        + " or choose another policy",
+                    policy.name(),
+                    Math.min(100, Math.ceil(1000 * share) / 10)));
+          }
+          return policy;
+        });
+  }
+
+  /** A policy that keeps all tokens and so needs no budget, if the name is that of one. */
+  public static Optional<CachePolicy> whole(String name) {
+    return Stream.of(CachePolicy.FULL, FormatPolicy.INT8, FormatPolicy.KIVI)
+        .filter(policy -> policy.name().equals(name))
+        .findFirst();
   }
 
   /** Our own, then those of the thread's class loader. */
@@ -113,41 +137,14 @@ public final class CachePolicies {
             .formatted(
                 shown,
                 // Nothing is near to no letters.
-                shown.isBlank() ? "known" : "did you mean " + nearest(shown) + "? Known",
+                shown.isBlank()
+                    ? "known"
+                    : "did you mean " + Nearest.of(shown, names(), 1).getFirst() + "? Known",
                 String.join(", ", names())));
   }
 
   private static String printable(String name) {
     String shown = name.length() > 40 ? name.substring(0, 40) + "…" : name;
     return shown.replaceAll("\\p{Cntrl}", "?");
-  }
-
-  private static String nearest(String name) {
-    String wanted = name.toLowerCase(Locale.ROOT);
-    String best = OWN.getFirst().name();
-    for (String known : names()) {
-      if (distance(wanted, known) < distance(wanted, best)) {
-        best = known;
-      }
-    }
-    return best;
-  }
-
-  /** Levenshtein distance: letters to insert, remove or replace. */
-  private static int distance(String a, String b) {
-    int[] row = new int[b.length() + 1];
-    for (int j = 0; j < row.length; j++) {
-      row[j] = j;
-    }
-    for (int i = 1; i <= a.length(); i++) {
-      int diagonal = row[0];
-      row[0] = i;
-      for (int j = 1; j < row.length; j++) {
-        int replaced = diagonal + (a.charAt(i - 1) == b.charAt(j - 1) ? 0 : 1);
-        diagonal = row[j];
-        row[j] = Math.min(replaced, 1 + Math.min(row[j], row[j - 1]));
-      }
-    }
-    return row[b.length()];
   }
 }

@@ -3,6 +3,8 @@ package io.heatkv.policy;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvPlan;
 import io.heatkv.cache.KvShape;
+import io.heatkv.cache.KvStorage;
+import io.heatkv.cache.LevelCache;
 import io.heatkv.cache.PlannedSlots;
 import io.heatkv.error.UserException;
 import io.heatkv.profile.CalibrationProfile;
@@ -10,9 +12,13 @@ import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.CachePlan;
+import io.heatkv.schedule.CacheSchedule;
+import io.heatkv.schedule.LevelPlan;
+import io.heatkv.schedule.LevelShape;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;
 import java.util.Optional;
+import java.util.function.Function;
 
 /**
  * HeatKV (arXiv 2605.14877): heads that later scales hardly attend to lose whole scales, by a
@@ -20,16 +26,17 @@ import java.util.Optional;
  */
 public final class HeatKvPolicy implements CachePolicy {
   private final String name;
-  private final PruningSchedule schedule;
-  private final PlannedSlots slots;
+  private final CacheSchedule schedule;
+  private final Function<KvShape, KvPlan> storage;
 
   /**
    * Plans the storage of a schedule.
    *
    * @param schedule of the model and the scales that are to be drawn
+   * @param type how kept tokens are stored
    */
-  public HeatKvPolicy(PruningSchedule schedule) {
-    this(Allocation.DEFAULT.policy(), schedule);
+  public HeatKvPolicy(CacheSchedule schedule, KvStorage type) {
+    this(Allocation.DEFAULT.policy(), schedule, type);
   }
 
   /**
@@ -37,29 +44,46 @@ public final class HeatKvPolicy implements CachePolicy {
    *
    * @param name on the command line and in reports
    * @param schedule of the model and the scales that are to be drawn
+   * @param type how kept tokens are stored; the schedule's budget counts tokens
    */
-  public HeatKvPolicy(String name, PruningSchedule schedule) {
+  public HeatKvPolicy(String name, CacheSchedule schedule, KvStorage type) {
     this.name = name;
     this.schedule = schedule;
-    slots = new PlannedSlots(CachePlan.of(schedule));
+    storage =
+        switch (schedule) {
+          case PruningSchedule pruning -> new PlannedSlots(CachePlan.of(pruning), type)::plan;
+          case LevelPlan levels -> shape -> storage(levels, shape);
+        };
+  }
+
+  private static KvPlan storage(LevelPlan levels, KvShape shape) {
+    return levels.budget() == 1 ? KvPlan.full(shape) : LevelCache.plan(shape, levels);
   }
 
   /**
    * Builds the schedule of a calibrated model.
    *
    * @param allocation how the budget is spent
-   * @param profile of the model and the scales that are to be drawn
-   * @param shape to which a budget in bytes refers
-   * @throws UserException if the budget is infeasible or the profile lacks what the allocation
-   *     needs
+   * @throws UserException if the budget is infeasible, the profile lacks what the allocation needs,
+   *     or the rule's tokens aren't stored as asked for
    */
-  public static HeatKvPolicy of(
-      Allocation allocation, CalibrationProfile profile, Budget budget, KvShape shape) {
-    ScheduleShape sizes =
-        ScheduleShape.of(
-            shape.layers(), shape.heads(), shape.schedule(), profile.setup().sinkScales());
+  public static HeatKvPolicy of(Allocation allocation, PolicyInputs inputs) {
+    KvStorage type = inputs.storage();
+    if (type == KvStorage.INT8
+        || (type == KvStorage.NATIVE && allocation == Allocation.RATE_DISTORTION)) {
+      throw new UserException(
+          "policy %s stores no tokens in %s; choose another KV store or policy"
+              .formatted(allocation.policy(), type));
+    }
+    CalibrationProfile profile = inputs.profile().get();
+    KvShape shape = inputs.shape();
+    LevelShape sizes = shape.levelShape(profile.setup().sinkScales());
+    Budget budget =
+        type == KvStorage.NATIVE
+            ? new Budget.Ratio(inputs.ratio())
+            : shape.counted(inputs.budget());
     return new HeatKvPolicy(
-        allocation.policy(), allocation.schedule(sizes, profile, budget, shape.fullBytes()));
+        allocation.policy(), allocation.schedule(sizes, profile, budget, inputs.levels()), type);
   }
 
   @Override
@@ -73,14 +97,14 @@ public final class HeatKvPolicy implements CachePolicy {
   }
 
   @Override
-  public Optional<PruningSchedule> schedule() {
+  public Optional<CacheSchedule> schedule() {
     return Optional.of(schedule);
   }
 
   @Override
   public KvPlan plan(KvShape shape) {
     check(shape);
-    return slots.plan(shape);
+    return storage.apply(shape);
   }
 
   private void check(KvShape shape) {
@@ -91,14 +115,19 @@ public final class HeatKvPolicy implements CachePolicy {
                   + " profile of this model")
               .formatted(planned.layers(), planned.heads(), shape.layers(), shape.heads()));
     }
-    if (!matches(shape.schedule(), planned)) {
+    if (!matches(shape, planned)) {
       throw new UserException(
           "the pruning schedule is for other scales than %s; calibrate with this scale schedule"
               .formatted(shape.schedule()));
     }
   }
 
-  private static boolean matches(ScaleSchedule scales, ScheduleShape planned) {
+  private boolean matches(KvShape shape, ScheduleShape planned) {
+    ScaleSchedule scales = shape.schedule();
+    if (schedule instanceof LevelPlan levels) {
+      return levels.sizes().headDim() == shape.headDim()
+          && levels.sizes().schedule().scales().equals(scales.scales());
+    }
     if (scales.count() != planned.scales()) {
       return false;
     }

@@ -2,16 +2,19 @@ package io.heatkv.profile;
 
 import io.heatkv.error.Remedy;
 import io.heatkv.error.UserException;
+import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.AttentionStatistics;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.HeadOrders;
 import io.heatkv.schedule.HeadRanking;
 import io.heatkv.schedule.HeadScores;
+import io.heatkv.schedule.LevelCosts;
 import io.heatkv.schedule.PromptStatistics;
 import io.heatkv.schedule.RemovalCosts;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -36,6 +39,8 @@ public final class CalibrationProfile implements HeadRanking {
   private final Optional<AttentionStatistics> statistics;
   // Likewise.
   private final Optional<RemovalCosts> removalCosts;
+  // Likewise.
+  private final Optional<LevelCosts> levelCosts;
 
   CalibrationProfile(
       String origin,
@@ -43,13 +48,15 @@ public final class CalibrationProfile implements HeadRanking {
       List<PromptSet> promptSets,
       HeadScores scores,
       Optional<AttentionStatistics> statistics,
-      Optional<RemovalCosts> removalCosts) {
+      Optional<RemovalCosts> removalCosts,
+      Optional<LevelCosts> levelCosts) {
     this.origin = origin;
     this.setup = setup;
     this.promptSets = promptSets.stream().sorted().toList();
     this.scores = scores;
     this.statistics = statistics;
     this.removalCosts = removalCosts;
+    this.levelCosts = levelCosts;
   }
 
   /** A calibration without any prompt done. */
@@ -64,7 +71,8 @@ public final class CalibrationProfile implements HeadRanking {
         none,
         Optional.of(
             AttentionStatistics.none(setup.layers(), setup.heads(), setup.schedule().count())),
-        Optional.of(RemovalCosts.none(setup)));
+        Optional.of(RemovalCosts.none(setup)),
+        Optional.of(LevelCosts.none(setup)));
   }
 
   /**
@@ -114,7 +122,7 @@ public final class CalibrationProfile implements HeadRanking {
     HeadScores scores = first.scores;
     Optional<AttentionStatistics> statistics = first.statistics;
     Optional<RemovalCosts> costs = first.removalCosts;
-    String model = first.setup.model();
+    Optional<LevelCosts> levels = first.levelCosts;
     Map<String, String> origins = new HashMap<>();
     List<PromptSet> sets = new ArrayList<>();
     for (CalibrationProfile profile : profiles) {
@@ -131,11 +139,18 @@ public final class CalibrationProfile implements HeadRanking {
         scores = scores.plus(profile.scores);
         statistics = statistics.flatMap(sum -> profile.statistics.map(sum::plus));
         costs = costs.flatMap(sum -> profile.removalCosts.map(sum::plus));
+        levels = levels.flatMap(sum -> profile.levelCosts.map(sum::plus));
       }
-      model = profile.setup.model().compareTo(model) < 0 ? profile.setup.model() : model;
     }
+    CalibrationSetup setup =
+        profiles.stream()
+            .map(CalibrationProfile::setup)
+            .min(
+                Comparator.comparing(CalibrationSetup::model)
+                    .thenComparing(CalibrationSetup::headDim, Comparator.reverseOrder()))
+            .orElseThrow();
     return new CalibrationProfile(
-        "the merged profile", first.setup.named(model), sets, scores, statistics, costs);
+        "the merged profile", setup, sets, scores, statistics, costs, levels);
   }
 
   private void requireComplete() {
@@ -168,7 +183,13 @@ public final class CalibrationProfile implements HeadRanking {
    */
   public CalibrationProfile rebound(String fingerprint) {
     return new CalibrationProfile(
-        origin, setup.fingerprinted(fingerprint), promptSets, scores, statistics, removalCosts);
+        origin,
+        setup.fingerprinted(fingerprint),
+        promptSets,
+        scores,
+        statistics,
+        removalCosts,
+        levelCosts);
   }
 
   /**
@@ -178,39 +199,37 @@ public final class CalibrationProfile implements HeadRanking {
    * @throws IllegalStateException if all prompts are done
    */
   public CalibrationProfile plus(double[][][][] masses) {
-    return add(masses, Optional.empty(), Optional.empty());
+    return add(masses, Optional.empty(), Optional.empty(), Optional.empty());
   }
 
-  /** As above with statistics; the profile then has no removal costs. */
+  /** As above with statistics; the profile then has no costs. */
   public CalibrationProfile plus(double[][][][] masses, PromptStatistics added) {
-    return add(masses, statistics.map(sum -> sum.plus(added)), Optional.empty());
+    return add(masses, statistics.map(sum -> sum.plus(added)), Optional.empty(), Optional.empty());
   }
 
   /**
-   * Adds one prompt.
+   * Adds one prompt; without statistics, the profile then has none.
    *
-   * @param masses [target][source][layer][head], see {@link HeadScores#plus(double[][][][])}
-   * @param added statistics; if empty, the profile then has none
-   * @param removal cost of removing each atom [source][layer][head], see {@link RemovalCosts}
    * @throws IllegalStateException if all prompts are done
    */
-  public CalibrationProfile plus(
-      double[][][][] masses, Optional<PromptStatistics> added, double[][][] removal) {
+  public CalibrationProfile plus(PromptMeasurement measured) {
     return add(
-        masses,
-        statistics.flatMap(sum -> added.map(sum::plus)),
-        removalCosts.map(sum -> sum.plus(removal)));
+        measured.masses(),
+        statistics.flatMap(sum -> measured.statistics().map(sum::plus)),
+        removalCosts.map(sum -> sum.plus(measured.removal())),
+        levelCosts.map(sum -> sum.plus(measured.levels())));
   }
 
   private CalibrationProfile add(
       double[][][][] masses,
       Optional<AttentionStatistics> newStatistics,
-      Optional<RemovalCosts> newCosts) {
+      Optional<RemovalCosts> newCosts,
+      Optional<LevelCosts> newLevels) {
     if (isComplete()) {
       throw new IllegalStateException("all prompts are done");
     }
     return new CalibrationProfile(
-        origin, setup, promptSets, scores.plus(masses), newStatistics, newCosts);
+        origin, setup, promptSets, scores.plus(masses), newStatistics, newCosts, newLevels);
   }
 
   /**
@@ -290,6 +309,26 @@ public final class CalibrationProfile implements HeadRanking {
 
   Optional<RemovalCosts> knownRemovalCosts() {
     return removalCosts;
+  }
+
+  /**
+   * What each level of each atom costs.
+   *
+   * @throws UserException if the profile doesn't say
+   */
+  @Override
+  public LevelCosts levelCosts() {
+    return levelCosts.orElseThrow(() ->
+        new UserException(
+            origin
+                + " has no level costs, which allocation rate-distortion needs; calibrate again, or"
+                + " choose allocation greedy or paper (policy %s or %s)"
+                    .formatted(Allocation.GREEDY.policy(), Allocation.PAPER.policy()),
+            Remedy.CALIBRATION));
+  }
+
+  Optional<LevelCosts> knownLevelCosts() {
+    return levelCosts;
   }
 
   /**

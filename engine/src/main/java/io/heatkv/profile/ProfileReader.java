@@ -8,6 +8,7 @@ import io.heatkv.schedule.AttentionStatistics;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.HeadOrders;
 import io.heatkv.schedule.HeadScores;
+import io.heatkv.schedule.LevelCosts;
 import io.heatkv.schedule.RemovalCosts;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -48,13 +49,11 @@ final class ProfileReader {
   }
 
   private CalibrationProfile profile() {
-    if (json.size("version") != ProfileWriter.VERSION) {
+    int version = json.size("version");
+    if (version < 1 || version > ProfileWriter.VERSION) {
       throw new UserException(
-          "has version "
-              + json.size("version")
-              + "; expected "
-              + ProfileWriter.VERSION
-              + ", calibrate again or use the program that wrote it");
+          "has version %d; expected 1 to %d, calibrate again or use the program that wrote it"
+              .formatted(version, ProfileWriter.VERSION));
     }
     CalibrationSetup setup =
         new CalibrationSetup(
@@ -66,7 +65,9 @@ final class ProfileReader {
             count("sink_scales", MOST_SCALES),
             doubles("cfg"),
             doubles("tau"),
-            json.number("top_p"));
+            json.number("top_p"),
+            json.has("top_k") ? count("top_k", Integer.MAX_VALUE) : 0,
+            json.has("head_dim") ? json.size("head_dim") : 0);
     List<PromptSet> sets = promptSets();
     int done = count("prompts_done", HeadScores.MAX_PROMPTS);
     int prompts = count("prompts", HeadScores.MAX_PROMPTS);
@@ -80,7 +81,8 @@ final class ProfileReader {
             sets,
             HeadScores.of(setup, done, sums(json, "sums", setup)),
             statistics(setup, done),
-            removalCosts(setup, done));
+            removalCosts(setup, done),
+            levelCosts(setup, done));
     if (!json.text("prompts_sha256").equals(profile.promptsSha256())) {
       throw contradiction("prompts_sha256 and prompt_sets");
     }
@@ -142,6 +144,35 @@ final class ProfileReader {
             RemovalCosts.of(
                 done, setup.sinkScales(), sums(json.object("removal_costs"), "sums", setup)))
         : Optional.empty();
+  }
+
+  private Optional<LevelCosts> levelCosts(CalibrationSetup setup, int done) {
+    if (done == 0) {
+      return Optional.of(LevelCosts.none(setup));
+    }
+    if (!json.has("level_costs")) {
+      return Optional.empty();
+    }
+    if (setup.headDim() == 0) {
+      throw contradiction("level_costs and head_dim");
+    }
+    String key = "level_costs.sums";
+    int sources = setup.schedule().count() - 1;
+    List<?> perSource = list(key, json.object("level_costs").list("sums"), sources);
+    long[][][][] sums = new long[sources][][][];
+    for (int s = 0; s < sources; s++) {
+      List<?> perLayer = list(key, perSource.get(s), setup.layers());
+      sums[s] = new long[setup.layers()][][];
+      for (int l = 0; l < setup.layers(); l++) {
+        List<?> perHead = list(key, perLayer.get(l), setup.heads());
+        sums[s][l] =
+            perHead.stream()
+                .map(levels -> list(key, levels, LevelCosts.LEVELS))
+                .map(levels -> levels.stream().mapToLong(ProfileReader::whole).toArray())
+                .toArray(long[][]::new);
+      }
+    }
+    return Optional.of(LevelCosts.of(done, sums));
   }
 
   private Optional<AttentionStatistics> statistics(CalibrationSetup setup, int done) {

@@ -7,6 +7,7 @@ import io.heatkv.schedule.AttentionStatistics;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.HeadOrders;
 import io.heatkv.schedule.HeadScores;
+import io.heatkv.schedule.LevelCosts;
 import io.heatkv.schedule.PromptStatistics;
 import io.heatkv.schedule.RemovalCosts;
 import java.io.IOException;
@@ -21,12 +22,14 @@ import java.util.List;
  * in units of 2^-40; orders are {@code [source][rank] = [head, layer]}. Scores and orders follow
  * from the sums and are there for other tools: a file where they don't is refused. Statistics are
  * sums in the same units, see {@link PromptStatistics}; {@code removal_costs}, where known, are
- * sums like the first in their own unit, see {@link RemovalCosts}. A calibration without any prompt
- * done has none of these.
+ * sums like the first in their own unit, see {@link RemovalCosts}; {@code level_costs} are sums
+ * {@code [source][layer][head][level]} of all scales but the last, see {@link LevelCosts}. A
+ * calibration without any prompt done has none of these. Version 1 had neither {@code head_dim} nor
+ * {@code level_costs}.
  */
 final class ProfileWriter {
   static final String FORMAT = "heatkv-profile";
-  static final int VERSION = 1;
+  static final int VERSION = 2;
 
   private ProfileWriter() {}
 
@@ -48,6 +51,12 @@ final class ProfileWriter {
     writeDoubles(out, "cfg", setup.cfg());
     writeDoubles(out, "tau", setup.tau());
     out.writeNumberField("top_p", setup.topP());
+    if (setup.topK() > 0) {
+      out.writeNumberField("top_k", setup.topK());
+    }
+    if (setup.headDim() > 0) {
+      out.writeNumberField("head_dim", setup.headDim());
+    }
     out.writeNumberField("prompts", profile.prompts());
     out.writeNumberField("prompts_done", profile.promptsDone());
     out.writeStringField("prompts_sha256", profile.promptsSha256());
@@ -61,9 +70,10 @@ final class ProfileWriter {
     out.writeEndArray();
     out.writeNumberField("sum_unit", 0x1p-40);
     HeadScores scores = profile.scores();
-    writeHeads(out, "sums", scores, (s, l, h) -> out.writeNumber(scores.sum(s, l, h)));
+    int first = scores.sinkScales();
+    writeHeads(out, "sums", scores, first, (s, l, h) -> out.writeNumber(scores.sum(s, l, h)));
     if (profile.promptsDone() > 0) {
-      writeHeads(out, "scores", scores, (s, l, h) -> out.writeNumber(scores.score(s, l, h)));
+      writeHeads(out, "scores", scores, first, (s, l, h) -> out.writeNumber(scores.score(s, l, h)));
       writeOrders(out, profile.orders());
       if (profile.knownStatistics().isPresent()) {
         writeStatistics(out, profile.statistics());
@@ -72,7 +82,19 @@ final class ProfileWriter {
         RemovalCosts costs = profile.removalCosts();
         out.writeObjectFieldStart("removal_costs");
         out.writeNumberField("sum_unit", RemovalCosts.UNIT);
-        writeHeads(out, "sums", scores, (s, l, h) -> out.writeNumber(costs.sum(s, l, h)));
+        writeHeads(out, "sums", scores, first, (s, l, h) -> out.writeNumber(costs.sum(s, l, h)));
+        out.writeEndObject();
+      }
+      if (profile.knownLevelCosts().isPresent()) {
+        LevelCosts costs = profile.levelCosts();
+        out.writeObjectFieldStart("level_costs");
+        out.writeNumberField("sum_unit", LevelCosts.UNIT);
+        writeHeads(
+            out,
+            "sums",
+            scores,
+            0,
+            (s, l, h) -> out.writeArray(costs.sums(s, l, h), 0, LevelCosts.LEVELS));
         out.writeEndObject();
       }
     }
@@ -92,10 +114,11 @@ final class ProfileWriter {
     void write(int source, int layer, int head) throws IOException;
   }
 
-  private static void writeHeads(JsonGenerator out, String key, HeadScores scores, HeadValue value)
+  private static void writeHeads(
+      JsonGenerator out, String key, HeadScores scores, int first, HeadValue value)
       throws IOException {
     out.writeArrayFieldStart(key);
-    for (int s = scores.sinkScales(); s < scores.scales() - 1; s++) {
+    for (int s = first; s < scores.scales() - 1; s++) {
       out.writeStartArray();
       for (int l = 0; l < scores.layers(); l++) {
         out.writeStartArray();

@@ -15,6 +15,12 @@ import io.heatkv.tensor.Tensor;
  * choices.
  */
 public final class CategoricalSampler {
+  /** Logits that are filtered and summed at once, so that large batches take no more memory. */
+  public static final long AT_ONCE = 1 << 24;
+
+  /** Bytes that this takes for each of them, about. */
+  public static final int BYTES_A_CHOICE = 60;
+
   private CategoricalSampler() {}
 
   /**
@@ -39,15 +45,33 @@ public final class CategoricalSampler {
    * @return [...], int64
    */
   public static Tensor sample(Tensor logits, Tensor uniforms, int topK, double topP) {
+    return sample(logits, uniforms, topK, topP, AT_ONCE);
+  }
+
+  static Tensor sample(Tensor logits, Tensor uniforms, int topK, double topP, long atOnce) {
+    long rows = logits.size(0);
+    if (logits.count() > atOnce && rows > 1) {
+      long half = rows / 2;
+      long rest = rows - half;
+      return Ops.cat(
+          0,
+          sample(logits.narrow(0, 0, half), uniforms.narrow(0, 0, half), topK, topP, atOnce),
+          sample(logits.narrow(0, half, rest), uniforms.narrow(0, half, rest), topK, topP, atOnce));
+    }
     try (Scope scope = Scope.open()) {
-      Tensor left = topK < logits.size(-1) ? topK(logits, topK) : logits;
-      left = topP < 1 ? topP(left, topP) : left;
+      Tensor left = filtered(logits, topK, topP);
       // In float64 a sum of thousands of choices keeps every bit of the uniform.
       Tensor sums = Sorting.cumulativeSum(Ops.softmax(left.to(DType.F64)));
       Tensor total = sums.narrow(sums.rank() - 1, sums.size(-1) - 1, 1);
       Tensor target = uniforms.to(DType.F64).unsqueeze(uniforms.rank()).mul(total);
       return scope.keep(Ops.sum(Ops.lessOrEqual(sums, target), false, -1));
     }
+  }
+
+  /** Logits of {@link #sample}, minus infinity for what is never drawn. */
+  public static Tensor filtered(Tensor logits, int topK, double topP) {
+    Tensor left = topK > 0 && topK < logits.size(-1) ? topK(logits, topK) : logits;
+    return topP < 1 ? topP(left, topP) : left;
   }
 
   private static Tensor topK(Tensor logits, int count) {

@@ -7,22 +7,28 @@ import java.util.Set;
 /**
  * How tokens are drawn from logits.
  *
- * @param cfg guidance strength of each scale; the last value serves all further scales; 1 is none
+ * @param cfg guidance strength of each scale; the last value serves all further scales
  * @param tau temperature of each scale, likewise
- * @param topP the least likely choices are never drawn while together they have at most {@code 1 -
- *     topP} of the probability; 1 filters nothing
+ * @param topK only so many of the likeliest choices are drawn, and those as likely as the last of
+ *     them; 0 filters nothing
+ * @param topP of what is left, the least likely choices are never drawn while together they have at
+ *     most {@code 1 - topP} of the probability; 1 filters nothing
  * @param argmax takes the likeliest choice instead of drawing
  * @param guidanceOnLogits whether guidance is applied to the logits (cfg_insertion_layer 0)
  * @param guidedLayers counted from the end, -1 the last: blocks whose outputs are guided
  *     (cfg_insertion_layer below 0)
+ * @param neutralCfg the strength that is no guidance: 1 where families mix {@code u + cfg (c - u)},
+ *     0 where they add {@code c + cfg (c - u)}
  */
 public record SamplingOptions(
     List<Double> cfg,
     List<Double> tau,
+    int topK,
     double topP,
     boolean argmax,
     boolean guidanceOnLogits,
-    Set<Integer> guidedLayers) {
+    Set<Integer> guidedLayers,
+    double neutralCfg) {
   /**
    * @throws UserException if a value is out of range
    */
@@ -44,6 +50,10 @@ public record SamplingOptions(
             "tau " + value + " is out of range; expected more than 0, at most 1000");
       }
     }
+    if (topK < 0) {
+      throw new UserException(
+          "top-k " + topK + " is out of range; expected 1 or more, or 0 for no filter");
+    }
     if (!(topP > 0 && topP <= 1)) {
       throw new UserException(
           "top-p " + topP + " is out of range; expected more than 0, at most 1");
@@ -58,12 +68,31 @@ public record SamplingOptions(
 
   /** Guidance on the logits with the same strength and temperature at every scale. */
   public static SamplingOptions of(double cfg, double tau, double topP) {
-    return new SamplingOptions(List.of(cfg), List.of(tau), topP, false, true, Set.of());
+    return new SamplingOptions(List.of(cfg), List.of(tau), 0, topP, false, true, Set.of(), 1);
+  }
+
+  /** The same options with another strength of guidance at every scale. */
+  public SamplingOptions withCfg(double strength) {
+    return new SamplingOptions(
+        List.of(strength), tau, topK, topP, argmax, guidanceOnLogits, guidedLayers, neutralCfg);
   }
 
   /** The same options, but taking the likeliest choice. */
   public SamplingOptions withArgmax() {
-    return new SamplingOptions(cfg, tau, topP, true, guidanceOnLogits, guidedLayers);
+    return new SamplingOptions(
+        cfg, tau, topK, topP, true, guidanceOnLogits, guidedLayers, neutralCfg);
+  }
+
+  /** The same options with another {@link #topK}. */
+  public SamplingOptions withTopK(int count) {
+    return new SamplingOptions(
+        cfg, tau, count, topP, argmax, guidanceOnLogits, guidedLayers, neutralCfg);
+  }
+
+  /** The same options with another {@link #neutralCfg}. */
+  public SamplingOptions withNeutralCfg(double strength) {
+    return new SamplingOptions(
+        cfg, tau, topK, topP, argmax, guidanceOnLogits, guidedLayers, strength);
   }
 
   public double cfg(int scale) {
@@ -83,6 +112,6 @@ public record SamplingOptions(
 
   /** Whether any scale needs unconditional rows. */
   public boolean isGuided() {
-    return cfg.stream().anyMatch(value -> value != 1);
+    return cfg.stream().anyMatch(value -> value != neutralCfg);
   }
 }

@@ -7,20 +7,40 @@ import java.util.stream.Collectors;
 /** How a budget is spent on the atoms of a calibrated model. */
 public enum Allocation {
   /**
-   * Ours: one list of all atoms by what their removal costs for each token that it frees; the cache
-   * holds the first ones that fit. See {@link PrefixBuilder} and {@link RemovalCosts}.
+   * Ours: one list of all steps by which atoms may be stored better, by what each saves for each
+   * byte. See {@link RateDistortion} and {@link LevelCosts}.
+   */
+  RATE_DISTORTION("rate-distortion") {
+    @Override
+    public LevelPlan schedule(
+        LevelShape shape, HeadRanking ranking, double budget, LevelSet levels) {
+      return LevelPlan.of(shape, ranking.levelCosts(), levels, budget);
+    }
+
+    @Override
+    double ratio(LevelShape shape, Budget budget) {
+      return budget.ratio(shape.budgetBytes());
+    }
+  },
+  /**
+   * Atoms are kept or dropped: one list of all atoms by what their removal costs for each token
+   * that it frees; the cache holds the first ones that fit. See {@link PrefixBuilder} and {@link
+   * RemovalCosts}.
    */
   GREEDY("greedy") {
     @Override
-    public PruningSchedule schedule(ScheduleShape shape, HeadRanking ranking, double budget) {
-      return new PrefixBuilder(shape, ranking.removalCosts().order(shape), budget).build();
+    public PruningSchedule schedule(
+        LevelShape shape, HeadRanking ranking, double budget, LevelSet levels) {
+      ScheduleShape sizes = shape.sizes();
+      return new PrefixBuilder(sizes, ranking.removalCosts().order(sizes), budget).build();
     }
   },
   /** The reference's: every source scale loses as many heads, those of least S-CAS. */
   PAPER("paper") {
     @Override
-    public PruningSchedule schedule(ScheduleShape shape, HeadRanking ranking, double budget) {
-      return PruningSchedule.of(shape, ranking.orders(), budget);
+    public PruningSchedule schedule(
+        LevelShape shape, HeadRanking ranking, double budget, LevelSet levels) {
+      return PruningSchedule.of(shape.sizes(), ranking.orders(), budget);
     }
   };
 
@@ -38,14 +58,20 @@ public enum Allocation {
    *
    * @param ranking of the same layers, heads and scales
    * @param budget ratio of the full cache
-   * @throws UserException if the budget is infeasible or it lacks what the rule needs
+   * @param levels that atoms may have, which rules that only keep or drop don't read
+   * @throws UserException if the budget is infeasible or the ranking lacks what the rule needs
    */
-  public abstract PruningSchedule schedule(ScheduleShape shape, HeadRanking ranking, double budget);
+  public abstract CacheSchedule schedule(
+      LevelShape shape, HeadRanking ranking, double budget, LevelSet levels);
 
-  /** As above with a budget as users give it, see {@link RemovedHeads#ratio}. */
-  public PruningSchedule schedule(
-      ScheduleShape shape, HeadRanking ranking, Budget budget, long fullBytes) {
-    return schedule(shape, ranking, RemovedHeads.ratio(shape, budget, fullBytes));
+  /** As above with a budget as users give it. */
+  public CacheSchedule schedule(
+      LevelShape shape, HeadRanking ranking, Budget budget, LevelSet levels) {
+    return schedule(shape, ranking, ratio(shape, budget), levels);
+  }
+
+  double ratio(LevelShape shape, Budget budget) {
+    return RemovedHeads.ratio(shape.sizes(), budget, shape.budgetBytes());
   }
 
   /** Name of the cache policy that keeps to this rule: the default one has the plain name. */

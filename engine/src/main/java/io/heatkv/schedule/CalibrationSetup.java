@@ -16,6 +16,9 @@ import java.util.List;
  * @param cfg guidance strength of each scale; the last value serves all further scales
  * @param tau temperature of each scale, likewise
  * @param topP nucleus filter
+ * @param topK how many of the likeliest choices were drawn from; 0 for all
+ * @param headDim channels of a head, even; 0 where unknown, as in profiles of version 1. The
+ *     fingerprint tells it too, so it isn't compared
  */
 public record CalibrationSetup(
     String model,
@@ -26,7 +29,9 @@ public record CalibrationSetup(
     int sinkScales,
     List<Double> cfg,
     List<Double> tau,
-    double topP) {
+    double topP,
+    int topK,
+    int headDim) {
   private static final int MAX_HEADS = 1 << 20;
 
   /**
@@ -46,6 +51,13 @@ public record CalibrationSetup(
       throw new UserException(
           "cfg, tau or top-p are out of range; expected one number or more, top-p in (0, 1]");
     }
+    if (topK < 0) {
+      throw new UserException("top-k " + topK + " is out of range; expected 0 or more");
+    }
+    if (headDim < 0 || headDim % 2 != 0) {
+      throw new UserException(
+          headDim + " channels of a head are out of range; expected an even number");
+    }
     if (sinkScales < 0 || sinkScales > schedule.count() - 2) {
       throw new UserException(
           "sink scales "
@@ -56,6 +68,20 @@ public record CalibrationSetup(
     }
   }
 
+  /** A setup that draws from all choices, of which the head dimension isn't known. */
+  public CalibrationSetup(
+      String model,
+      String fingerprint,
+      int layers,
+      int heads,
+      ScaleSchedule schedule,
+      int sinkScales,
+      List<Double> cfg,
+      List<Double> tau,
+      double topP) {
+    this(model, fingerprint, layers, heads, schedule, sinkScales, cfg, tau, topP, 0, 0);
+  }
+
   private static boolean isUsable(List<Double> values) {
     return !values.isEmpty() && values.stream().allMatch(Double::isFinite);
   }
@@ -63,12 +89,13 @@ public record CalibrationSetup(
   /** The same setup under another name. */
   public CalibrationSetup named(String name) {
     return new CalibrationSetup(
-        name, fingerprint, layers, heads, schedule, sinkScales, cfg, tau, topP);
+        name, fingerprint, layers, heads, schedule, sinkScales, cfg, tau, topP, topK, headDim);
   }
 
   /** The same setup of other weights. */
   public CalibrationSetup fingerprinted(String other) {
-    return new CalibrationSetup(model, other, layers, heads, schedule, sinkScales, cfg, tau, topP);
+    return new CalibrationSetup(
+        model, other, layers, heads, schedule, sinkScales, cfg, tau, topP, topK, headDim);
   }
 
   /**
@@ -87,6 +114,7 @@ public record CalibrationSetup(
     require("cfg", cfg, other.cfg, here, there);
     require("tau", tau, other.tau, here, there);
     require("top-p", topP, other.topP, here, there);
+    require("top-k", topK, other.topK, here, there);
   }
 
   private static void require(String what, Object mine, Object others, String here, String there) {

@@ -13,4 +13,11 @@ public interface HeadRanking {
    * @throws UserException if it wasn't measured
    */
   RemovalCosts removalCosts();
+
+  /**
+   * What each level of each atom costs.
+   *
+   * @throws UserException if it wasn't measured
+   */
+  LevelCosts levelCosts();
 }

@@ -45,6 +45,18 @@ public enum Precision {
     };
   }
 
+  /** Bytes of the numbers of an atom's scales, of which granules may hold more. */
+  public int numberBytes(int entries, int headDim) {
+    int perEntry = entries * NUMBER_BYTES;
+    int perChannel = 2 * headDim * NUMBER_BYTES;
+    return switch (this) {
+      case FLOAT16 -> 0;
+      case INT8 -> 2 * perEntry;
+      case K8V4 -> perEntry + perChannel;
+      case INT4 -> 2 * perChannel;
+    };
+  }
+
   /** As users write it: 16, 8, k8v4 or 4. */
   @Override
   public String toString() {

@@ -2,7 +2,11 @@ package io.heatkv.schedule;
 
 import io.heatkv.error.UserException;
 import java.util.Arrays;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import java.util.stream.IntStream;
 
 /**
@@ -12,7 +16,7 @@ import java.util.stream.IntStream;
  * its own layer; where that leaves the cache above the budget, atoms of the last layers go early.
  * Made by {@link #of}, read by {@link CachePlan}.
  */
-public final class PruningSchedule {
+public final class PruningSchedule implements CacheSchedule {
   private static final int[] NONE = {};
 
   private final ScheduleShape shape;
@@ -78,11 +82,12 @@ public final class PruningSchedule {
     return of(shape, orders, RemovedHeads.ratio(shape, budget, fullBytes));
   }
 
+  @Override
   public ScheduleShape shape() {
     return shape;
   }
 
-  /** Ratio of the full cache that was asked for. */
+  @Override
   public double budget() {
     return budget;
   }
@@ -113,7 +118,7 @@ public final class PruningSchedule {
     return Arrays.stream(totals).flatMapToLong(Arrays::stream).max().orElseThrow();
   }
 
-  /** The largest total as a ratio of the full cache. */
+  @Override
   public double peakRatio() {
     return peakTokens() / (double) (shape.allHeads() * shape.fullTokens());
   }
@@ -138,14 +143,20 @@ public final class PruningSchedule {
     return removedCodes(scale).length;
   }
 
-  /** The schedule as the reference writes it, and what is hashed: see {@link ScheduleJson}. */
-  public String canonicalJson() {
-    return ScheduleJson.canonical(this);
+  @Override
+  public Map<Atom, Level> seen(int scale) {
+    Set<Atom> removed = new HashSet<>(removedAt(scale));
+    Map<Atom, Level> seen = new LinkedHashMap<>();
+    atoms(IntStream.range(0, scale * shape.allHeads())).stream()
+        .filter(atom -> !removed.contains(atom))
+        .forEach(atom -> seen.put(atom, Level.ALL.getFirst()));
+    return seen;
   }
 
-  /** SHA-256 of {@link #canonicalJson()}, 64 hexadecimal digits. */
-  public String sha256() {
-    return Sha256.of(canonicalJson());
+  /** The schedule as the reference writes it: see {@link ScheduleJson}. */
+  @Override
+  public String canonicalJson() {
+    return ScheduleJson.canonical(this);
   }
 
   int[] earlyCodes(int scale, int layer) {

@@ -38,14 +38,18 @@ final class RemovedHeads {
     return counts;
   }
 
-  /**
-   * @throws UserException if the budget is no ratio or too small for the sink scales
-   */
-  static void requireFeasible(ScheduleShape shape, double budget) {
+  static void requireRatio(double budget) {
     if (!(budget >= 0 && budget <= 1)) {
       throw new UserException(
           "budget " + budget + " is out of range; expected a ratio of the full cache from 0 to 1");
     }
+  }
+
+  /**
+   * @throws UserException if the budget is no ratio or too small for the sink scales
+   */
+  static void requireFeasible(ScheduleShape shape, double budget) {
+    requireRatio(budget);
     if (!isFeasible(shape, budget)) {
       throw new UserException(
           "budget "

@@ -15,6 +15,7 @@ public final class Ops {
   private static final Operator CONVOLUTION = Operator.of("_convolution", Products.WHOLE);
   private static final Operator ONEDNN_CONVOLUTION = Operator.of("mkldnn_convolution");
   private static final Operator NEAREST = Operator.of("upsample_nearest2d");
+  private static final Operator BICUBIC = Operator.of("upsample_bicubic2d");
   private static final Operator TRILINEAR = Operator.of("upsample_trilinear3d");
   private static final Operator AREA = Operator.of("adaptive_avg_pool2d");
   private static final Operator PIXEL_SHUFFLE = Operator.of("pixel_shuffle");
@@ -439,6 +440,12 @@ public final class Ops {
             Backend.Optional.NONE,
             Backend.Optional.NONE)
         .select(2, 0);
+  }
+
+  /** Bicubic (a = -0.75) with half-pixel centres and no antialiasing; x [n, c, h, w]. */
+  public static Tensor interpolateBicubic(Tensor x, long height, long width) {
+    long[] size = {height, width};
+    return x.call(BICUBIC, x, size, false, Backend.Optional.NONE, Backend.Optional.NONE);
   }
 
   /** Mean over the pixels that fall into each target pixel; x [n, c, h, w]. */

@@ -211,6 +211,37 @@ public final class PlainOps implements DeviceOps {
   }
 
   @Override
+  public Tensor attentionOverMaps(
+      Tensor q, Tensor k, Tensor v, Tensor arena, StoredMaps maps, double scale) {
+    return PlainMaps.attend(q, k, v, arena, maps, scale);
+  }
+
+  @Override
+  public long workspace(Tensor k, StoredMaps maps) {
+    return 2L * k.size(0) * (maps.longest() + k.size(2)) * k.size(3) * DType.F32.bytes();
+  }
+
+  @Override
+  public void encodeMaps(Tensor arena, StoredMaps maps, Tensor k, Tensor v) {
+    PlainMaps.encode(arena, maps, k, v);
+  }
+
+  @Override
+  public void moveMaps(Tensor arena, long rows, StoredMaps from, StoredMaps to) {
+    PlainMaps.move(arena, rows, from, to);
+  }
+
+  @Override
+  public Tensor quantise(Tensor x) {
+    return PlainMaps.quantise(x);
+  }
+
+  @Override
+  public Tensor dequantise(Tensor bytes, DType dtype) {
+    return PlainMaps.dequantise(bytes, dtype);
+  }
+
+  @Override
   public String description() {
     return "composed operators";
   }

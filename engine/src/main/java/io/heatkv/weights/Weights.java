@@ -68,6 +68,11 @@ public final class Weights implements AutoCloseable {
     }
   }
 
+  /** Takes over a tensor that was derived from others. */
+  public Tensor adopt(Tensor tensor) {
+    return owned.adopt(tensor);
+  }
+
   /** A float32 constant that lives as long as the weights. */
   public Tensor constant(float[] elements, long... shape) {
     try (Scope _ = Scope.open()) {

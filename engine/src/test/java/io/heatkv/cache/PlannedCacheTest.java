@@ -76,7 +76,7 @@ class PlannedCacheTest {
     for (long seed = 1; seed <= 4; seed++) {
       Random random = new Random(seed);
       PruningSchedule schedule = schedule(random, budget);
-      HeatKvPolicy policy = new HeatKvPolicy(schedule);
+      HeatKvPolicy policy = new HeatKvPolicy(schedule, KvStorage.NATIVE);
       float[][][] keys = new float[SCALES.count()][LAYERS][];
       float[][][] stored = new float[SCALES.count()][LAYERS][];
       try (KvCache cache = policy.plan(shape(dtype)).open(BACKEND, TestDevice.device())) {
@@ -156,7 +156,7 @@ class PlannedCacheTest {
     Random random = new Random(7);
     try (Scope _ = Scope.open();
         KvCache pruned =
-            new HeatKvPolicy(schedule(random, 1))
+            new HeatKvPolicy(schedule(random, 1), KvStorage.NATIVE)
                 .plan(shape(DType.F32))
                 .open(BACKEND, TestDevice.device());
         KvCache full = CachePolicy.FULL.plan(shape(DType.F32)).open(BACKEND, TestDevice.device())) {
@@ -176,7 +176,7 @@ class PlannedCacheTest {
 
   @Test
   void refusesAnotherModelOrOtherScales() {
-    HeatKvPolicy policy = new HeatKvPolicy(schedule(new Random(1), 0.5));
+    HeatKvPolicy policy = new HeatKvPolicy(schedule(new Random(1), 0.5), KvStorage.NATIVE);
     KvShape otherHeads = new KvShape(LAYERS, 2, 2, HEADS + 1, DIM, DType.F32, SCALES);
     assertThatThrownBy(() -> policy.plan(otherHeads).open(BACKEND, TestDevice.device()))
         .isInstanceOf(UserException.class)

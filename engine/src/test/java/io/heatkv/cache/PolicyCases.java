@@ -7,6 +7,7 @@ import io.heatkv.profile.PromptSet;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.CalibrationSetup;
+import io.heatkv.schedule.LevelSet;
 import io.heatkv.schedule.PromptStatistics;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Tensor;
@@ -21,7 +22,12 @@ public final class PolicyCases {
 
   public static PolicyInputs inputs(KvShape shape, double budget, long seed) {
     return new PolicyInputs(
-        new Budget.Ratio(budget), shape, Optional.empty(), () -> profile(shape, seed));
+        new Budget.Ratio(budget),
+        shape,
+        Optional.empty(),
+        () -> profile(shape, seed),
+        LevelSet.ALL,
+        KvStorage.NATIVE);
   }
 
   /** A finished calibration with random results. */
@@ -83,7 +89,7 @@ public final class PolicyCases {
   public static int quota(
       EvictionRule rule, KvShape shape, double budget, int scale, int layer, int head) {
     long capacity = (long) (budget * Quotas.allTokens(shape));
-    return Quotas.fit("test", rule, shape, capacity).count(scale, layer, head);
+    return Quotas.fit("test", rule, shape, KvStorage.NATIVE, capacity).count(scale, layer, head);
   }
 
   public static float[] gaussian(Random random, int count) {

@@ -56,9 +56,10 @@ class RemovedRowsTest {
 
   private static CachePolicy policy(String name) {
     return name.equals("sometimes")
-        ? new EvictionPolicy(name, new Sometimes(), 0.5)
+        ? new EvictionPolicy(name, new Sometimes(), 0.5, KvStorage.NATIVE)
         : CachePolicies.create(
-            name, PolicyCases.inputs(shape(1, 2), name.equals("full") ? 1 : 0.5, 3));
+            name,
+            PolicyCases.inputs(shape(1, 2), CachePolicies.whole(name).isPresent() ? 1 : 0.5, 3));
   }
 
   private static KvShape shape(int pictures, int pictureRows) {
@@ -242,7 +243,7 @@ class RemovedRowsTest {
           }
           return new double[candidates.count()];
         };
-    CachePolicy policy = new EvictionPolicy("failing", failing, 0.5);
+    CachePolicy policy = new EvictionPolicy("failing", failing, 0.5, KvStorage.NATIVE);
     assertThatThrownBy(
             () -> {
               try (Drawing drawing = new Drawing(policy, 2, List.of(0, 1, 2))) {

@@ -17,10 +17,10 @@ import java.util.TreeMap;
 import java.util.stream.Stream;
 
 /** What both kinds of output folder must look like. */
-final class Folders {
+public final class Folders {
   private Folders() {}
 
-  static Path fixture(String name) {
+  public static Path fixture(String name) {
     try {
       return Path.of(
           Objects.requireNonNull(Folders.class.getResource("/checkpoint/" + name)).toURI());
@@ -30,7 +30,7 @@ final class Folders {
   }
 
   /** All files with their checksums, which SHA256SUMS must state for every other file. */
-  static Map<String, String> checkedSums(Path folder) throws IOException {
+  public static Map<String, String> checkedSums(Path folder) throws IOException {
     Map<String, String> sums = new TreeMap<>();
     List<Path> files;
     try (Stream<Path> listed = Files.list(folder)) {
@@ -47,7 +47,7 @@ final class Folders {
     return sums;
   }
 
-  static void assertOneLine(UserException refusal, Path folder) {
+  public static void assertOneLine(UserException refusal, Path folder) {
     assertThat(refusal.getMessage())
         .startsWith(folder + ": ")
         .doesNotContainPattern("\\p{Cntrl}")

@@ -76,10 +76,12 @@ record RecordedRun(String name, JsonObject options) {
     return new SamplingOptions(
         numbers("cfg"),
         numbers("tau"),
+        0,
         sampled() ? options.number("top_p") : 1,
         !sampled(),
         guided.contains(0.0),
-        layers);
+        layers,
+        1);
   }
 
   /** Positions in [batch, tokens, bits] whose bit rounding may turn. */

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.error.Remedy;
 import io.heatkv.error.UserException;
+import io.heatkv.infinity.load.InfinityDescription;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.profile.PromptSet;
 import io.heatkv.scale.ScaleSchedules;
@@ -20,7 +21,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** The embedded model's own profile, and what doesn't fit it. */
 class ModelProfileTest {
-  private static final ModelDescription EMOJI = ModelSource.find(ModelSource.EMBEDDED);
+  private static final InfinityDescription EMOJI =
+      (InfinityDescription) ModelSource.find(ModelSource.EMBEDDED);
 
   @TempDir Path folder;
 
@@ -60,7 +62,7 @@ class ModelProfileTest {
   void aModelWithoutAProfileSaysHowToMakeOne() throws Exception {
     String json = Files.readString(EMOJI.folder().resolve("model.json"));
     Files.writeString(folder.resolve("model.json"), json.replace("\"calibration\"", "\"other\""));
-    ModelDescription model = ModelDescription.read(folder);
+    InfinityDescription model = InfinityDescription.read(folder);
     assertThat(model.profile()).isEmpty();
     assertThatThrownBy(() -> ModelProfile.find(model, Optional.empty()))
         .isInstanceOf(UserException.class)
@@ -69,7 +71,7 @@ class ModelProfileTest {
         .isEqualTo(Optional.of(Remedy.CALIBRATION));
     Files.writeString(
         folder.resolve("model.json"), json.replace("emoji.heatkv.json", "../emoji.heatkv.json"));
-    assertThatThrownBy(() -> ModelDescription.read(folder))
+    assertThatThrownBy(() -> InfinityDescription.read(folder))
         .isInstanceOf(UserException.class)
         .hasMessageContaining("outside the model's folder");
   }

@@ -7,10 +7,12 @@ import io.heatkv.TestDevice;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvCache;
 import io.heatkv.cache.KvShape;
+import io.heatkv.cache.KvStorage;
 import io.heatkv.cache.PolicyCases;
 import io.heatkv.error.UserException;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.schedule.Budget;
+import io.heatkv.schedule.LevelSet;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -28,6 +30,8 @@ class CachePoliciesTest {
     assertThat(CachePolicies.names())
         .containsExactly(
             "full",
+            "int8",
+            "kivi",
             "heatkv",
             "heatkv-paper",
             "streaming-llm",
@@ -44,7 +48,7 @@ class CachePoliciesTest {
   @Test
   void everyNameMakesThePolicyOfThatName() {
     for (String name : CachePolicies.names()) {
-      double budget = name.equals("full") ? 1 : 0.5;
+      double budget = CachePolicies.whole(name).isPresent() ? 1 : 0.5;
       CachePolicy policy = CachePolicies.create(name, PolicyCases.inputs(SHAPE, budget, 1));
       assertThat(policy.name()).isEqualTo(name);
       assertThat(policy.plan(SHAPE).bytes()).isBetween(1L, (long) (budget * SHAPE.fullBytes()));
@@ -86,7 +90,9 @@ class CachePoliciesTest {
                   new Budget.Bytes(bytes - SHAPE.bytesPerHeadToken()),
                   SHAPE,
                   Optional.empty(),
-                  () -> PolicyCases.profile(SHAPE, 1));
+                  () -> PolicyCases.profile(SHAPE, 1),
+                  LevelSet.ALL,
+                  KvStorage.NATIVE);
           assertThatThrownBy(() -> CachePolicies.create(name, less))
               .isInstanceOf(UserException.class);
         });

@@ -8,6 +8,7 @@ import io.heatkv.cache.EvictionPolicy;
 import io.heatkv.cache.EvictionRule;
 import io.heatkv.cache.KvCache;
 import io.heatkv.cache.KvShape;
+import io.heatkv.cache.KvStorage;
 import io.heatkv.cache.PolicyCases;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
@@ -41,7 +42,7 @@ class ClosedCasesTest {
   private static int[][][] held(
       EvictionRule rule, double budget, KvShape shape, int last, Map<Integer, Double> heat) {
     long live = BACKEND.liveTensors();
-    EvictionPolicy policy = new EvictionPolicy("test", rule, budget);
+    EvictionPolicy policy = new EvictionPolicy("test", rule, budget, KvStorage.NATIVE);
     int[][][] held = new int[shape.layers()][shape.heads()][];
     try (KvCache cache = PolicyCases.open(policy, shape)) {
       for (int t = 0; t <= last; t++) {

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.heatkv.cache.EvictionPolicy;
 import io.heatkv.cache.KvCache;
 import io.heatkv.cache.KvShape;
+import io.heatkv.cache.KvStorage;
 import io.heatkv.cache.PolicyCases;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.tensor.Scope;
@@ -40,7 +41,8 @@ class PolicyDocsTest {
   @Test
   void theExampleKeepsBlackFields() {
     KvShape shape = PolicyCases.shape(1, 1, 1, ScaleSchedules.parse("1x1,2x2,3x3,4x4,5x5"));
-    EvictionPolicy policy = new EvictionPolicy("checkerboard", new Checkerboard(), 6.5 / 30);
+    EvictionPolicy policy =
+        new EvictionPolicy("checkerboard", new Checkerboard(), 6.5 / 30, KvStorage.NATIVE);
     try (KvCache cache = PolicyCases.open(policy, shape)) {
       for (int t = 0; t <= 3; t++) {
         int tokens = shape.schedule().tokens(t);

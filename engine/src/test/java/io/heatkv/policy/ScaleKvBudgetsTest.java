@@ -8,6 +8,7 @@ import io.heatkv.cache.EvictionPolicy;
 import io.heatkv.cache.EvictionRule;
 import io.heatkv.cache.KvPlan;
 import io.heatkv.cache.KvShape;
+import io.heatkv.cache.KvStorage;
 import io.heatkv.cache.PolicyCases;
 import io.heatkv.error.UserException;
 import io.heatkv.profile.ScaleKvBudgets;
@@ -56,7 +57,7 @@ class ScaleKvBudgetsTest {
                 throw new AssertionError("no profile is needed");
               });
       EvictionRule rule = ScaleKv.of(inputs);
-      KvPlan plan = new EvictionPolicy("scalekv", rule, budget).plan(SHAPE);
+      KvPlan plan = new EvictionPolicy("scalekv", rule, budget, KvStorage.NATIVE).plan(SHAPE);
       assertThat(plan.bytes()).isLessThanOrEqualTo((long) (budget * SHAPE.fullBytes()));
       assertThat(plan.peakBytes()).isBetween((long) (0.75 * plan.bytes()), plan.bytes());
       int drafter = PolicyCases.quota(rule, SHAPE, budget, 11, 0, 5);

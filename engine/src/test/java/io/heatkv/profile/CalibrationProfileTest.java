@@ -223,7 +223,7 @@ class CalibrationProfileTest {
       ignoreLeadingAndTrailingWhitespace = false,
       value = {
         "heatkv-profile|heatkv|is no calibration profile",
-        "\"version\" : 1|\"version\" : 2|has version 2",
+        "\"version\" : 2|\"version\" : 3|has version 3",
         "ab12|AB12|fingerprint is wrong",
         "\"layers\" : 3|\"layers\" : 2|sums have a wrong shape",
         "\"layers\" : 3|\"layers\" : 500000|sums have a wrong shape",

@@ -129,6 +129,7 @@ class CategoricalSamplerTest {
         uniforms[i] = random.nextFloat();
       }
       int[] chosen;
+      int[] inParts;
       try (Scope _ = Scope.open()) {
         chosen =
             CategoricalSampler.sample(
@@ -137,10 +138,19 @@ class CategoricalSamplerTest {
                     topK,
                     topP)
                 .toInts();
+        inParts =
+            CategoricalSampler.sample(
+                    tensor(logits, symbols, 1, choices),
+                    tensor(uniforms, symbols, 1),
+                    topK,
+                    topP,
+                    3L * choices)
+                .toInts();
       }
       for (int i = 0; i < symbols; i++) {
         float[] own = Arrays.copyOfRange(logits, i * choices, (i + 1) * choices);
         assertThat(chosen[i])
+            .isEqualTo(inParts[i])
             .as("seed %d round %d symbol %d", seed, round, i)
             .isEqualTo(sample(own, uniforms[i], topK, topP))
             .isEqualTo(naive(own, uniforms[i], topK, topP));

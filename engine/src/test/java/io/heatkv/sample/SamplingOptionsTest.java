@@ -48,7 +48,7 @@ class SamplingOptionsTest {
 
   private static SamplingOptions options(
       List<Double> cfg, List<Double> tau, double topP, int layer) {
-    return new SamplingOptions(cfg, tau, topP, false, true, Set.of(layer));
+    return new SamplingOptions(cfg, tau, 0, topP, false, true, Set.of(layer), 1);
   }
 
   @Test
@@ -65,6 +65,20 @@ class SamplingOptionsTest {
     assertThat(options.withArgmax().guidedLayers()).containsExactly(-1);
   }
 
+  /** Families that add guidance to the conditional logits are unguided at 0. */
+  @ParameterizedTest
+  @CsvSource({"1, 1, false", "1, 0, true", "0, 1, true", "0, 0, false", "4, 0, true"})
+  void whatIsNoGuidanceIsTheFamilys(double cfg, double neutral, boolean guided) {
+    assertThat(SamplingOptions.of(cfg, 1, 1).withNeutralCfg(neutral).isGuided()).isEqualTo(guided);
+  }
+
+  @Test
+  void topKIsANumberOfChoicesOrNone() {
+    assertThat(SamplingOptions.of(3, 1, 1).topK()).isZero();
+    assertThat(SamplingOptions.of(3, 1, 1).withTopK(900).withArgmax().topK()).isEqualTo(900);
+    refused(() -> SamplingOptions.of(3, 1, 1).withTopK(-1), "top-k -1");
+  }
+
   /** Strength, temperature and filter may differ in a pass; what is guided may not. */
   @Test
   void formsOfGuidance() {
@@ -75,7 +89,7 @@ class SamplingOptionsTest {
     assertThat(options.hasFormOf(options(List.of(3.0), List.of(1.0), 1, -2))).isFalse();
     assertThat(options.hasFormOf(SamplingOptions.of(3, 1, 1))).isFalse();
     SamplingOptions off =
-        new SamplingOptions(List.of(3.0), List.of(1.0), 1, false, false, Set.of(-1));
+        new SamplingOptions(List.of(3.0), List.of(1.0), 0, 1, false, false, Set.of(-1), 1);
     assertThat(options.hasFormOf(off)).isFalse();
   }
 }

@@ -91,7 +91,7 @@ class GoldenScheduleTest {
   @MethodSource("schedules")
   void report(Path file, @TempDir Path folder) throws IOException {
     JsonObject golden = JsonObject.read(file);
-    ScheduleReport report = new ScheduleReport(schedule(golden));
+    ScheduleReport report = ScheduleReport.of(schedule(golden));
     Path written = Files.writeString(folder.resolve("report.json"), report.json());
     JsonObject json = JsonObject.read(written);
     assertThat(golden.values()).containsAllEntriesOf(json.values());

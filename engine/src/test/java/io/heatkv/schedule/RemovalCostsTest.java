@@ -14,6 +14,8 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -29,7 +31,8 @@ class RemovalCostsTest {
           List.of(3.0),
           List.of(1.0),
           1);
-  private static final ScheduleShape SHAPE = ScheduleShape.of(2, 2, SETUP.schedule(), 1);
+  private static final LevelShape SIZES = LevelShape.of(2, 2, 0, 2, SETUP.schedule(), 1);
+  private static final ScheduleShape SHAPE = SIZES.sizes();
   // [source][layer][head]; the first scale is a sink
   private static final double[][][] COSTS = {
     {{7, 7}, {7, 7}}, {{4, 1}, {10, 0}}, {{18, 0.9}, {12, -1}}
@@ -71,8 +74,13 @@ class RemovalCostsTest {
   /** Full: 4 heads x 14 tokens = 56. Of 28, sinks take 4; 9 + 4 + 9 fit, 4 more don't. */
   @Test
   void greedyKeepsTheFirstThatFit() {
-    PruningSchedule schedule = Allocation.GREEDY.schedule(SHAPE, plus(start("a"), 1), 0.5);
-    assertThat(Arrays.stream(schedule.finalCodes(2)).mapToObj(SHAPE::atom))
+    CacheSchedule schedule =
+        Allocation.GREEDY.schedule(SIZES, plus(start("a"), 1), 0.5, LevelSet.ALL);
+    Set<Atom> kept = schedule.seen(3).keySet();
+    assertThat(
+            IntStream.range(SHAPE.allHeads(), 3 * SHAPE.allHeads())
+                .mapToObj(SHAPE::atom)
+                .filter(atom -> !kept.contains(atom)))
         .containsExactlyInAnyOrder(
             new Atom(1, 0, 0),
             new Atom(1, 1, 0),
@@ -111,8 +119,8 @@ class RemovalCostsTest {
     Path file = folder.resolve("old.json");
     start("a").plus(new double[4][4][2][2]).write(file);
     CalibrationProfile old = CalibrationProfile.read(file);
-    assertThat(Allocation.PAPER.schedule(SHAPE, old, 0.5).budget()).isEqualTo(0.5);
-    assertThatThrownBy(() -> Allocation.GREEDY.schedule(SHAPE, old, 0.5))
+    assertThat(Allocation.PAPER.schedule(SIZES, old, 0.5, LevelSet.ALL).budget()).isEqualTo(0.5);
+    assertThatThrownBy(() -> Allocation.GREEDY.schedule(SIZES, old, 0.5, LevelSet.ALL))
         .isInstanceOf(UserException.class)
         .hasMessageStartingWith(file + " has no removal costs")
         .hasMessageContaining("calibrate again, or choose allocation paper");

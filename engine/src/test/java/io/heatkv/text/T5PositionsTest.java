@@ -5,7 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.heatkv.TestDevice;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Checkpoints;
-import io.heatkv.load.ModelDescription;
+import io.heatkv.infinity.load.InfinityDescription;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Scope;
@@ -26,7 +26,7 @@ class T5PositionsTest {
 
   @Test
   void rowsAreThoseOfTheReference() {
-    ModelDescription model = TestDevice.model();
+    InfinityDescription model = TestDevice.model();
     Backend backend = TestDevice.backend();
     T5Config config = T5Config.read(model.textEncoder().resolve("config.json"));
     try (Checkpoint weights = Checkpoints.open(model.textWeights());

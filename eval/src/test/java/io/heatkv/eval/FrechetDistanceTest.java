@@ -178,7 +178,7 @@ class FrechetDistanceTest {
               .toList();
       List<float[]> features = TokenizerFeatures.of(model.model(), pictures);
       assertThat(features).hasSize(4);
-      assertThat(features.getFirst()).hasSize(model.description().codeChannels());
+      assertThat(features.getFirst()).hasSize(16);
       assertThat(features.get(0)).isNotEqualTo(features.get(2));
       float[] alone = TokenizerFeatures.of(model.model(), pictures.subList(2, 3)).getFirst();
       assertThat(alone).containsExactly(features.get(2), within(1e-4f));

@@ -11,7 +11,6 @@ import io.heatkv.GenerationResult;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvShape;
 import io.heatkv.calibrate.Observation;
-import io.heatkv.calibrate.PromptMeasurement;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Checkpoints;
 import io.heatkv.checkpoint.Fingerprint;
@@ -22,6 +21,7 @@ import io.heatkv.family.ScaleObserver;
 import io.heatkv.policy.CachePolicies;
 import io.heatkv.policy.PolicyInputs;
 import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.profile.PromptMeasurement;
 import io.heatkv.profile.PromptSet;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
@@ -77,8 +77,7 @@ class ToyFamilyTest {
     before = backend.liveTensors();
     ToyFiles.write(folder, new ToyConfig(3), 20261126);
     checkpoint = Checkpoints.open(folder.resolve(ToyFiles.WEIGHTS));
-    model =
-        new ToyModel(ToyConfig.read(folder), checkpoint, backend, TestDevice.device(), DType.F32);
+    model = new ToyModel(new ToyConfig(3), checkpoint, backend, TestDevice.device(), DType.F32);
     profile = calibrate("circle", "cross");
   }
 
@@ -157,6 +156,10 @@ class ToyFamilyTest {
 
   static List<String> policies() {
     return CachePolicies.names();
+  }
+
+  private static boolean inFewBits(String name) {
+    return !name.equals("full") && CachePolicies.whole(name).isPresent();
   }
 
   private static List<List<Integer>> tokens(Drawing drawn, int picture) {
@@ -308,6 +311,12 @@ class ToyFamilyTest {
     PictureRequest[] pictures = {picture("circle", 3), picture("cross", 4)};
     Drawing full = draw(request(pictures));
     Drawing all = draw(request(policy(name, 1, 2), pictures));
+    if (inFewBits(name)) {
+      assertThat(all.result().kv().storage())
+          .isPositive()
+          .isLessThan(full.result().fullKvBytes() / 2);
+      return;
+    }
     assertThat(full.agreement(all, 0).overall()).isOne();
     assertThat(full.agreement(all, 1).overall()).isOne();
     if (!name.equals("full")) {
@@ -321,7 +330,7 @@ class ToyFamilyTest {
   @ParameterizedTest
   @MethodSource("policies")
   void cancelledPicturesLeaveTheOthersAsTheyAre(String name) {
-    CachePolicy policy = policy(name, name.equals("full") ? 1 : BUDGET, 3);
+    CachePolicy policy = policy(name, CachePolicies.whole(name).isPresent() ? 1 : BUDGET, 3);
     PictureRequest[] pictures = {picture("circle", 3), picture("cross", 4), picture("square", 5)};
     Drawing undisturbed = draw(request(policy, pictures));
     for (int scale = 0; scale < SCALES.count() - 1; scale++) {
@@ -372,12 +381,13 @@ class ToyFamilyTest {
         TeacherForcing forcing = TeacherForcing.record(model, condition, request, () -> false)) {
       Drawing drawn = draw(request);
       List<TokenDivergence> full = forcing.divergence(policy(name, 1, 2));
-      for (int i = 0; i < 2; i++) {
+      for (int i = 0; i < 2 && !inFewBits(name); i++) {
         assertThat(forcing.drawing().agreement(drawn, i).overall()).isOne();
         assertThat(full.get(i).scales()).hasSize(5).containsOnly(0.0);
       }
       if (!name.equals("full")) {
-        assertThat(forcing.divergence(policy(name, BUDGET, 2)))
+        double budget = inFewBits(name) ? 1 : BUDGET;
+        assertThat(forcing.divergence(policy(name, budget, 2)))
             .allSatisfy(picture -> {
               // There is nothing before the first scale.
               assertThat(picture.scales().getFirst()).isZero();

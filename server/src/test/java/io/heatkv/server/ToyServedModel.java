@@ -1,7 +1,6 @@
 package io.heatkv.server;
 
 import io.heatkv.GenerationRequest;
-import io.heatkv.MemoryNeed;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvShape;
 import io.heatkv.checkpoint.Checkpoint;
@@ -12,6 +11,7 @@ import io.heatkv.family.NextScaleModel;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.image.PngText;
 import io.heatkv.json.JsonValue;
+import io.heatkv.load.MemoryNeed;
 import io.heatkv.policy.CachePolicies;
 import io.heatkv.policy.PolicyInputs;
 import io.heatkv.profile.CalibrationProfile;
@@ -92,6 +92,14 @@ public final class ToyServedModel implements ServedModel, AutoCloseable {
   public SamplingOptions sampling() {
     return SamplingOptions.of(2, 1, 1);
   }
+
+  @Override
+  public int pixelsPerToken() {
+    return 4;
+  }
+
+  @Override
+  public void requirePrompt(String prompt) {}
 
   @Override
   public String samplePrompt() {
@@ -185,11 +193,6 @@ public final class ToyServedModel implements ServedModel, AutoCloseable {
     @Override
     public Tensor encode(Tensor pixels) {
       return toy.encode(pixels);
-    }
-
-    @Override
-    public int pixelsPerToken() {
-      return toy.pixelsPerToken();
     }
 
     @Override

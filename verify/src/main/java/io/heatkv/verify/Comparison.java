@@ -39,9 +39,7 @@ final class Comparison {
    */
   void add(double[] actual, double[] expected, String what) {
     if (actual.length != expected.length) {
-      throw new UserException(
-          "%s has %d values, computed are %d; the recording belongs to another model"
-              .formatted(what, expected.length, actual.length));
+      throw otherModel(what, expected.length, actual.length);
     }
     for (int i = 0; i < actual.length; i++) {
       double error = Math.abs(actual[i] - expected[i]);
@@ -69,9 +67,7 @@ final class Comparison {
     byte[] own = actual.toBytes();
     byte[] expected = bytes(recorded, tensor);
     if (own.length != expected.length) {
-      throw new UserException(
-          "%s: tensor %s has %d values, computed are %d; the recording belongs to another model"
-              .formatted(recorded.path(), tensor, expected.length, own.length));
+      throw otherModel(recorded.path() + ": tensor " + tensor, expected.length, own.length);
     }
     long[] settled = new long[own.length];
     for (int i = 0; i < own.length; i++) {
@@ -83,6 +79,25 @@ final class Comparison {
     }
     compared += own.length;
     return Tensor.of(actual.backend(), settled, actual.shape()).to(actual.device());
+  }
+
+  /** Compares whole numbers of any type, which must be equal. */
+  void addEqual(Tensor actual, Checkpoint recorded, String tensor) {
+    double[] own = actual.toDoubles();
+    double[] expected = values(actual.backend(), recorded, tensor);
+    if (own.length != expected.length) {
+      throw otherModel(recorded.path() + ": tensor " + tensor, expected.length, own.length);
+    }
+    for (int i = 0; i < own.length; i++) {
+      differing += own[i] == expected[i] ? 0 : 1;
+    }
+    compared += own.length;
+  }
+
+  private static UserException otherModel(String what, int recorded, int computed) {
+    return new UserException(
+        "%s has %d values, computed are %d; the recording belongs to another model"
+            .formatted(what, recorded, computed));
   }
 
   /** Compares values that must be equal. */

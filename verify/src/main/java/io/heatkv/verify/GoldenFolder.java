@@ -28,6 +28,10 @@ public final class GoldenFolder {
           new GoldenPrunedRuns(),
           new GoldenScores(),
           new GoldenSchedules(),
+          new GoldenVarUnits(),
+          new GoldenVarTokenizer(),
+          new GoldenVarRuns(),
+          new GoldenVarScores(),
           new GoldenModel());
 
   private static final int MOST_NAMED = 5;

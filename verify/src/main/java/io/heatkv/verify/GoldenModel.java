@@ -11,9 +11,9 @@ import io.heatkv.family.ScaleObserver;
 import io.heatkv.family.TokenChooser;
 import io.heatkv.infinity.BitSampler;
 import io.heatkv.infinity.InfinityModel;
+import io.heatkv.infinity.load.InfinityDescription;
 import io.heatkv.infinity.vae.MultiScaleBsq;
 import io.heatkv.json.JsonObject;
-import io.heatkv.load.ModelDescription;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Scope;
@@ -49,8 +49,8 @@ final class GoldenModel implements GoldenGroup {
   @Override
   public void verify(Golden golden, Consumer<Check> checks) {
     JsonObject recording = description(golden).object(GOLDEN);
-    ModelDescription description = ModelDescription.read(golden.folder());
-    try (Checkpoint recorded = golden.open(recording.text("file"));
+    try (InfinityDescription description = InfinityDescription.read(golden.folder());
+        Checkpoint recorded = golden.open(recording.text("file"));
         ImageGenerator generator =
             new ImageGenerator(description, golden.backend(), golden.device(), DType.F32);
         Scope _ = Scope.open()) {
@@ -66,7 +66,7 @@ final class GoldenModel implements GoldenGroup {
   /** The comparisons of one recording. */
   private record Run(
       Golden golden,
-      ModelDescription description,
+      InfinityDescription description,
       Checkpoint recorded,
       InfinityModel model,
       String prompt) {

@@ -1,5 +1,6 @@
 package io.heatkv.verify;
 
+import io.heatkv.cache.KvStorage;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.json.JsonObject;
@@ -45,7 +46,12 @@ final class GoldenPrunedRuns implements GoldenGroup {
               compare(label, pruning, JsonObject.read(golden.folder().resolve(schedule)), checks);
             }
             new GoldenTransformer(infinity.model(), infinity.text(0), recorded)
-                .run(label, scales, infinity.nearTies(file), new HeatKvPolicy(pruning), checks);
+                .run(
+                    label,
+                    scales,
+                    infinity.nearTies(file),
+                    new HeatKvPolicy(pruning, KvStorage.NATIVE),
+                    checks);
           }
         }
       }
@@ -72,7 +78,7 @@ final class GoldenPrunedRuns implements GoldenGroup {
         budget);
   }
 
-  private static void compare(
+  static void compare(
       String label, PruningSchedule pruning, JsonObject recorded, Consumer<Check> checks) {
     Comparison comparison = new Comparison(label + " schedule", 0);
     JsonObject removed = recorded.object("removed_at_target");

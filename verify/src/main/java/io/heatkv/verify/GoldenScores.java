@@ -63,7 +63,7 @@ final class GoldenScores implements GoldenGroup {
   }
 
   /** One file: all prompts on one template. */
-  private record Run(
+  record Run(
       GoldenInfinity infinity,
       Checkpoint recorded,
       ScaleSchedule schedule,
@@ -114,7 +114,7 @@ final class GoldenScores implements GoldenGroup {
       return sinks;
     }
 
-    private static double[] all(HeadScores scores) {
+    static double[] all(HeadScores scores) {
       double[] values = new double[scores.layers() * scores.heads() * scores.scales()];
       for (int i = 0; i < values.length; i++) {
         int head = i / scores.scales();
@@ -123,7 +123,7 @@ final class GoldenScores implements GoldenGroup {
       return values;
     }
 
-    private static void compareOrders(
+    static void compareOrders(
         String label, HeadOrders actual, HeadOrders expected, Consumer<Check> checks) {
       Comparison comparison = new Comparison(label + " orders", 0);
       for (int source = actual.firstSource(); source <= actual.lastSource(); source++) {
@@ -135,7 +135,8 @@ final class GoldenScores implements GoldenGroup {
     }
 
     private double[][][][] masses(int prompt, int sinks, Comparison bits) {
-      SamplingOptions sampling = new SamplingOptions(cfg, List.of(1.0), 1, true, true, Set.of());
+      SamplingOptions sampling =
+          new SamplingOptions(cfg, List.of(1.0), 0, 1, true, true, Set.of(), 1);
       Observation observation = new Observation(sinks, false);
       GenerationRequest request =
           new GenerationRequest(

@@ -75,10 +75,12 @@ final class GoldenTransformer {
         new SamplingOptions(
             guidance(recorded, model.backend(), schedule.count()),
             List.of(1.0),
+            0,
             1,
             true,
             true,
-            Set.of());
+            Set.of(),
+            1);
     GenerationRequest request =
         new GenerationRequest(List.of(new PictureRequest("0", 0, sampling)), schedule, policy);
     try (Scope _ = Scope.open();

@@ -19,7 +19,6 @@ import io.heatkv.eval.run.Cell;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.sample.ImageSeeds;
-import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.libtorch.LibTorch;
@@ -50,8 +49,6 @@ import picocli.CommandLine.Option;
       "sizes is named."
     })
 public final class BenchCommand implements Callable<Integer> {
-  private static final String PROMPT = "a red apple with a green leaf";
-
   private static final List<String> COLUMNS =
       List.of(
           "policy",
@@ -130,7 +127,13 @@ public final class BenchCommand implements Callable<Integer> {
       throw new UserException(
           "--calibration and --decoder time random models; add --model synth:infinity-2b");
     }
-    ModelChoice choice = model.choose();
+    try (ModelChoice choice = model.choose()) {
+      time(choice, counts);
+    }
+    return 0;
+  }
+
+  private void time(ModelChoice choice, List<Integer> counts) {
     ScaleSchedule schedule = scales.schedule(choice.description().schedule());
     List<Timed> timed = timed(choice, schedule, counts);
     timed.forEach(one -> MemoryCheck.host(choice, one.request));
@@ -162,7 +165,6 @@ public final class BenchCommand implements Callable<Integer> {
       report.put("peak_resident_bytes", resident.getAsLong());
     }
     console.print(json ? Json.pretty(report) : text(report, runs));
-    return 0;
   }
 
   /** What is timed, as it was asked for. */
@@ -185,10 +187,10 @@ public final class BenchCommand implements Callable<Integer> {
     for (int i = 0; i < batch; i++) {
       seeds.add(ImageSeeds.of(1, i));
     }
-    SamplingOptions sampling =
-        SamplingOptions.of(description.cfg(), description.tau(), description.topP());
     return new GenerationRequest(
-        seeds.stream().map(seed -> new PictureRequest(PROMPT, seed, sampling)).toList(),
+        seeds.stream()
+            .map(seed -> new PictureRequest(description.example(), seed, description.sampling()))
+            .toList(),
         schedule,
         policy);
   }

@@ -4,6 +4,7 @@ import io.heatkv.Calibrator;
 import io.heatkv.GenerationRequest;
 import io.heatkv.ImageGenerator;
 import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.KvShape;
 import io.heatkv.cli.console.Console;
 import io.heatkv.cli.console.Interruption;
 import io.heatkv.cli.console.Outputs;
@@ -145,7 +146,13 @@ public final class CalibrateCommand implements Callable<Integer> {
     if (seed < 0) {
       throw new UserException("seed " + seed + " is out of range; expected 0 or more");
     }
-    ModelChoice choice = model.choose();
+    try (ModelChoice choice = model.choose()) {
+      prompts.requireOf(choice.description(), texts);
+      calibrate(choice, texts);
+    }
+  }
+
+  private void calibrate(ModelChoice choice, List<String> texts) {
     ScaleSchedule schedule = scales.schedule(choice.description().schedule());
     SamplingOptions options = sampling.with(choice.description(), schedule);
     if (options.argmax() || !options.guidedLayers().isEmpty()) {
@@ -153,11 +160,8 @@ public final class CalibrateCommand implements Callable<Integer> {
           "a profile doesn't tell --argmax and --cfg-layer; leave them out of a calibration");
     }
     // Refuses sizes that no schedule can have.
-    ScheduleShape.of(
-        choice.description().transformer().depth(),
-        choice.description().transformer().heads(),
-        schedule,
-        sinkScales);
+    KvShape shape = choice.description().kvShape(choice.dtype(), schedule);
+    ScheduleShape.of(shape.layers(), shape.heads(), schedule, sinkScales);
     GenerationRequest request =
         GenerationRequest.of(
             texts.subList(0, 1), Optional.empty(), 1, seed, schedule, options, CachePolicy.FULL);

@@ -9,6 +9,7 @@ import io.heatkv.cli.console.Console;
 import io.heatkv.cli.console.Interruption;
 import io.heatkv.cli.console.OutputFiles;
 import io.heatkv.cli.console.ScaleProgress;
+import io.heatkv.cli.options.ClassOptions;
 import io.heatkv.cli.options.MemoryCheck;
 import io.heatkv.cli.options.ModelChoice;
 import io.heatkv.cli.options.ModelOptions;
@@ -52,6 +53,7 @@ import picocli.CommandLine.Parameters;
     footer = {
       "  heatkv compare \"a red apple, noto style emoji\" --seed 7 -o compare.png",
       "  heatkv compare \"a cat, fluent style emoji\" --budgets 0.5,10%%,2MiB --json",
+      "  heatkv compare --class macaw --model FOLDER",
       "  heatkv compare \"a blue car\" --budgets 0.2 --policy heatkv,scalekv,snapkv"
     })
 public final class CompareCommand implements Callable<Integer> {
@@ -59,8 +61,10 @@ public final class CompareCommand implements Callable<Integer> {
 
   private final Console console;
 
-  @Parameters(paramLabel = "PROMPT", description = "What to draw.")
-  private String prompt = "";
+  @Parameters(paramLabel = "PROMPT", arity = "0..1", description = "What to draw.")
+  private @Nullable String prompt;
+
+  @Mixin private final ClassOptions classes = new ClassOptions();
 
   @Option(
       names = "--budgets",
@@ -106,13 +110,40 @@ public final class CompareCommand implements Callable<Integer> {
     if (seed != null && seed < 0) {
       throw new UserException("seed " + seed + " is out of range; expected 0 or more");
     }
-    ModelChoice choice = model.choose();
+    String drawn = drawn();
+    try (ModelChoice choice = model.choose()) {
+      classes.require(choice.description(), prompt != null);
+      choice.description().requirePrompt(drawn);
+      compare(choice, drawn);
+    }
+    return 0;
+  }
+
+  /** The prompt or class. */
+  private String drawn() {
+    if (!classes.all().isEmpty()) {
+      List<String> named = classes.instead(prompt != null);
+      if (named.size() > 1) {
+        throw new UserException(
+            "%d classes are named; expected one, which is drawn several times"
+                .formatted(named.size()));
+      }
+      return named.getFirst();
+    }
+    if (prompt == null) {
+      throw new UserException(
+          "no prompt; say what to draw, such as \"a red apple, noto style emoji\"");
+    }
+    return prompt;
+  }
+
+  private void compare(ModelChoice choice, String drawn) {
     ScaleSchedule schedule = scales.schedule(choice.description().schedule());
     PictureSize size = PictureSize.of(choice, schedule);
     size.requireComparable();
     List<Cell> cells = cells(choice, schedule);
     new OutputFiles(output, 1).requireWritable(sheetBytes(size, cells.size() + 1));
-    List<GenerationRequest> requests = requests(choice, schedule, cells);
+    List<GenerationRequest> requests = requests(choice, schedule, drawn, cells);
     MemoryCheck.host(choice, requests.getFirst());
     try (Interruption interruption = new Interruption()) {
       LibTorch library = choice.library();
@@ -140,7 +171,6 @@ public final class CompareCommand implements Callable<Integer> {
         console.print(json ? Json.pretty(report.toJson()) : report.toText());
       }
     }
-    return 0;
   }
 
   /** What is compared with the full cache, which is drawn anyway. */
@@ -169,13 +199,13 @@ public final class CompareCommand implements Callable<Integer> {
 
   /** The full cache first. */
   private List<GenerationRequest> requests(
-      ModelChoice choice, ScaleSchedule schedule, List<Cell> cells) {
+      ModelChoice choice, ScaleSchedule schedule, String text, List<Cell> cells) {
     SamplingOptions options = sampling.with(choice.description(), schedule);
     long drawn = seed != null ? seed : ThreadLocalRandom.current().nextLong(1L << 32);
     return Stream.concat(Stream.of(CachePolicy.FULL), cells.stream().map(Cell::cache))
         .map(policy ->
             GenerationRequest.of(
-                List.of(prompt), Optional.empty(), 1, drawn, schedule, options, policy))
+                List.of(text), Optional.empty(), 1, drawn, schedule, options, policy))
         .toList();
   }
 

@@ -28,7 +28,7 @@ import io.heatkv.eval.run.Evaluator;
 import io.heatkv.eval.run.MetricSuite;
 import io.heatkv.load.ModelProfile;
 import io.heatkv.profile.CalibrationProfile;
-import io.heatkv.schedule.PruningSchedule;
+import io.heatkv.schedule.CacheSchedule;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -123,11 +123,12 @@ public final class EvaluateCommand implements Callable<Integer> {
   public Integer call() {
     Shard share = Shard.parse(shard);
     Existing existing = existing(share);
-    ModelChoice choice = model.choose();
-    List<Task> tasks = tasks(choice);
-    // Loaded once, before anything is written: wrong files are refused.
-    try (MetricSuite metrics = metrics(choice, tasks.getFirst().size())) {
-      evaluate(choice, tasks, metrics, share, existing);
+    try (ModelChoice choice = model.choose()) {
+      List<Task> tasks = tasks(choice);
+      // Loaded once, before anything is written: wrong files are refused.
+      try (MetricSuite metrics = metrics(choice, tasks.getFirst().size())) {
+        evaluate(choice, tasks, metrics, share, existing);
+      }
     }
     return 0;
   }
@@ -180,7 +181,7 @@ public final class EvaluateCommand implements Callable<Integer> {
         size.width(),
         size.height(),
         options.divergence(),
-        PictureSize.hasEncoder(choice));
+        choice.description().hasEncoder());
   }
 
   private Existing existing(Shard share) {
@@ -288,12 +289,12 @@ public final class EvaluateCommand implements Callable<Integer> {
 
   /** What HeatKV's schedule keeps, where it was drawn; at the middle of its budgets. */
   private List<Illustration> heatMaps(ModelChoice choice, Evaluation evaluation) {
-    List<PruningSchedule> schedules =
+    List<CacheSchedule> schedules =
         evaluation.cells().stream().flatMap(cell -> cell.cache().schedule().stream()).toList();
     if (schedules.isEmpty()) {
       return List.of();
     }
-    PruningSchedule schedule = schedules.get(schedules.size() / 2);
+    CacheSchedule schedule = schedules.get(schedules.size() / 2);
     CalibrationProfile profile =
         ModelProfile.find(choice.description(), evaluation.schedule(), options.profile(choice));
     try {

@@ -5,7 +5,6 @@ import io.heatkv.GenerationListener;
 import io.heatkv.GenerationRequest;
 import io.heatkv.GenerationResult;
 import io.heatkv.ImageGenerator;
-import io.heatkv.MemoryEstimate;
 import io.heatkv.Picture;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cli.console.Console;
@@ -28,6 +27,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.image.PngImage;
 import io.heatkv.image.PngText;
+import io.heatkv.load.MemoryEstimate;
 import io.heatkv.resource.AvailableMemory;
 import io.heatkv.sample.ImageSeeds;
 import io.heatkv.sample.SamplingOptions;
@@ -56,6 +56,7 @@ import picocli.CommandLine.Option;
       "  heatkv generate --prompts prompts.txt -o picture.png --json",
       "  heatkv generate \"a cat, fluent style emoji\" -o cat.png --kv-budget 0.1",
       "  heatkv generate \"a bison, flat style emoji\" --cfg 1,2,3 --save-scales",
+      "  heatkv generate --class macaw --class 207 --model FOLDER -o picture.png",
       "",
       "One picture is written to the output file; of several, NAME.png becomes",
       "NAME-1.png, NAME-2.png, … in the order of the prompts. Each has its own seed,",
@@ -126,15 +127,22 @@ public final class GenerateCommand implements Callable<Integer> {
   public Integer call() {
     List<String> texts = prompts.all();
     requireInRange(texts.size());
-    ModelChoice choice = model.choose();
+    try (ModelChoice choice = model.choose()) {
+      prompts.requireOf(choice.description(), texts);
+      Optional.ofNullable(negativePrompt).ifPresent(choice.description()::requirePrompt);
+      draw(choice, texts);
+    }
+    return 0;
+  }
+
+  private void draw(ModelChoice choice, List<String> texts) {
     ScaleSchedule schedule = scales.schedule(choice.description().schedule());
     int pictures = count * texts.size();
     OutputFiles files = new OutputFiles(output, pictures);
     files.requireWritable(largestOutput(pictures, choice, schedule));
     List<GenerationRequest> requests = requests(texts, choice, schedule);
     if (!choice.device().isCuda()) {
-      MemoryEstimate memory =
-          MemoryEstimate.of(choice.description(), choice.dtype(), requests.getFirst());
+      MemoryEstimate memory = MemoryCheck.estimate(choice, requests.getFirst());
       memory.requireAtMost(AvailableMemory.bytes());
       if (!quiet && memory.isLarge()) {
         console.message("memory: about " + memory);
@@ -158,7 +166,6 @@ public final class GenerateCommand implements Callable<Integer> {
         }
       }
     }
-    return 0;
   }
 
   private void requireInRange(int prompts) {
@@ -201,7 +208,7 @@ public final class GenerateCommand implements Callable<Integer> {
   }
 
   private long largestOutput(int pictures, ModelChoice choice, ScaleSchedule schedule) {
-    long stride = MemoryEstimate.pixelsPerToken(choice.description());
+    long stride = choice.description().pixelsPerToken();
     long files = (long) pictures * (saveScales ? 1 + schedule.count() : 1);
     return files * (3 * stride * stride * schedule.last().tokens() + (64 << 10));
   }

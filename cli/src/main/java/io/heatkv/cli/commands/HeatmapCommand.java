@@ -11,9 +11,8 @@ import io.heatkv.eval.chart.HeatMap;
 import io.heatkv.image.Png;
 import io.heatkv.json.JsonFile;
 import io.heatkv.profile.CalibrationProfile;
-import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
-import io.heatkv.schedule.PruningSchedule;
+import io.heatkv.schedule.CacheSchedule;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
@@ -69,12 +68,13 @@ public final class HeatmapCommand implements Callable<Integer> {
     Outputs.requireFile(output, "heat.png");
     Outputs.requireWritable(output, 0);
     Optional<Budget> parsed = Optional.ofNullable(budget).map(Budget::parse);
-    ProfileSchedule source = new ProfileSchedule(profile, model);
-    CalibrationProfile found = source.profile(parsed);
-    Optional<PruningSchedule> schedule =
-        parsed.map(
-            given -> source.schedule(found, given, allocation.rule().orElse(Allocation.DEFAULT)));
-    HeatMap map = new HeatMap(source.name(), found, schedule);
+    HeatMap map;
+    try (ProfileSchedule source = new ProfileSchedule(profile, model)) {
+      CalibrationProfile found = source.profile();
+      Optional<CacheSchedule> schedule =
+          parsed.map(given -> source.schedule(found, given, allocation));
+      map = new HeatMap(source.name(), found, schedule);
+    }
     if (vector) {
       JsonFile.write(output, map.svg());
     } else {

@@ -5,11 +5,10 @@ import io.heatkv.cli.console.Advice;
 import io.heatkv.cli.console.ByteProgress;
 import io.heatkv.cli.console.Console;
 import io.heatkv.cli.options.WeightsOutput;
-import io.heatkv.convert.ModelImport;
 import io.heatkv.error.Remedy;
+import io.heatkv.load.Conversion;
 import io.heatkv.load.FoundModel;
-import io.heatkv.load.HubCache;
-import io.heatkv.load.ModelFinder;
+import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelSource;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -54,10 +53,12 @@ public final class ImportCommand implements Callable<Integer> {
     FoundModel found =
         sources.size() == 1
             ? ModelSource.locate(sources.getFirst().toString())
-            : ModelFinder.find(sources, HubCache.locate());
+            : ModelSource.locate(sources);
     found.notes().forEach(console::message);
-    ModelImport.Result result =
-        ModelImport.run(found.description(), output.folder(), type, new ByteProgress(console));
+    Conversion result;
+    try (ModelDescription model = found.description()) {
+      result = model.convert(output.folder(), type, new ByteProgress(console));
+    }
     for (Map.Entry<String, Long> tensor : result.overflowed().entrySet()) {
       console.message(
           "warning: %d elements of %s are too large for %s and became infinite"

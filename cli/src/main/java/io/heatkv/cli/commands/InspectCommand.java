@@ -10,6 +10,7 @@ import io.heatkv.image.Png;
 import io.heatkv.image.PngText;
 import io.heatkv.json.JsonObject;
 import io.heatkv.load.FoundModel;
+import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelSource;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -55,8 +56,10 @@ public final class InspectCommand implements Callable<Integer> {
     if (name.equals(ModelSource.EMBEDDED) || Files.isDirectory(Path.of(name))) {
       FoundModel found = ModelSource.locate(name);
       found.notes().forEach(console::message);
-      ModelSummary summary = ModelSummary.of(found.description());
-      console.print(json ? Json.pretty(summary.toJson()) : summary.toText());
+      try (ModelDescription model = found.description()) {
+        ModelSummary summary = ModelSummary.of(model);
+        console.print(json ? Json.pretty(summary.toJson()) : summary.toText());
+      }
       return 0;
     }
     Path file = Path.of(name);

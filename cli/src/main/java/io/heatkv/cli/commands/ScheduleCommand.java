@@ -15,11 +15,11 @@ import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
+import io.heatkv.schedule.CacheSchedule;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleReport;
 import io.heatkv.schedule.ScheduleShape;
 import java.nio.file.Path;
-import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -39,8 +39,8 @@ import picocli.CommandLine.Option;
       "  heatkv schedule --profile emoji.heatkv.json --budget 4MiB -o emoji.schedule.json",
       "  heatkv schedule --orders orders.json --layers 32 --heads 16 --scales 1M --budget 0.07",
       "",
-      "A budget in bytes is that of keys and values of one picture with guidance: two",
-      "rows of the model's head dimension in the type that --dtype names."
+      "A budget counts 2 bytes a number in any type; one in bytes is that of keys and values",
+      "of one picture with guidance: two rows of the model's head dimension."
     })
 public final class ScheduleCommand implements Callable<Integer> {
   private final Console console;
@@ -108,11 +108,11 @@ public final class ScheduleCommand implements Callable<Integer> {
       Outputs.requireWritable(output, 0);
     }
     Budget parsed = Budget.parse(budget);
-    PruningSchedule schedule = orders != null ? ofOrders(orders, parsed) : ofProfile(parsed);
+    CacheSchedule schedule = orders != null ? ofOrders(orders, parsed) : ofProfile(parsed);
     if (output != null) {
       JsonFile.write(output, schedule.canonicalJson());
     }
-    ScheduleReport report = new ScheduleReport(schedule);
+    ScheduleReport report = ScheduleReport.of(schedule);
     if (canonical) {
       console.printExactly(schedule.canonicalJson());
     } else {
@@ -129,6 +129,9 @@ public final class ScheduleCommand implements Callable<Integer> {
       throw new UserException(
           "--orders says nothing but the order of heads, which serves --allocation paper only;"
               + " leave out --allocation or name a profile");
+    }
+    if (allocation.areLevelsGiven()) {
+      throw new UserException("--levels serves a profile only; leave it out with --orders");
     }
     if (layers == null || heads == null || !scales.areGiven()) {
       throw new UserException(
@@ -152,19 +155,20 @@ public final class ScheduleCommand implements Callable<Integer> {
         ratio);
   }
 
-  private PruningSchedule ofProfile(Budget parsed) {
+  private CacheSchedule ofProfile(Budget parsed) {
     if (layers != null || heads != null || sinkScales != null) {
       throw new UserException(
           "a profile says its own layers, heads and sink scales; leave them out or add --orders");
     }
-    ProfileSchedule source = new ProfileSchedule(profile, model);
-    CalibrationProfile found = source.profile(Optional.of(parsed));
-    ScaleSchedule own = found.setup().schedule();
-    if (scales.areGiven() && !scales.schedule(own).toString().equals(own.toString())) {
-      throw new UserException(
-          "the profile is of scales %s, but scales %s are asked for; calibrate with these scales"
-              .formatted(own, scales.schedule(own)));
+    try (ProfileSchedule source = new ProfileSchedule(profile, model)) {
+      CalibrationProfile found = source.profile();
+      ScaleSchedule own = found.setup().schedule();
+      if (scales.areGiven() && !scales.schedule(own).toString().equals(own.toString())) {
+        throw new UserException(
+            "the profile is of scales %s, but scales %s are asked for; calibrate with these scales"
+                .formatted(own, scales.schedule(own)));
+      }
+      return source.schedule(found, parsed, allocation);
     }
-    return source.schedule(found, parsed, allocation.rule().orElse(Allocation.DEFAULT));
   }
 }

@@ -2,7 +2,6 @@ package io.heatkv.cli.commands;
 
 import io.heatkv.GenerationRequest;
 import io.heatkv.ImageGenerator;
-import io.heatkv.MemoryNeed;
 import io.heatkv.cli.console.Console;
 import io.heatkv.cli.console.Interruption;
 import io.heatkv.cli.console.Version;
@@ -13,8 +12,8 @@ import io.heatkv.cli.options.ModelOptions;
 import io.heatkv.cli.options.OfferedModel;
 import io.heatkv.cli.options.PolicyOptions;
 import io.heatkv.cli.options.ServerChoices;
+import io.heatkv.load.MemoryNeed;
 import io.heatkv.resource.AvailableMemory;
-import io.heatkv.sample.SamplingOptions;
 import io.heatkv.schedule.Budget;
 import io.heatkv.server.HeatKvServer;
 import io.heatkv.server.ServerOptions;
@@ -139,13 +138,12 @@ public final class ServeCommand implements Callable<Integer> {
 
   private GenerationRequest usual(ModelChoice choice, String policy) {
     return GenerationRequest.of(
-        List.of("a red apple"),
+        List.of(choice.description().example()),
         Optional.empty(),
         1,
         0,
         choice.description().schedule(),
-        SamplingOptions.of(
-            choice.description().cfg(), choice.description().tau(), choice.description().topP()),
+        choice.description().sampling(),
         policies.policy(
             policy,
             choice,

@@ -3,9 +3,9 @@ package io.heatkv.cli.commands;
 import io.heatkv.cli.console.ByteProgress;
 import io.heatkv.cli.console.Console;
 import io.heatkv.cli.options.WeightsOutput;
-import io.heatkv.convert.SyntheticModel;
 import io.heatkv.error.UserException;
-import io.heatkv.infinity.PublishedModel;
+import io.heatkv.load.ModelFamilies;
+import io.heatkv.load.Synthesis;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -58,10 +58,11 @@ public final class SynthCommand implements Callable<Integer> {
     if (seed < 0) {
       throw new UserException("seed " + seed + " is out of range; expected 0 or more");
     }
-    SyntheticModel.write(
-        new SyntheticModel.Choice(PublishedModel.parse(like), output.type(), seed, vae, text),
-        output.folder(),
-        new ByteProgress(console));
+    ModelFamilies.ofSize(like)
+        .synthesize(
+            new Synthesis(like, output.type(), seed, vae, text),
+            output.folder(),
+            new ByteProgress(console));
     console.print(output.folder() + " (random weights, seed " + seed + ")");
     return 0;
   }

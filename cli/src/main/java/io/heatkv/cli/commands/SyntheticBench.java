@@ -1,33 +1,32 @@
 package io.heatkv.cli.commands;
 
-import io.heatkv.MemoryNeed;
 import io.heatkv.bench.Benchmark;
 import io.heatkv.bench.Measurement;
+import io.heatkv.bench.RandomLevelCosts;
 import io.heatkv.bench.RandomOrders;
 import io.heatkv.bench.Workload;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvShape;
 import io.heatkv.calibrate.ObservedCache;
-import io.heatkv.cli.console.Sizes;
 import io.heatkv.cli.options.ModelOptions;
 import io.heatkv.cli.options.PolicyOptions;
 import io.heatkv.cli.options.ScaleOptions;
 import io.heatkv.cli.report.Json;
 import io.heatkv.error.UserException;
 import io.heatkv.eval.run.Cell;
-import io.heatkv.infinity.PublishedModel;
-import io.heatkv.infinity.TransformerConfig;
+import io.heatkv.load.MemoryNeed;
 import io.heatkv.load.ModelDescription;
+import io.heatkv.load.ModelFamilies;
 import io.heatkv.load.ModelProfile;
 import io.heatkv.load.ModelSource;
+import io.heatkv.load.RandomModel;
 import io.heatkv.policy.HeatKvPolicy;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.resource.AvailableMemory;
-import io.heatkv.scale.Resolution;
 import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.scale.ScaleTemplate;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
+import io.heatkv.schedule.LevelPlan;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;
 import io.heatkv.tensor.DType;
@@ -62,43 +61,36 @@ public record SyntheticBench(
     int repeats,
     boolean calibration,
     boolean decoder) {
-  private static final int TEXT_TOKENS = 64;
   private static final int SINK_SCALES = 3;
   private static final long SEED = 1;
 
-  /** A size and the scales that it draws. */
-  private record Sizes(TransformerConfig transformer, ScaleSchedule schedule) {
-    static Sizes of(String name) {
-      if (name.equals(ModelSource.EMBEDDED)) {
-        ModelDescription embedded = ModelSource.find(name);
-        return new Sizes(embedded.transformer(), embedded.schedule());
-      }
-      PublishedModel published = PublishedModel.parse(name);
-      Resolution resolution = published.resolution();
-      return new Sizes(published.transformer(), ScaleTemplate.nearest(1).schedule(resolution));
+  private static RandomModel sizes(String name) {
+    if (!name.equals(ModelSource.EMBEDDED)) {
+      return ModelFamilies.ofSize(name).random(name);
+    }
+    try (ModelDescription embedded = ModelSource.find(name)) {
+      return embedded.random();
     }
   }
 
   /** The report. */
   public String run(List<String> budgets, List<Integer> batches, boolean json) {
-    Sizes sizes = Sizes.of(model.syntheticName());
-    TransformerConfig config = sizes.transformer();
+    RandomModel sizes = sizes(model.syntheticName());
     ScaleSchedule schedule = scales.schedule(sizes.schedule());
-    DType dtype = model.dtype(config);
-    KvShape shape =
-        new KvShape(config.depth(), 2, 2, config.heads(), config.headDim(), dtype, schedule);
+    DType dtype = model.dtype(sizes);
+    KvShape shape = sizes.kvShape(dtype, schedule);
     List<Cell> cells =
         policies.cells(budgets, shape, (name, budget) -> policy(name, shape, budget));
     List<Workload> workloads = new ArrayList<>();
     for (int batch : batches) {
       for (Cell cell : cells) {
-        workloads.add(new Workload(config, schedule, batch, TEXT_TOKENS, cell.cache(), repeats));
+        workloads.add(new Workload(sizes, schedule, batch, cell.cache(), repeats));
       }
     }
     LibTorch library = model.open();
     Device device = model.device();
     long available = device.isCuda() ? library.memory(device).free() : AvailableMemory.bytes();
-    Workload one = new Workload(config, schedule, 1, TEXT_TOKENS, CachePolicy.FULL, repeats);
+    Workload one = new Workload(sizes, schedule, 1, CachePolicy.FULL, repeats);
     workloads.forEach(workload -> requireMemory(workload, 0, available, device, dtype));
     if (calibration && device.isCuda()) {
       long probes = ObservedCache.scratchBytes(one.kvShape(dtype));
@@ -106,9 +98,8 @@ public record SyntheticBench(
     }
     Map<String, Double> extras = new LinkedHashMap<>();
     List<Measurement> measurements;
-    try (Benchmark benchmark = new Benchmark(config, library, device, dtype)) {
+    try (Benchmark benchmark = new Benchmark(sizes, library, device, dtype)) {
       measurements = measure(benchmark, workloads, device, dtype);
-      Workload first = workloads.getFirst();
       if (calibration) {
         double plain = benchmark.run(one).millis();
         double observed = benchmark.calibrate(one, SINK_SCALES, false).millis();
@@ -119,7 +110,7 @@ public record SyntheticBench(
             "calibration_with_peers_ms", benchmark.calibrate(one, SINK_SCALES, true).millis());
       }
       if (decoder) {
-        extras.put("decode_ms", benchmark.decodeMillis(first.schedule().last(), dtype));
+        extras.put("decode_ms", benchmark.decodeMillis(schedule));
       }
     }
     if (json) {
@@ -163,6 +154,11 @@ public record SyntheticBench(
   }
 
   private CachePolicy randomlyOrdered(String name, KvShape shape, Budget budget) {
+    double ratio = policies.storage().ratio(shape, budget);
+    if (ratio == 1) {
+      // The baseline of the others is the full cache itself, not a schedule that drops nothing.
+      return CachePolicy.FULL;
+    }
     if (policies.allocation().equals(Optional.of(Allocation.GREEDY))) {
       throw new UserException(
           "--allocation greedy needs a calibration, and random weights have none; name one of"
@@ -170,11 +166,16 @@ public record SyntheticBench(
     }
     ScheduleShape pruned =
         ScheduleShape.of(shape.layers(), shape.heads(), shape.schedule(), SINK_SCALES);
-    double ratio = budget.ratio(shape.fullBytes());
-    // The baseline of the others is the full cache itself, not a schedule that drops nothing.
-    return ratio == 1
-        ? CachePolicy.FULL
-        : new HeatKvPolicy(name, PruningSchedule.of(pruned, RandomOrders.of(pruned, SEED), ratio));
+    return new HeatKvPolicy(
+        name,
+        !name.equals(Allocation.RATE_DISTORTION.policy())
+            ? PruningSchedule.of(pruned, RandomOrders.of(pruned, SEED), ratio)
+            : LevelPlan.of(
+                shape.levelShape(SINK_SCALES),
+                RandomLevelCosts.of(pruned, SEED),
+                policies.levels(),
+                ratio),
+        policies.storage());
   }
 
   private CalibrationProfile calibration(String policy, KvShape shape) {

@@ -11,7 +11,6 @@ import io.heatkv.load.ModelProfile;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.text.PromptFiles;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.EnumMap;
 import java.util.List;
@@ -23,7 +22,6 @@ import picocli.CommandLine.Option;
 
 /** Options that say what is drawn and compared. */
 public final class EvaluationOptions {
-  private static final Path HELD_OUT = Path.of("prompts", "heldout.txt");
   private static final long BATCH_BYTES = 4L << 30;
   private static final int LARGEST_BATCH = 32;
   private static final int MOST = 1_000_000;
@@ -88,7 +86,9 @@ public final class EvaluationOptions {
               + " each; see docs/metrics.md.")
   private List<String> metrics = List.of();
 
+  @Mixin private final LevelsOption levels = new LevelsOption();
   @Mixin private final ProfileOption profile = new ProfileOption();
+  @Mixin private final StoreOption store = new StoreOption();
   @Mixin private final ScaleOptions scales = new ScaleOptions();
   @Mixin private final SamplingChoices sampling = new SamplingChoices();
 
@@ -148,7 +148,9 @@ public final class EvaluationOptions {
             budgets.isEmpty() ? preset.budgets() : budgets,
             shape,
             profile.path(),
-            () -> ModelProfile.find(choice.description(), schedule, profile.path()));
+            () -> ModelProfile.find(choice.description(), schedule, profile.path()),
+            levels.levels(),
+            store.storage());
     return new Evaluation(
         texts,
         each,
@@ -172,14 +174,14 @@ public final class EvaluationOptions {
   }
 
   private List<String> prompts(ModelChoice choice, Preset preset, Optional<Path> file) {
-    Path heldOut = choice.description().folder().resolve(HELD_OUT);
-    if (file.isEmpty() && !Files.isRegularFile(heldOut)) {
+    ModelDescription model = choice.description();
+    List<String> all = file.map(PromptFiles::read).orElseGet(model::heldOut);
+    if (all.isEmpty()) {
       throw new UserException(
-          "model "
-              + choice.description().name()
-              + " comes without prompts; name a file of prompts with --prompts");
+          "model %s comes without prompts; name a file of prompts with --prompts"
+              .formatted(model.name()));
     }
-    List<String> all = PromptFiles.read(file.orElse(heldOut));
+    all.forEach(model::requirePrompt);
     Optional<Integer> most = first != null ? Optional.of(first) : preset.first();
     return most.map(count -> all.subList(0, Math.min(inRange("first", count, 1), all.size())))
         .orElse(all);

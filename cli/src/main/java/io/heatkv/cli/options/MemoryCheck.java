@@ -1,9 +1,9 @@
 package io.heatkv.cli.options;
 
 import io.heatkv.GenerationRequest;
-import io.heatkv.MemoryEstimate;
 import io.heatkv.cache.KvShape;
 import io.heatkv.calibrate.ObservedCache;
+import io.heatkv.load.MemoryEstimate;
 import io.heatkv.resource.AvailableMemory;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.libtorch.LibTorch;
@@ -19,9 +19,17 @@ public final class MemoryCheck {
    */
   public static void host(ModelChoice choice, GenerationRequest request) {
     if (!choice.device().isCuda()) {
-      MemoryEstimate.of(choice.description(), choice.dtype(), request)
-          .requireAtMost(AvailableMemory.bytes());
+      estimate(choice, request).requireAtMost(AvailableMemory.bytes());
     }
+  }
+
+  /** What a generation takes of this machine's memory, where it computes there. */
+  public static MemoryEstimate estimate(ModelChoice choice, GenerationRequest request) {
+    return choice.description().estimate(shape(choice, request), request.policy());
+  }
+
+  private static KvShape shape(ModelChoice choice, GenerationRequest request) {
+    return request.kvShape(choice.description(), choice.dtype());
   }
 
   /**
@@ -44,7 +52,9 @@ public final class MemoryCheck {
     Device device = choice.device();
     if (device.isCuda()) {
       KvShape picture = choice.description().kvShape(choice.dtype(), request.schedule());
-      MemoryEstimate.onDevice(choice.description(), device, choice.dtype(), request)
+      choice
+          .description()
+          .need(shape(choice, request), request.policy(), device)
           .plusScratch(besides)
           .requireAtMost(
               device,

@@ -12,7 +12,8 @@ import io.heatkv.tensor.libtorch.LibTorch;
  * @param opening of libtorch, under way
  */
 public record ModelChoice(
-    ModelDescription description, Device device, DType dtype, LibraryOpening opening) {
+    ModelDescription description, Device device, DType dtype, LibraryOpening opening)
+    implements AutoCloseable {
   /** libtorch, see {@link LibraryOpening#await}. */
   public LibTorch library() {
     return opening.await(device);
@@ -21,5 +22,11 @@ public record ModelChoice(
   /** Loads the model. */
   public ImageGenerator load(LibTorch library) {
     return new ImageGenerator(description, library, device, dtype);
+  }
+
+  /** Closes the model's files. */
+  @Override
+  public void close() {
+    description.close();
   }
 }

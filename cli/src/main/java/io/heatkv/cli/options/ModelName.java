@@ -1,9 +1,8 @@
 package io.heatkv.cli.options;
 
-import io.heatkv.infinity.PublishedModel;
-import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.load.FoundModel;
 import io.heatkv.load.ModelDescription;
+import io.heatkv.load.ModelSizes;
 import io.heatkv.load.ModelSource;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -62,11 +61,11 @@ public final class ModelName {
   }
 
   /**
-   * The type asked for, or else {@link PublishedModel#computeType}.
+   * The type asked for, or else {@link ModelSizes#computeType}.
    *
    * @throws io.heatkv.error.UserException if it is none
    */
-  public DType dtype(TransformerConfig config, Device device) {
-    return dtype == null ? PublishedModel.computeType(config, device) : DType.parseCompute(dtype);
+  public DType dtype(ModelSizes sizes, Device device) {
+    return dtype == null ? sizes.computeType(device) : DType.parseCompute(dtype);
   }
 }

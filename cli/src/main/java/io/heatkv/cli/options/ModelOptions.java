@@ -1,8 +1,8 @@
 package io.heatkv.cli.options;
 
 import io.heatkv.cli.console.Console;
-import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.load.FoundModel;
+import io.heatkv.load.ModelSizes;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.libtorch.LibTorch;
@@ -33,8 +33,7 @@ public final class ModelOptions {
       found.notes().forEach(note -> err.println("heatkv: " + Console.oneLine(note)));
       err.flush();
     }
-    return new ModelChoice(
-        found.description(), device(), dtype(found.description().transformer()), opening);
+    return new ModelChoice(found.description(), device(), dtype(found.description()), opening);
   }
 
   private boolean isQuiet() {
@@ -47,9 +46,9 @@ public final class ModelOptions {
     return where.device();
   }
 
-  /** The compute type asked for, or the usual one of a transformer on the device. */
-  public DType dtype(TransformerConfig config) {
-    return model.dtype(config, device());
+  /** The compute type asked for, or the usual one of a model on the device. */
+  public DType dtype(ModelSizes sizes) {
+    return model.dtype(sizes, device());
   }
 
   /** Opens libtorch, see {@link DeviceOptions#open()}. */

@@ -2,14 +2,15 @@ package io.heatkv.cli.options;
 
 import io.heatkv.GenerationRequest;
 import io.heatkv.ImageGenerator;
-import io.heatkv.MemoryEstimate;
-import io.heatkv.MemoryNeed;
 import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.KvShape;
 import io.heatkv.cli.report.KvUse;
 import io.heatkv.cli.report.PictureTexts;
 import io.heatkv.error.UserException;
 import io.heatkv.family.NextScaleModel;
 import io.heatkv.image.PngText;
+import io.heatkv.load.MemoryEstimate;
+import io.heatkv.load.MemoryNeed;
 import io.heatkv.load.ModelProfile;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.sample.SamplingOptions;
@@ -46,13 +47,22 @@ public record OfferedModel(
 
   @Override
   public SamplingOptions sampling() {
-    return SamplingOptions.of(
-        choice.description().cfg(), choice.description().tau(), choice.description().topP());
+    return choice.description().sampling();
+  }
+
+  @Override
+  public int pixelsPerToken() {
+    return choice.description().pixelsPerToken();
+  }
+
+  @Override
+  public void requirePrompt(String prompt) {
+    choice.description().requirePrompt(prompt);
   }
 
   @Override
   public String samplePrompt() {
-    return "a red apple";
+    return choice.description().example();
   }
 
   @Override
@@ -62,16 +72,12 @@ public record OfferedModel(
 
   @Override
   public MemoryNeed need(GenerationRequest request) {
-    return need(choice, request);
-  }
-
-  private static MemoryNeed need(ModelChoice choice, GenerationRequest request) {
     if (choice.device().isCuda()) {
-      MemoryNeed need =
-          MemoryEstimate.onDevice(choice.description(), choice.device(), choice.dtype(), request);
+      KvShape shape = request.kvShape(choice.description(), choice.dtype());
+      MemoryNeed need = choice.description().need(shape, request.policy(), choice.device());
       return new MemoryNeed(0, need.cache(), need.scratch());
     }
-    MemoryEstimate estimate = MemoryEstimate.of(choice.description(), choice.dtype(), request);
+    MemoryEstimate estimate = MemoryCheck.estimate(choice, request);
     return new MemoryNeed(0, estimate.cache(), estimate.activations());
   }
 

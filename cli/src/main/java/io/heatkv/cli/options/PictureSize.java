@@ -1,11 +1,7 @@
 package io.heatkv.cli.options;
 
-import io.heatkv.MemoryEstimate;
-import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.error.UserException;
 import io.heatkv.eval.Ssim;
-import io.heatkv.infinity.vae.VaeConfig;
-import io.heatkv.load.Network;
 import io.heatkv.scale.ScaleSchedule;
 
 /**
@@ -16,7 +12,7 @@ import io.heatkv.scale.ScaleSchedule;
  */
 public record PictureSize(int width, int height) {
   public static PictureSize of(ModelChoice choice, ScaleSchedule schedule) {
-    long edge = MemoryEstimate.pixelsPerToken(choice.description());
+    long edge = choice.description().pixelsPerToken();
     return new PictureSize(
         Math.toIntExact(edge * schedule.last().width()),
         Math.toIntExact(edge * schedule.last().height()));
@@ -30,13 +26,6 @@ public record PictureSize(int width, int height) {
       throw new UserException(
           "pictures of %dx%d pixels are too small to compare; expected %d or more on each side"
               .formatted(width, height, Ssim.WINDOW));
-    }
-  }
-
-  /** Whether a model's image tokenizer can encode pictures as well. */
-  public static boolean hasEncoder(ModelChoice choice) {
-    try (Checkpoint checkpoint = Network.IMAGE_TOKENIZER.open(choice.description().vaeFile())) {
-      return !VaeConfig.infer(checkpoint).encoderMultipliers().isEmpty();
     }
   }
 }

@@ -2,6 +2,7 @@ package io.heatkv.cli.options;
 
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvShape;
+import io.heatkv.cache.KvStorage;
 import io.heatkv.error.UserException;
 import io.heatkv.eval.run.Cell;
 import io.heatkv.eval.run.Cells;
@@ -12,6 +13,7 @@ import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
+import io.heatkv.schedule.LevelSet;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Iterator;
@@ -46,24 +48,29 @@ public final class PolicyOptions {
 
   @Mixin private final AllocationOption allocation = new AllocationOption();
   @Mixin private final ProfileOption profile = new ProfileOption();
+  @Mixin private final StoreOption store = new StoreOption();
 
   /**
    * The names given, each once, else the default; heatkv with the allocation that was asked for.
    *
-   * @throws UserException if an allocation is named but no policy that has one
+   * @throws UserException if an allocation or levels are named but no policy that has them
    */
   public List<String> names() {
     List<String> given = names.isEmpty() ? List.of(DEFAULT) : names;
-    if (allocation.rule().isEmpty()) {
-      return given.stream().distinct().toList();
-    }
-    if (!given.contains(DEFAULT)) {
+    if (allocation.rule().isPresent() && !given.contains(DEFAULT)) {
       throw new UserException(
           "--allocation serves policy heatkv only, not %s; leave it out"
               .formatted(String.join(", ", given)));
     }
-    String chosen = allocation.rule().get().policy();
-    return given.stream().map(name -> name.equals(DEFAULT) ? chosen : name).distinct().toList();
+    String chosen = allocation.rule().orElse(Allocation.DEFAULT).policy();
+    List<String> all =
+        given.stream().map(name -> name.equals(DEFAULT) ? chosen : name).distinct().toList();
+    if (allocation.areLevelsGiven() && !all.contains(Allocation.RATE_DISTORTION.policy())) {
+      throw new UserException(
+          "--levels serves policy %s only, not %s; leave it out"
+              .formatted(Allocation.RATE_DISTORTION.policy(), String.join(", ", all)));
+    }
+    return all;
   }
 
   /**
@@ -72,7 +79,9 @@ public final class PolicyOptions {
    * @throws UserException if another policy or a profile is named
    */
   public CachePolicy unlimited() {
-    if (!names.isEmpty() && !names.equals(List.of(CachePolicy.FULL.name()))) {
+    Optional<CachePolicy> whole =
+        CachePolicies.whole(names.isEmpty() ? CachePolicy.FULL.name() : names.getFirst());
+    if (whole.isEmpty() || names.size() > 1) {
       throw new UserException(
           "--policy "
               + String.join(",", names)
@@ -82,16 +91,34 @@ public final class PolicyOptions {
       throw new UserException(
           "--allocation serves a KV budget only; add --kv-budget such as 0.1, or leave it out");
     }
+    if (allocation.areLevelsGiven()) {
+      throw new UserException(
+          "--levels serves a KV budget only; add --kv-budget such as 0.1, or leave it out");
+    }
     if (profile.path().isPresent()) {
       throw new UserException(
           "--profile serves a KV budget only; add --kv-budget such as 0.1, or leave it out");
     }
-    return CachePolicy.FULL;
+    return whole.get();
+  }
+
+  /**
+   * How kept tokens are stored.
+   *
+   * @throws UserException if it is unknown
+   */
+  public KvStorage storage() {
+    return store.storage();
   }
 
   /** The allocation, if one is named. */
   public Optional<Allocation> allocation() {
     return allocation.rule();
+  }
+
+  /** The levels that atoms may have. */
+  public LevelSet levels() {
+    return allocation.levels();
   }
 
   /** The profile's file, if one is named. */
@@ -121,11 +148,12 @@ public final class PolicyOptions {
    */
   public List<Cell> cells(
       List<String> budgets, KvShape shape, BiFunction<String, Budget, CachePolicy> maker) {
-    Map<Double, String> distinct = Cells.distinct(budgets, shape);
+    Map<Double, String> distinct = Cells.distinct(budgets, shape, storage());
     List<Cell> cells = new ArrayList<>();
     for (String name : names()) {
-      if (name.equals(CachePolicy.FULL.name())) {
-        cells.add(new Cell(name, "1.0", 1, CachePolicy.FULL));
+      Optional<CachePolicy> whole = CachePolicies.whole(name);
+      if (whole.isPresent()) {
+        cells.add(new Cell(name, "1.0", 1, whole.get()));
       } else {
         distinct.forEach((ratio, text) ->
             cells.add(new Cell(name, text, ratio, maker.apply(name, Budget.parse(text)))));
@@ -158,6 +186,9 @@ public final class PolicyOptions {
    */
   public CachePolicy policy(
       String name, KvShape shape, Budget budget, Supplier<CalibrationProfile> calibration) {
-    return CachePolicies.create(name, new PolicyInputs(budget, shape, profile.path(), calibration));
+    return CachePolicies.create(
+        name,
+        new PolicyInputs(
+            budget, shape, profile.path(), calibration, allocation.levels(), storage()));
   }
 }

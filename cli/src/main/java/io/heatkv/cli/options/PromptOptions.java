@@ -1,25 +1,29 @@
 package io.heatkv.cli.options;
 
 import io.heatkv.error.UserException;
+import io.heatkv.load.ModelDescription;
 import io.heatkv.text.PositivePrompt;
 import io.heatkv.text.PromptFiles;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** What to draw: prompts as arguments or from a file. */
+/** What to draw: prompts as arguments or from a file, or classes. */
 public final class PromptOptions {
   @Parameters(paramLabel = "PROMPT", arity = "0..*", description = "What to draw.")
   List<String> prompts = new ArrayList<>();
+
+  @Mixin private final ClassOptions classes = new ClassOptions();
 
   @Option(
       names = "--prompts",
       paramLabel = "FILE",
       description =
-          "UTF-8 file with a prompt on each line; - is standard input. A line of a .jsonl file is"
+          "UTF-8 file with a prompt or class on each line; - is standard input. A line of a .jsonl file is"
               + " an object with a prompt, a caption, or captions, of which the first is taken.")
   @Nullable Path file;
 
@@ -31,7 +35,7 @@ public final class PromptOptions {
 
   /** Whether any is named. */
   public boolean areGiven() {
-    return file != null || !prompts.isEmpty();
+    return file != null || !prompts.isEmpty() || !classes.all().isEmpty();
   }
 
   /**
@@ -44,7 +48,22 @@ public final class PromptOptions {
     return positive ? texts.stream().map(PositivePrompt::of).toList() : texts;
   }
 
+  /**
+   * Checks that they are what a model draws.
+   *
+   * @throws UserException if one is not
+   */
+  public void requireOf(ModelDescription model, List<String> texts) {
+    if (file == null || positive) {
+      classes.require(model, !prompts.isEmpty() || positive);
+    }
+    texts.forEach(model::requirePrompt);
+  }
+
   private List<String> given() {
+    if (!classes.all().isEmpty()) {
+      return classes.instead(file != null || !prompts.isEmpty() || positive);
+    }
     if (file != null && !prompts.isEmpty()) {
       throw new UserException(
           "prompts are given as arguments and as file " + file + "; leave out one of them");

@@ -4,21 +4,22 @@ import io.heatkv.error.UserException;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.tensor.DType;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
-/** Options that say how bits are drawn. */
+/** Options that say how tokens are drawn. */
 public final class SamplingChoices {
   @Option(
       names = "--cfg",
       split = ",",
       paramLabel = "X",
       description =
-          "Strength of classifier-free guidance: one number, or one for each scale; 1 is none."
-              + " Default: the model's own.")
+          "Strength of classifier-free guidance: one number, or one for each scale; 1 is none, 0 where"
+              + " guidance grows with the scale. Default: the model's own.")
   List<Double> cfg = List.of();
 
   @Option(
@@ -29,14 +30,23 @@ public final class SamplingChoices {
   List<Double> tau = List.of();
 
   @Option(
+      names = "--top-k",
+      paramLabel = "K",
+      description =
+          "Draw one of the K likeliest choices only; 0 is no filter. Default: the model's own.")
+  @Nullable Integer topK;
+
+  @Option(
       names = "--top-p",
       paramLabel = "P",
-      description = "Never draw a bit less likely than 1 - P. Default: the model's own.")
+      description =
+          "Never draw the least likely choices, which together have at most 1 - P. Default: the"
+              + " model's own.")
   @Nullable Double topP;
 
   @Option(
       names = "--argmax",
-      description = "Take the more likely bit instead of drawing: no seed matters.")
+      description = "Take the likeliest choice instead of drawing: no seed matters.")
   boolean argmax;
 
   @Option(
@@ -62,24 +72,28 @@ public final class SamplingChoices {
       ModelDescription model, double standardCfg, double standardTau, ScaleSchedule schedule) {
     requireAtMost(schedule.count(), cfg, "cfg");
     requireAtMost(schedule.count(), tau, "tau");
+    int layers = model.kvShape(DType.F32, schedule).layers();
     for (int layer : cfgLayers) {
-      if (layer > 0 || layer < -model.transformer().depth()) {
+      if (layer > 0 || layer < -layers) {
         throw new UserException(
             "cfg layer "
                 + layer
                 + " is out of range; expected 0 (the logits) or -1 (the last block) to -"
-                + model.transformer().depth());
+                + layers);
       }
     }
     Set<Integer> blocks =
         cfgLayers.stream().filter(layer -> layer < 0).collect(Collectors.toUnmodifiableSet());
+    SamplingOptions own = model.sampling();
     return new SamplingOptions(
         cfg.isEmpty() ? List.of(standardCfg) : cfg,
         tau.isEmpty() ? List.of(standardTau) : tau,
-        topP == null ? model.topP() : topP,
+        topK == null ? own.topK() : topK,
+        topP == null ? own.topP() : topP,
         argmax,
         cfgLayers.contains(0),
-        blocks);
+        blocks,
+        own.neutralCfg());
   }
 
   private static void requireAtMost(int scales, List<Double> values, String name) {

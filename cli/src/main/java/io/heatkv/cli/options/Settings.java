@@ -1,13 +1,11 @@
 package io.heatkv.cli.options;
 
-import io.heatkv.checkpoint.Checkpoint;
-import io.heatkv.checkpoint.Fingerprint;
 import io.heatkv.cli.console.Version;
 import io.heatkv.error.UserException;
 import io.heatkv.eval.run.Cell;
 import io.heatkv.eval.run.Evaluation;
 import io.heatkv.eval.run.EvaluationSettings;
-import io.heatkv.load.Network;
+import io.heatkv.load.NetworkSummary;
 import io.heatkv.profile.PromptSet;
 import io.heatkv.sample.SamplingOptions;
 import java.io.IOException;
@@ -25,17 +23,16 @@ import java.util.stream.Collectors;
 
 /** Tells what decides the results of an evaluation. */
 public final class Settings {
+  private static final int SHORT = 12;
+
   private Settings() {}
 
   public static EvaluationSettings of(
       ModelChoice choice, Evaluation evaluation, EvaluationOptions options, String libtorch) {
     Map<String, String> values = new LinkedHashMap<>();
     values.put("model", choice.description().name());
-    values.put("transformer_fingerprint", choice.description().fingerprint());
-    try (Checkpoint vae = Network.IMAGE_TOKENIZER.open(choice.description().vaeFile());
-        Checkpoint text = Network.TEXT_ENCODER.open(choice.description().textWeights())) {
-      values.put("image_tokenizer_fingerprint", Fingerprint.of(vae));
-      values.put("text_encoder_fingerprint", Fingerprint.of(text));
+    for (NetworkSummary network : choice.description().networks()) {
+      values.put(network.label().replace(' ', '_') + "_fingerprint", network.fingerprint());
     }
     values.put(
         "profile_sha256",
@@ -50,10 +47,20 @@ public final class Settings {
     values.put("seed", String.valueOf(evaluation.seed()));
     values.put("policies", joined(evaluation.cells().stream().map(Cell::policy).toList()));
     values.put("budgets", joined(evaluation.cells().stream().map(Cell::budget).toList()));
+    values.put(
+        "schedules",
+        joined(
+            evaluation.cells().stream()
+                .flatMap(cell -> cell.cache().schedule().stream())
+                .map(schedule -> schedule.sha256().substring(0, SHORT))
+                .toList()));
     values.put("scales", evaluation.schedule().toString());
     SamplingOptions sampling = evaluation.sampling();
     values.put("cfg", joined(sampling.cfg().stream().map(String::valueOf).toList()));
     values.put("tau", joined(sampling.tau().stream().map(String::valueOf).toList()));
+    if (sampling.topK() > 0) {
+      values.put("top_k", String.valueOf(sampling.topK()));
+    }
     values.put("top_p", String.valueOf(sampling.topP()));
     values.put("argmax", String.valueOf(sampling.argmax()));
     values.put("cfg_on_logits", String.valueOf(sampling.guidanceOnLogits()));

@@ -3,7 +3,6 @@ package io.heatkv.cli.options;
 import io.heatkv.image.Png;
 import io.heatkv.image.PngImage;
 import io.heatkv.load.ModelDescription;
-import io.heatkv.text.PromptTokenizer;
 import java.util.List;
 import picocli.CommandLine;
 import picocli.CommandLine.ParameterException;
@@ -38,7 +37,7 @@ public final class WarmUp {
     return line.setUseSimplifiedAtFiles(false).setExpandAtFiles(false);
   }
 
-  /** Loads the classes of the tokenizer and of PNG while another thread opens libtorch. */
+  /** Loads the classes of the model and of PNG while another thread opens libtorch. */
   public static void start(ModelDescription model) {
     Thread.ofPlatform().daemon().name("warm-up").start(() -> run(model));
   }
@@ -46,9 +45,7 @@ public final class WarmUp {
   private static void run(ModelDescription model) {
     try {
       byte[] _ = Png.encode(new PngImage(1, 1, new byte[3]), List.of());
-      PromptTokenizer.open(
-              model.textEncoder().resolve("tokenizer.json"), model.transformer().textMaxLength())
-          .close();
+      model.warmUp();
     } catch (RuntimeException _) {
       // The engine meets the same file and says so.
     }

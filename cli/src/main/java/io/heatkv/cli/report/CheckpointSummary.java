@@ -6,6 +6,7 @@ import io.heatkv.checkpoint.Fingerprint;
 import io.heatkv.checkpoint.TensorEntry;
 import io.heatkv.cli.console.Sizes;
 import io.heatkv.error.UserException;
+import io.heatkv.load.ModelFamilies;
 import io.heatkv.load.Network;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -59,7 +60,7 @@ public record CheckpointSummary(
   public static CheckpointSummary of(Path file) {
     try (Checkpoint checkpoint = Checkpoints.open(file)) {
       Map<Network, List<String>> networks = new LinkedHashMap<>();
-      for (Network network : Network.values()) {
+      for (Network network : ModelFamilies.networks()) {
         if (network.isIn(checkpoint)) {
           networks.put(network, described(network, checkpoint));
         }
@@ -77,7 +78,7 @@ public record CheckpointSummary(
   private static List<String> described(Network network, Checkpoint checkpoint) {
     try {
       String place = network.place(checkpoint).orElse("");
-      return List.of(place, network.sizes(place.isEmpty() ? checkpoint : checkpoint.under(place)));
+      return List.of(place, network.sizes().apply(network.part(checkpoint)));
     } catch (UserException e) {
       return List.of("", String.valueOf(e.getMessage()));
     }
@@ -105,7 +106,7 @@ public record CheckpointSummary(
     List<Object> found = new ArrayList<>();
     networks.forEach((network, described) -> {
       Map<String, Object> one = new LinkedHashMap<>();
-      one.put("network", network);
+      one.put("network", network.label());
       one.put("below", described.getFirst());
       one.put("sizes", described.getLast());
       found.add(one);

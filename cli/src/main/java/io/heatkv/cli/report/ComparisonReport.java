@@ -59,6 +59,10 @@ public record ComparisonReport(
     json.put("scales", request.schedule());
     json.put("cfg", request.pictures().getFirst().sampling().cfg());
     json.put("tau", request.pictures().getFirst().sampling().tau());
+    int topK = request.pictures().getFirst().sampling().topK();
+    if (topK > 0) {
+      json.put("top_k", topK);
+    }
     json.put("top_p", request.pictures().getFirst().sampling().topP());
     json.put("full", bytesAndTime(rows.getFirst()));
     List<Object> budgets = new ArrayList<>();

@@ -47,12 +47,15 @@ public final class PictureTexts {
     SamplingOptions sampling = picture.sampling();
     Map<String, String> settings = new LinkedHashMap<>();
     settings.put("Steps", String.valueOf(request.schedule().count()));
-    settings.put("Sampler", sampling.argmax() ? "Argmax" : "Bitwise");
+    settings.put("Sampler", sampling.argmax() ? "Argmax" : choice.description().sampler());
     settings.put("CFG scale", numbers(sampling.cfg()));
     settings.put("Seed", String.valueOf(picture.seed()));
     settings.put("Size", width + "x" + height);
     settings.put("Model", choice.description().name());
     settings.put("Tau", numbers(sampling.tau()));
+    if (sampling.topK() > 0) {
+      settings.put("Top K", String.valueOf(sampling.topK()));
+    }
     settings.put("Top P", number(sampling.topP()));
     settings.put("Version", "HeatKV " + Version.text());
     List<String> lines = new ArrayList<>(List.of(picture.prompt()));
@@ -102,6 +105,9 @@ public final class PictureTexts {
     json.put("scales", request.schedule().toString());
     json.put("cfg", sampling.cfg());
     json.put("tau", sampling.tau());
+    if (sampling.topK() > 0) {
+      json.put("top_k", sampling.topK());
+    }
     json.put("top_p", sampling.topP());
     json.put("argmax", sampling.argmax());
     json.put("cfg_layers", cfgLayers(sampling));

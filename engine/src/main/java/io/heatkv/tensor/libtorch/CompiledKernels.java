@@ -1,5 +1,6 @@
 package io.heatkv.tensor.libtorch;
 
+import io.heatkv.error.UserException;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Tensor;
 import java.util.EnumMap;
@@ -12,6 +13,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class CompiledKernels {
   private final Map<DType, CudaKernels> kernels = new EnumMap<>(DType.class);
+  private final Map<DType, MapKernels> maps = new EnumMap<>(DType.class);
   private volatile State state;
 
   /** Replaced as a whole: a thread must not find one without the other. */
@@ -58,6 +60,41 @@ final class CompiledKernels {
   }
 
   /**
+   * Kernels of stored maps for a type of keys and values.
+   *
+   * @throws UserException if there are none
+   */
+  synchronized MapKernels maps(DType dtype) {
+    KernelLauncher launcher = state.launcher;
+    MapKernels known = maps.get(dtype);
+    if (known == null && launcher != null) {
+      try {
+        known = MapKernels.load(launcher, dtype);
+        maps.put(dtype, known);
+      } catch (CudaCompiler.Unavailable e) {
+        state = State.without(e);
+      }
+    }
+    if (known == null) {
+      throw new UserException(
+          "a KV cache in few bits needs compiled kernels on CUDA, but there are only "
+              + state.description
+              + "; choose another policy or KV store, or the CPU");
+    }
+    return known;
+  }
+
+  /**
+   * Attention over earlier keys alone, of any number, or null where the kernel doesn't take it.
+   *
+   * @param none of the current keys
+   */
+  @Nullable Tensor attendEarlier(
+      Tensor q, SmallAttention.Keys earlier, SmallAttention.Keys none, double scale, Tensor lse) {
+    return SmallAttention.takes(q) ? launch(q, earlier, none, scale, lse) : null;
+  }
+
+  /**
    * Attention over both sets of keys, see {@link SmallAttention#attend}, or null where another
    * kernel is better.
    */
@@ -67,9 +104,18 @@ final class CompiledKernels {
       SmallAttention.Keys current,
       double scale,
       @Nullable Tensor lse) {
-    SmallAttention attention = state.attention;
     long keys = current.count() + (earlier == null ? 0 : earlier.count());
-    if (attention == null || !SmallAttention.suits(q, keys)) {
+    return SmallAttention.suits(q, keys) ? launch(q, earlier, current, scale, lse) : null;
+  }
+
+  private @Nullable Tensor launch(
+      Tensor q,
+      SmallAttention.@Nullable Keys earlier,
+      SmallAttention.Keys current,
+      double scale,
+      @Nullable Tensor lse) {
+    SmallAttention attention = state.attention;
+    if (attention == null) {
       return null;
     }
     try {

@@ -7,7 +7,9 @@ import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Ops.AttentionParts;
 import io.heatkv.tensor.PlainOps;
 import io.heatkv.tensor.Scope;
+import io.heatkv.tensor.StoredMaps;
 import io.heatkv.tensor.Tensor;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -26,12 +28,14 @@ final class CudaOps implements DeviceOps {
   private final @Nullable CublasLt products;
   private final PlainOps plain = new PlainOps();
   private final CompiledKernels compiled;
+  private final CudaMaps maps;
 
   CudaOps(LibTorch torch, StableAbi abi, Cuda cuda, int device) {
     this.torch = torch;
     attention = new CudaAttention(torch, abi, cuda.capability(device));
     products = CublasLt.open(abi, cuda, device);
     compiled = new CompiledKernels(torch, cuda, device);
+    maps = new CudaMaps(torch, compiled);
   }
 
   @Override
@@ -448,12 +452,40 @@ final class CudaOps implements DeviceOps {
     }
   }
 
+  @Override
+  public Tensor attentionOverMaps(
+      Tensor q, Tensor k, Tensor v, Tensor arena, StoredMaps stored, double scale) {
+    Function<AttentionParts, Tensor> withCurrent =
+        others -> merge(attention.dense(q, k, v, scale), others, null, null);
+    return maps.attend(q, k, v, arena, stored, scale, withCurrent);
+  }
+
+  @Override
+  public void encodeMaps(Tensor arena, StoredMaps stored, Tensor k, Tensor v) {
+    maps.encode(arena, stored, k, v);
+  }
+
+  @Override
+  public void moveMaps(Tensor arena, long rows, StoredMaps from, StoredMaps to) {
+    maps.move(arena, rows, from, to);
+  }
+
+  @Override
+  public Tensor quantise(Tensor x) {
+    return maps.quantise(x);
+  }
+
+  @Override
+  public Tensor dequantise(Tensor bytes, DType dtype) {
+    return maps.dequantise(bytes, dtype);
+  }
+
   /** Entries between the keys and the values of an arena: rows that are served no longer. */
   private static long gap(Tensor arena) {
     return arena.stride(0) / arena.size(3) - arena.size(1) * arena.size(2);
   }
 
-  private static long blocks(long units) {
+  static long blocks(long units) {
     return (units + THREADS - 1) / THREADS;
   }
 

@@ -2,9 +2,12 @@ package io.heatkv.tensor.libtorch;
 
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.HeadRanges;
+import io.heatkv.tensor.StoredMaps;
 import io.heatkv.tensor.Tensor;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -21,7 +24,7 @@ final class SmallAttention {
   private final KernelLauncher launcher;
   private final Map<Kind, MemorySegment> kernels = new HashMap<>();
 
-  private record Kind(DType dtype, long dim) {}
+  private record Kind(DType dtype, long dim, boolean counts) {}
 
   /**
    * Keys and values that a row's head sees.
@@ -30,17 +33,37 @@ final class SmallAttention {
    * @param v same shape and strides
    * @param count entries
    * @param slots where entries are, or null for one after another
-   * @param ranges each head's entries, or null for all of them
+   * @param ends of each head's entries, int32 from 0, or null for all of them
+   * @param logs what is added to the scores of each entry, float32, or null for nothing
    */
-  record Keys(Tensor k, Tensor v, long count, @Nullable Tensor slots, @Nullable HeadRanges ranges) {
+  record Keys(
+      Tensor k,
+      Tensor v,
+      long count,
+      @Nullable Tensor slots,
+      @Nullable Tensor ends,
+      @Nullable Tensor logs) {
     static Keys of(Tensor k, Tensor v) {
-      return new Keys(k, v, k.size(2), null, null);
+      return new Keys(k, v, k.size(2), null, null, null);
+    }
+
+    /** No keys, beside others of the shape of these. */
+    static Keys none(Tensor k, Tensor v) {
+      return new Keys(k, v, 0, null, null, null);
+    }
+
+    /** Entries of stored maps in a workspace [2, rows, entries, head_dim]. */
+    static Keys ofMaps(Tensor both, StoredMaps maps, @Nullable Tensor logs) {
+      Tensor heads = both.unsqueeze(2);
+      return new Keys(
+          heads.select(0, 0), heads.select(0, 1), maps.longest(), null, maps.table(), logs);
     }
 
     /** Entries of heads in packed keys and values or in an arena [2, rows, entries, head_dim]. */
     static Keys ofRow(Tensor both, @Nullable Tensor slots, HeadRanges ranges) {
       Tensor heads = both.unsqueeze(2);
-      return new Keys(heads.select(0, 0), heads.select(0, 1), ranges.longest(), slots, ranges);
+      return new Keys(
+          heads.select(0, 0), heads.select(0, 1), ranges.longest(), slots, ranges.keyEnds(), null);
     }
 
     private boolean isRegular() {
@@ -56,14 +79,18 @@ final class SmallAttention {
     this.launcher = launcher;
   }
 
-  /** Whether this kernel is the better one for queries [b, h, n, d] and that many keys. */
-  static boolean suits(Tensor q, long keys) {
+  /** Whether this kernel takes queries [b, h, n, d]. */
+  static boolean takes(Tensor q) {
     long dim = q.size(3);
     return (q.dtype() == DType.BF16 || q.dtype() == DType.F16)
-        && (q.size(2) < MAX_QUERIES || keys <= FEW_KEYS)
         && dim % 16 == 0
         && dim <= 128
         && q.stride(3) == 1;
+  }
+
+  /** Whether this kernel is the better one for queries [b, h, n, d] and that many keys. */
+  static boolean suits(Tensor q, long keys) {
+    return takes(q) && (q.size(2) < MAX_QUERIES || keys <= FEW_KEYS);
   }
 
   /**
@@ -85,7 +112,7 @@ final class SmallAttention {
         Tensor.empty(
             q.backend(), q.dtype(), q.device(), q.size(0), q.size(2), q.size(1), q.size(3));
     launcher.launch(
-        kernel(new Kind(q.dtype(), q.size(3))),
+        kernel(new Kind(q.dtype(), q.size(3), earlier != null && earlier.logs != null)),
         (q.size(2) + TILE - 1) / TILE,
         q.size(0) * q.size(1),
         THREADS,
@@ -104,7 +131,8 @@ final class SmallAttention {
         earlier == null || earlier.k.size(1) == 1 ? 0L : earlier.k.stride(1),
         earlier == null ? 0L : earlier.count,
         earlier == null ? null : earlier.slots,
-        earlier == null || earlier.ranges == null ? null : earlier.ranges.keyEnds(),
+        earlier == null ? null : earlier.ends,
+        earlier == null ? null : earlier.logs,
         current.k,
         current.v,
         current.k.stride(0),
@@ -116,7 +144,14 @@ final class SmallAttention {
   private synchronized MemorySegment kernel(Kind kind) throws CudaCompiler.Unavailable {
     MemorySegment known = kernels.get(kind);
     if (known == null) {
-      known = launcher.compile("attention.cu", kind.dtype, "DIM=" + kind.dim).kernel("attend");
+      List<String> defines = new ArrayList<>(List.of("DIM=" + kind.dim));
+      if (kind.counts) {
+        defines.add("COUNTS");
+      }
+      known =
+          launcher
+              .compile("attention.cu", kind.dtype, defines.toArray(String[]::new))
+              .kernel("attend");
       kernels.put(kind, known);
     }
     return known;

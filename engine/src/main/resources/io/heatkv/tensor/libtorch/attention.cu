@@ -1,7 +1,8 @@
 // Attention for few queries: one launch over two sets of keys, read where they lie.
 //
 // Compiled at run time with ELEMENT 1 (float16) or 2 (bfloat16) and DIM, the head's channels
-// (a multiple of 16, at most 128). A block holds 64 queries of one head, 16 in each of its 4 warps,
+// (a multiple of 16, at most 128); with COUNTS, where entries of the first set stand for several
+// tokens. A block holds 64 queries of one head, 16 in each of its 4 warps,
 // and goes through the keys in tiles of 64 with an online softmax; products run on tensor cores.
 
 typedef long long i64;
@@ -50,16 +51,20 @@ static __device__ void copy16(T* to, const T* from, bool valid) {
 
 // Two sets of keys and values: rows and heads lie rowStride and headStride elements apart. With
 // ends, a head's first set is the entries from ends[head] to ends[head + 1] of its row; with slots,
-// entry i is at slots[i].
+// entry i is at slots[i]. With COUNTS, logs[i] is added to the scaled scores of entry i of the first
+// set.
 // out [rows, queries, heads, DIM], lse [rows, heads, queries] or null; q with the given strides.
 // Grid: tiles of queries x rows * heads.
 extern "C" __global__ void __launch_bounds__(128) attend(
     const T* q, i64 qRow, i64 qHead, i64 qToken, T* out, float* lse, int queries, int heads,
     float scale, const T* k1, const T* v1, i64 rowStride1, i64 headStride1, i64 count1,
-    const i64* slots, const int* ends, const T* k2, const T* v2, i64 rowStride2, i64 headStride2,
+    const i64* slots, const int* ends, const float* logs, const T* k2, const T* v2, i64 rowStride2, i64 headStride2,
     i64 count2) {
   __shared__ alignas(16) T keys[KEYS * PITCH];
   __shared__ alignas(16) T values[KEYS * PITCH];
+#ifdef COUNTS
+  __shared__ float added[KEYS];
+#endif
   int lane = threadIdx.x % 32;
   int group = lane / 4, pair = lane % 4 * 2;
   int row = blockIdx.y / heads, head = blockIdx.y % heads;
@@ -103,6 +108,10 @@ extern "C" __global__ void __launch_bounds__(128) attend(
       copy16(keys + key * PITCH + channel, k + entry * DIM + channel, valid);
       copy16(values + key * PITCH + channel, v + entry * DIM + channel, valid);
     }
+#ifdef COUNTS
+    for (int i = threadIdx.x; i < KEYS; i += 128)
+      added[i] = earlier && i < left ? logs[base1 + start + i] * 1.44269504f : 0;
+#endif
     asm volatile("cp.async.wait_all;");
     __syncthreads();
 
@@ -123,7 +132,11 @@ extern "C" __global__ void __launch_bounds__(128) attend(
     for (int j = 0; j < KEYS / 8; j++) {
 #pragma unroll
       for (int c = 0; c < 4; c++) {
-        scores[j][c] = j * 8 + pair + c % 2 < left ? scores[j][c] * scale : -1e30f;
+        int key = j * 8 + pair + c % 2;
+        scores[j][c] = key < left ? scores[j][c] * scale : -1e30f;
+#ifdef COUNTS
+        scores[j][c] += added[key];
+#endif
         most[c / 2] = fmaxf(most[c / 2], scores[j][c]);
       }
     }
@@ -173,7 +186,8 @@ extern "C" __global__ void __launch_bounds__(128) attend(
       T* to = out + (((i64)row * queries + token) * heads + head) * DIM + pair;
       if (lse && pair == 0)
         lse[(i64)blockIdx.y * queries + token] = (largest[r] + log2f(total[r])) * 0.69314718f;
-      float inverse = 1 / total[r];
+      // A head may have no keys: its output is 0, its log-sum-exp minus infinity.
+      float inverse = total[r] > 0 ? 1 / total[r] : 0;
 #pragma unroll
       for (int j = 0; j < DIM / 8; j++)
         *(u32*)(to + j * 8) = pack(sums[j][2 * r] * inverse, sums[j][2 * r + 1] * inverse);

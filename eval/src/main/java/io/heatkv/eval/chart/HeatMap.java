@@ -8,15 +8,17 @@ import io.heatkv.eval.chart.HeatMapHeader.Swatch;
 import io.heatkv.image.PngImage;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.schedule.Atom;
+import io.heatkv.schedule.CacheSchedule;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.HeadScores;
-import io.heatkv.schedule.PruningSchedule;
+import io.heatkv.schedule.Level;
+import io.heatkv.schedule.Precision;
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
+import java.util.function.Predicate;
 import java.util.stream.IntStream;
 import org.knowm.xchart.HeatMapChart;
 
@@ -31,7 +33,7 @@ public final class HeatMap {
   private final CalibrationProfile profile;
   private final CalibrationSetup setup;
   private final HeadScores scores;
-  private final Optional<PruningSchedule> schedule;
+  private final Optional<CacheSchedule> schedule;
   private final int most;
 
   /**
@@ -40,7 +42,7 @@ public final class HeatMap {
    * @param schedule made from the profile, to be shown over its scores
    * @throws UserException if no prompt is done, or Java finds no fonts
    */
-  public HeatMap(String origin, CalibrationProfile profile, Optional<PruningSchedule> schedule) {
+  public HeatMap(String origin, CalibrationProfile profile, Optional<CacheSchedule> schedule) {
     if (profile.promptsDone() == 0) {
       throw new UserException(origin + ": has no prompt done; calibrate at least one");
     }
@@ -79,7 +81,7 @@ public final class HeatMap {
       String sink = scores.isScored(source) ? "" : ", sink";
       charts.add(
           new Placed(
-              panel("source " + scale(source) + sink, source, Set.of()),
+              panel("source " + scale(source) + sink, source, _ -> true),
               MARGIN + source % columns * width,
               header.height() + source / columns * height,
               width,
@@ -89,7 +91,7 @@ public final class HeatMap {
   }
 
   /** Source scales over target scales, each row beginning with all heads. */
-  private ChartPage scheduled(PruningSchedule pruning) {
+  private ChartPage scheduled(CacheSchedule planned) {
     int first = setup.sinkScales();
     int last = setup.schedule().count() - 1;
     int width = 215;
@@ -102,20 +104,21 @@ public final class HeatMap {
                     "Budget %s: the cache holds at most %.2f %% of the full cache's keys and"
                         + " values. Rows are source scales. The first column shows all heads; the"
                         + " others, what is kept when a target scale is drawn.",
-                    pruning.budget(),
-                    PERCENT * pruning.peakRatio())));
+                    planned.budget(),
+                    PERCENT * planned.peakRatio())));
     List<Placed> charts = new ArrayList<>();
     for (int target = first; target <= last; target++) {
-      Set<Atom> removed = new HashSet<>(target == first ? List.of() : pruning.removedAt(target));
+      Map<Atom, Level> found = planned.seen(target);
+      Predicate<Atom> shown = target == first ? _ -> true : found::containsKey;
       for (int source = first; source < last; source++) {
         if (target == first || target > source) {
           String title =
               target == first
                   ? "source " + scale(source)
-                  : "at scale %d: %s kept".formatted(target, kept(source, removed));
+                  : "at scale %d: %s kept".formatted(target, kept(source, found));
           charts.add(
               new Placed(
-                  panel(title, source, removed),
+                  panel(title, source, shown),
                   MARGIN + (target - first) * width,
                   header.height() + (source - first) * height,
                   width,
@@ -166,14 +169,14 @@ public final class HeatMap {
         : "Sink scales, always kept and not scored: " + String.join(", ", names) + ".";
   }
 
-  private HeatMapChart panel(String title, int source, Set<Atom> removed) {
+  private HeatMapChart panel(String title, int source, Predicate<Atom> shown) {
     boolean scored = scores.isScored(source);
     return HeadPanel.of(
         title,
         setup.layers(),
         setup.heads(),
         (layer, head) ->
-            scored && !removed.contains(new Atom(source, head, layer))
+            scored && shown.test(new Atom(source, head, layer))
                 ? PERCENT * scores.score(source, layer, head)
                 : Double.NaN,
         scored ? HeadPanel.DROPPED : HeadPanel.SINK,
@@ -184,11 +187,25 @@ public final class HeatMap {
     return "scale %d (%s)".formatted(scale, setup.schedule().size(scale));
   }
 
-  /** Share of a source scale's heads that aren't removed. */
-  private String kept(int source, Set<Atom> removed) {
-    long gone = removed.stream().filter(atom -> atom.source() == source).count();
-    int all = setup.layers() * setup.heads();
-    return "%d of %d".formatted(all - gone, all);
+  /** How many of a source scale's heads are there, and how they are stored on average. */
+  private String kept(int source, Map<Atom, Level> found) {
+    List<Level> levels =
+        found.entrySet().stream()
+            .filter(entry -> entry.getKey().source() == source)
+            .map(Map.Entry::getValue)
+            .toList();
+    String count = "%d of %d".formatted(levels.size(), setup.layers() * setup.heads());
+    double most = 1.0 * setup.schedule().tokens(source) * Precision.FLOAT16.entryGranules();
+    double mean =
+        levels.stream()
+            .mapToDouble(level ->
+                level.entries(setup.schedule().size(source)) * level.precision().entryGranules())
+            .average()
+            .orElse(most);
+    // At one level, the whole of it, nothing is to be said.
+    return mean == most
+        ? count
+        : String.format(Locale.ROOT, "%s, in %.0f %%", count, PERCENT * mean / most);
   }
 
   private static double largest(HeadScores scores) {

@@ -2,11 +2,13 @@ package io.heatkv.eval.run;
 
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvShape;
+import io.heatkv.cache.KvStorage;
 import io.heatkv.error.UserException;
 import io.heatkv.policy.CachePolicies;
 import io.heatkv.policy.PolicyInputs;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.schedule.Budget;
+import io.heatkv.schedule.LevelSet;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -46,6 +48,8 @@ public record Cells(List<Cell> cells, List<String> absent) {
    * @param shape of one picture with guidance
    * @param file that the user named for policies that need one
    * @param profile see {@link PolicyInputs}; called once at most
+   * @param levels see {@link PolicyInputs}
+   * @param storage how kept tokens are stored
    * @throws UserException if there is no such policy or budget, a policy can't be made at all, or
    *     every budget is below its policy's floor
    */
@@ -54,7 +58,9 @@ public record Cells(List<Cell> cells, List<String> absent) {
       List<String> budgets,
       KvShape shape,
       Optional<Path> file,
-      Supplier<CalibrationProfile> profile) {
+      Supplier<CalibrationProfile> profile,
+      LevelSet levels,
+      KvStorage storage) {
     List<String> policies =
         new LinkedHashSet<>(names)
             .stream().filter(name -> !name.equals(CachePolicy.FULL.name())).toList();
@@ -62,16 +68,22 @@ public record Cells(List<Cell> cells, List<String> absent) {
       throw new UserException(
           "there is nothing to compare with the full cache; name at least one policy and budget");
     }
-    Map<Double, String> texts = distinct(budgets, shape);
+    Map<Double, String> texts = distinct(budgets, shape, storage);
     Supplier<CalibrationProfile> once = new Once(profile);
     List<Cell> cells = new ArrayList<>();
     List<String> absent = new ArrayList<>();
     @Nullable UserException first = null;
     for (String name : policies) {
+      Optional<CachePolicy> whole = CachePolicies.whole(name);
+      if (whole.isPresent()) {
+        cells.add(new Cell(name, "1.0", 1, whole.get()));
+        continue;
+      }
       // What fails with all of the cache fails for another reason than its budget.
-      CachePolicies.create(name, new PolicyInputs(ALL, shape, file, once));
+      CachePolicies.create(name, new PolicyInputs(ALL, shape, file, once, levels, storage));
       for (String budget : texts.values()) {
-        PolicyInputs inputs = new PolicyInputs(Budget.parse(budget), shape, file, once);
+        PolicyInputs inputs =
+            new PolicyInputs(Budget.parse(budget), shape, file, once, levels, storage);
         try {
           CachePolicy policy = CachePolicies.create(name, inputs);
           cells.add(new Cell(name, budget, inputs.ratio(), policy));
@@ -90,12 +102,15 @@ public record Cells(List<Cell> cells, List<String> absent) {
   /**
    * One of each size, by its ratio of the full cache: 10% is 0.1 is 0.10. In the order given.
    *
+   * @param shape of one picture with guidance
+   * @param storage how kept tokens are stored
    * @throws UserException if one is no budget
    */
-  public static Map<Double, String> distinct(List<String> budgets, KvShape shape) {
+  public static Map<Double, String> distinct(
+      List<String> budgets, KvShape shape, KvStorage storage) {
     Map<Double, String> texts = new LinkedHashMap<>();
     for (String budget : budgets) {
-      texts.putIfAbsent(Budget.parse(budget).ratio(shape.fullBytes()), budget.strip());
+      texts.putIfAbsent(storage.ratio(shape, Budget.parse(budget)), budget.strip());
     }
     return texts;
   }

@@ -9,6 +9,7 @@ import io.heatkv.image.PngImage;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.profile.PromptSet;
 import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.schedule.CacheSchedule;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;
@@ -57,7 +58,7 @@ class HeatMapTest {
   private static PngImage drawn(double budget) {
     CalibrationProfile profile = profile();
     ScheduleShape shape = ScheduleShape.of(LAYERS, HEADS, profile.setup().schedule(), 1);
-    PruningSchedule schedule = PruningSchedule.of(shape, profile.orders(), budget);
+    CacheSchedule schedule = PruningSchedule.of(shape, profile.orders(), budget);
     return new HeatMap("tiny.heatkv.json", profile, Optional.of(schedule)).png();
   }
 

@@ -96,11 +96,6 @@ class BatchDrawerTest {
     }
 
     @Override
-    public int pixelsPerToken() {
-      return model.pixelsPerToken();
-    }
-
-    @Override
     public void close() {
       model.close();
     }

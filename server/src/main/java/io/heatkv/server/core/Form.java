@@ -1,7 +1,7 @@
 package io.heatkv.server.core;
 
-import io.heatkv.MemoryNeed;
 import io.heatkv.cache.CachePolicy;
+import io.heatkv.load.MemoryNeed;
 import io.heatkv.scale.ScaleSchedule;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;

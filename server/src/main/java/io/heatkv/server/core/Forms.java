@@ -1,9 +1,9 @@
 package io.heatkv.server.core;
 
 import io.heatkv.GenerationRequest;
-import io.heatkv.MemoryNeed;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.family.PictureRequest;
+import io.heatkv.load.MemoryNeed;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import java.util.Collections;

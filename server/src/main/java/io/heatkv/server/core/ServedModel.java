@@ -1,10 +1,10 @@
 package io.heatkv.server.core;
 
 import io.heatkv.GenerationRequest;
-import io.heatkv.MemoryNeed;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.family.NextScaleModel;
 import io.heatkv.image.PngText;
+import io.heatkv.load.MemoryNeed;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
@@ -23,6 +23,14 @@ public interface ServedModel {
 
   /** How it samples where a request doesn't say. */
   SamplingOptions sampling();
+
+  /** Pixels along an edge of what one token shows. */
+  int pixelsPerToken();
+
+  /**
+   * @throws io.heatkv.error.UserException if a prompt means nothing to the model
+   */
+  void requirePrompt(String prompt);
 
   /** A prompt that it can draw, to measure with. */
   String samplePrompt();

@@ -96,12 +96,12 @@ final class SharedPass {
     }
   }
 
-  private void tell(
-      Generation generation, int scale, List<SortedSet<Integer>> partials) {
+  private void tell(Generation generation, int scale, List<SortedSet<Integer>> partials) {
     for (int i : generation.pictures()) {
       QueuedPicture each = pass.get(i);
       Job job = each.job();
-      JobEvent drawn = new JobEvent.ScaleDrawn(each.picture(), scale, job.form().schedule().count());
+      JobEvent drawn =
+          new JobEvent.ScaleDrawn(each.picture(), scale, job.form().schedule().count());
       job.addLater(encoders, () -> drawn);
       if (partials.get(i).contains(scale)) {
         Picture shown = generation.preview(i);
@@ -120,36 +120,36 @@ final class SharedPass {
     }
   }
 
-  private void deliver(
-      GenerationRequest request, GenerationResult result, long start) {
+  private void deliver(GenerationRequest request, GenerationResult result, long start) {
     Form form = pass.getFirst().job().form();
     double seconds = (System.nanoTime() - start) / 1e9;
     form.took(pass.size(), seconds, result.timings().decode() / 1e3);
     listener.passDrawn(form, pass.size(), result);
     for (Picture picture : result.images()) {
       QueuedPicture each = pass.get(picture.index());
-      each.job().addLater(
-          encoders,
-          () ->
-              new JobEvent.Drawn(
-                  each.picture(),
-                  picture.request().seed(),
-                  picture.pixels().width(),
-                  picture.pixels().height(),
-                  each.job()
-                      .encoding()
-                      .encode(
-                          picture.pixels(),
-                          model.texts(
-                              request,
-                              picture.index(),
-                              picture.pixels().width(),
-                              picture.pixels().height())),
-                  result.kv().storage() / pass.size(),
-                  result.fullKvBytes() / pass.size(),
-                  pass.size(),
-                  seconds,
-                  result.warnings()));
+      each.job()
+          .addLater(
+              encoders,
+              () ->
+                  new JobEvent.Drawn(
+                      each.picture(),
+                      picture.request().seed(),
+                      picture.pixels().width(),
+                      picture.pixels().height(),
+                      each.job()
+                          .encoding()
+                          .encode(
+                              picture.pixels(),
+                              model.texts(
+                                  request,
+                                  picture.index(),
+                                  picture.pixels().width(),
+                                  picture.pixels().height())),
+                      result.kv().storage() / pass.size(),
+                      result.fullKvBytes() / pass.size(),
+                      pass.size(),
+                      seconds,
+                      result.warnings()));
     }
   }
 }

@@ -237,7 +237,8 @@ public final class HttpService implements AutoCloseable {
 
   static void requireMethod(Exchange exchange, HttpMethod method) {
     HttpMethod asked = exchange.request().method();
-    if (!asked.equals(method) && !(method.equals(HttpMethod.GET) && asked.equals(HttpMethod.HEAD))) {
+    if (!asked.equals(method)
+        && !(method.equals(HttpMethod.GET) && asked.equals(HttpMethod.HEAD))) {
       throw ApiException.of(405, "method_not_allowed", "expected " + method.name())
           .with("Allow", method.name());
     }
@@ -251,6 +252,11 @@ public final class HttpService implements AutoCloseable {
     json.put("owned_by", "heatkv");
     json.put("sizes", sizes.all().stream().map(Object::toString).toList());
     json.put("policies", CachePolicies.names());
+    json.put(
+        "whole_policies",
+        CachePolicies.names().stream()
+            .filter(name -> CachePolicies.whole(name).isPresent())
+            .toList());
     json.put("policy", options.policy());
     json.put("kv_budget", options.budget());
     json.put("guidance_scale", model.sampling().cfg(0));

@@ -5,6 +5,7 @@ import io.heatkv.cache.CachePolicy;
 import io.heatkv.error.UserException;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.json.JsonObject;
+import io.heatkv.policy.CachePolicies;
 import io.heatkv.sample.ImageSeeds;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.schedule.Allocation;
@@ -58,6 +59,7 @@ final class ImagesRequest {
           "kv_budget",
           "policy");
   private static final Path BODY = Path.of("body");
+  private static final String WHOLE = "1";
 
   private final ServedModel model;
   private final Forms forms;
@@ -180,6 +182,11 @@ final class ImagesRequest {
           "prompt", "the prompt is missing or blank; expected a text that says what to draw");
     }
     requireShort("prompt", prompt);
+    try {
+      model.requirePrompt(prompt);
+    } catch (UserException e) {
+      throw ApiException.invalid("prompt", String.valueOf(e.getMessage()));
+    }
     return prompt;
   }
 
@@ -198,15 +205,7 @@ final class ImagesRequest {
 
   private SamplingOptions sampling(JsonObject json) {
     SamplingOptions own = model.sampling();
-    return json.has("guidance_scale")
-        ? new SamplingOptions(
-            List.of(json.number("guidance_scale")),
-            own.tau(),
-            own.topP(),
-            own.argmax(),
-            own.guidanceOnLogits(),
-            own.guidedLayers())
-        : own;
+    return json.has("guidance_scale") ? own.withCfg(json.number("guidance_scale")) : own;
   }
 
   /** A number, or its digits: JavaScript has no such large numbers. */
@@ -259,25 +258,27 @@ final class ImagesRequest {
               throw ApiException.invalid(
                   "kv_budget", "kv_budget is none; expected a ratio such as 0.1, or a size");
         };
+    boolean unlimited = isWhole(options.policy());
     String policy =
         json.optionalText("policy")
             .orElse(
-                budget.isPresent() && options.policy().equals("full")
-                    ? Allocation.DEFAULT.policy()
-                    : options.policy());
-    String allowed =
-        budget.orElse(
-            policy.equals("full") || options.policy().equals("full") ? "1" : options.budget());
-    if (budget.isEmpty() && !policy.equals("full") && options.policy().equals("full")) {
+                budget.isPresent() && unlimited ? Allocation.DEFAULT.policy() : options.policy());
+    if (budget.isEmpty() && !isWhole(policy) && unlimited) {
       throw ApiException.invalid(
           "kv_budget", "policy %s needs a kv_budget such as 0.1".formatted(policy));
     }
+    String allowed = budget.orElse(isWhole(policy) ? WHOLE : options.budget());
     Form form = make(size, policy, allowed, sampling);
     if (!scheduler.fits(form)) {
       throw ApiException.invalid(
           "size", "exceeds_capacity", tooLarge(form, size, policy, allowed, sampling));
     }
     return form;
+  }
+
+  /** Whether a policy keeps all tokens, which needs no budget. */
+  private static boolean isWhole(String policy) {
+    return CachePolicies.whole(policy).isPresent();
   }
 
   private Form make(
@@ -308,7 +309,7 @@ final class ImagesRequest {
    * @throws ApiException if it can't be had
    */
   CachePolicy policy(String budget) {
-    String name = options.policy().equals("full") ? Allocation.DEFAULT.policy() : options.policy();
+    String name = isWhole(options.policy()) ? Allocation.DEFAULT.policy() : options.policy();
     return make(sizes.all().getFirst(), name, budget, model.sampling()).policy();
   }
 
@@ -339,8 +340,7 @@ final class ImagesRequest {
         sizes.all().stream()
             .filter(other -> canBeHad(other, policy, budget, sampling))
             .filter(other -> scheduler.fits(forms.of(other.schedule(), policy, budget, sampling)))
-            .max(
-                Comparator.comparingLong(other -> (long) other.width() * other.height()));
+            .max(Comparator.comparingLong(other -> (long) other.width() * other.height()));
     Optional<String> less = fittingBudget(form, size, policy, sampling);
     if (smaller.isEmpty() && less.isEmpty()) {
       return text.append("No size and no budget would fit").toString();
@@ -367,7 +367,7 @@ final class ImagesRequest {
                     .rowsPerPicture(),
                 form.schedule())
             .fullBytes();
-    String name = policy.equals("full") ? Allocation.DEFAULT.policy() : policy;
+    String name = isWhole(policy) ? Allocation.DEFAULT.policy() : policy;
     long room = Math.min(limits.kvBytes(), limits.bytes() - form.need(1).scratch());
     for (int most = (int) Math.min(1000, 1000.0 * room / full); most > 0; most--) {
       String budget = String.format(Locale.ROOT, "%.3f", most / 1e3);

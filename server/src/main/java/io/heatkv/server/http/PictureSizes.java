@@ -41,7 +41,7 @@ final class PictureSizes {
   }
 
   PictureSizes(ServedModel model) {
-    int pixels = model.model().pixelsPerToken();
+    int pixels = model.pixelsPerToken();
     ScaleSchedule own = model.schedule();
     sizes = new ArrayList<>(List.of(size(own, pixels)));
     Optional<Resolution> largest =

@@ -2,15 +2,20 @@ package io.heatkv.server.http;
 
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.schedule.Atom;
+import io.heatkv.schedule.CacheSchedule;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.HeadScores;
-import io.heatkv.schedule.PruningSchedule;
+import io.heatkv.schedule.Level;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
 import java.util.function.IntFunction;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
@@ -22,7 +27,7 @@ final class ProfileAnswer {
   /**
    * @param schedule of which is told when each head's keys and values of a source scale are gone
    */
-  static Map<String, Object> of(CalibrationProfile profile, Optional<PruningSchedule> schedule) {
+  static Map<String, Object> of(CalibrationProfile profile, Optional<CacheSchedule> schedule) {
     CalibrationSetup setup = profile.setup();
     HeadScores scores = profile.scores();
     int sources = setup.schedule().count() - 1;
@@ -42,19 +47,28 @@ final class ProfileAnswer {
                         setup.layers(),
                         layer -> list(setup.heads(), head -> scores.score(source, layer, head)))
                     : null));
-    schedule.ifPresent(pruning -> {
-      json.put("kv_budget", pruning.budget());
-      json.put("gone_at", goneAt(setup, sources, pruning));
+    schedule.ifPresent(planned -> {
+      json.put("kv_budget", planned.budget());
+      json.put("gone_at", goneAt(setup, sources, planned));
+      json.put("levels", levels(planned.seen(sources).values()));
     });
     return json;
   }
 
   /** The first scale that doesn't see it any more, or -1: [source][layer][head]. */
-  private static List<?> goneAt(CalibrationSetup setup, int sources, PruningSchedule pruning) {
-    int[][][] gone = new int[sources][setup.layers()][setup.heads()];
-    for (int scale = setup.schedule().count() - 1; scale >= 0; scale--) {
-      for (Atom atom : pruning.removedAt(scale)) {
-        gone[atom.source()][atom.layer()][atom.head()] = scale;
+  private static List<?> goneAt(CalibrationSetup setup, int sources, CacheSchedule planned) {
+    Map<Atom, Integer> gone = new HashMap<>();
+    for (int scale = sources; scale > 0; scale--) {
+      Set<Atom> seen = planned.seen(scale).keySet();
+      for (int source = 0; source < scale; source++) {
+        for (int layer = 0; layer < setup.layers(); layer++) {
+          for (int head = 0; head < setup.heads(); head++) {
+            Atom atom = new Atom(source, head, layer);
+            if (!seen.contains(atom)) {
+              gone.put(atom, scale);
+            }
+          }
+        }
       }
     }
     return list(
@@ -65,7 +79,14 @@ final class ProfileAnswer {
                 layer ->
                     list(
                         setup.heads(),
-                        head -> gone[source][layer][head] == 0 ? -1 : gone[source][layer][head])));
+                        head -> gone.getOrDefault(new Atom(source, head, layer), -1))));
+  }
+
+  /** How many heads of a source scale are stored how when the last scale is drawn. */
+  private static Map<String, Object> levels(Collection<Level> levels) {
+    Map<String, Object> counts = new TreeMap<>();
+    levels.forEach(level -> counts.merge(level.toString(), 1, (a, b) -> (Integer) a + (Integer) b));
+    return counts;
   }
 
   private static List<?> list(int size, IntFunction<@Nullable Object> item) {

@@ -14,7 +14,7 @@ function body(full) {
     prompt: $('prompt').value, size: $('size').value, seed: $('seed').value, policy,
     partial_images: model.scales - 1,
   };
-  if (policy !== 'full') request.kv_budget = $('budget').value || model.kv_budget;
+  if (!model.whole_policies.includes(policy)) request.kv_budget = $('budget').value || model.kv_budget;
   return request;
 }
 
@@ -183,7 +183,7 @@ async function drop(event) {
   $('prompt').value = settings.prompt ?? '';
   $('seed').value = settings.seed ?? '';
   $('policy').value = settings.cache ?? 'full';
-  $('budget').value = settings.cache === 'full' ? '' : settings.kv_budget ?? '';
+  $('budget').value = model.whole_policies.includes(settings.cache) ? '' : settings.kv_budget ?? '';
   const size = `${settings.width}x${settings.height}`;
   $('size').value = model.sizes.includes(size) ? size : model.sizes[0];
   warn(settings.model === model.id ? '' : `The picture was drawn by ${settings.model}, this server has ${model.id}: it will draw another one.`);
@@ -200,7 +200,8 @@ async function showHeat() {
     const most = Math.max(...answer.scores.flat(2).filter(score => score !== null));
     $('heat-text').textContent =
       `Layers downwards, heads across; the brighter, the more later scales attend (most ${(100 * most).toFixed(1)} %). `
-      + `Crossed out: gone before the last scale with a budget of ${budget}. ${answer.prompts} prompts.`;
+      + `Crossed out: gone before the last scale with a budget of ${budget}. ${answer.prompts} prompts. `
+      + `Stored then: ${Object.entries(answer.levels ?? {}).map(([level, heads]) => `${heads} at ${level}`).join(', ')}.`;
     answer.scores.forEach((layers, source) => {
       if (!layers) return;
       const figure = document.createElement('figure');

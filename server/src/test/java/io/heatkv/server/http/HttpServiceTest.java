@@ -326,5 +326,4 @@ final class HttpServiceTest {
     assertThat(answer.body()).doesNotContain("fire");
     assertThat(running.draw("{\"prompt\":\"circle\"}").statusCode()).isEqualTo(200);
   }
-
 }

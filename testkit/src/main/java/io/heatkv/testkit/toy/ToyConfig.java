@@ -1,24 +1,19 @@
 package io.heatkv.testkit.toy;
 
+import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.error.UserException;
-import io.heatkv.json.JsonFile;
-import io.heatkv.json.JsonObject;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
-import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
 /**
- * Sizes of a model: the content of its toy.json.
+ * Sizes of a model.
  *
  * @param layers of the transformer
  */
 public record ToyConfig(int layers) {
-  /** Name of the file that describes a folder's model. */
-  public static final String FILE = "toy.json";
-
   /** What it draws; the row after the last one of the embedding stands for no class. */
   public static final List<String> CLASSES = List.of("circle", "square", "cross");
 
@@ -34,23 +29,13 @@ public record ToyConfig(int layers) {
   /** Pixels of a token along an edge. */
   static final int STRIDE = 4;
 
-  /**
-   * Reads the description of a folder's model.
-   *
-   * @throws UserException if it is missing or incomplete
-   */
-  public static ToyConfig read(Path folder) {
-    return new ToyConfig(JsonObject.read(folder.resolve(FILE)).size("layers"));
-  }
-
-  void write(Path folder) {
-    JsonFile.write(
-        folder.resolve(FILE),
-        json -> {
-          json.writeStartObject();
-          json.writeNumberField("layers", layers);
-          json.writeEndObject();
-        });
+  /** Reads the sizes off the shapes of the weights. */
+  static ToyConfig infer(Checkpoint checkpoint) {
+    int layers = 0;
+    while (checkpoint.find("layers." + layers + ".qkv.weight").isPresent()) {
+      layers++;
+    }
+    return new ToyConfig(layers);
   }
 
   /**

@@ -3,6 +3,7 @@ package io.heatkv.testkit.toy;
 import io.heatkv.checkpoint.SafetensorsWriter;
 import io.heatkv.checkpoint.SafetensorsWriter.Item;
 import io.heatkv.checkpoint.StorageType;
+import io.heatkv.convert.SyntheticCheckpoint;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -12,7 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 
-/** The files of a model: toy.json and its weights. */
+/** The file of a model. */
 public final class ToyFiles {
   /** Name of the file of weights. */
   public static final String WEIGHTS = "toy.safetensors";
@@ -25,6 +26,7 @@ public final class ToyFiles {
    * @throws io.heatkv.error.UserException if the folder can't be written
    */
   public static void write(Path folder, ToyConfig config, long seed) {
+    String note = SyntheticCheckpoint.note(seed);
     Random random = new Random(seed);
     List<Item> items = new ArrayList<>();
     config
@@ -33,8 +35,8 @@ public final class ToyFiles {
           byte[] elements = gaussian(random, shape);
           items.add(new Item(name, StorageType.F32, shape, () -> MemorySegment.ofArray(elements)));
         });
-    SafetensorsWriter.write(folder.resolve(WEIGHTS), items, Map.of("format", "pt"));
-    config.write(folder);
+    SafetensorsWriter.write(
+        folder.resolve(WEIGHTS), items, Map.of("format", "pt", SyntheticCheckpoint.NOTE, note));
   }
 
   /**

@@ -22,6 +22,7 @@ import java.util.stream.Stream;
 public final class ToyModel implements NextScaleModel {
   private final ToyConfig config;
   private final ToyNetworks networks;
+  private final Runnable afterwards;
 
   /**
    * Loads the weights; the checkpoint must stay open as long as the model.
@@ -31,7 +32,19 @@ public final class ToyModel implements NextScaleModel {
    */
   public ToyModel(
       ToyConfig config, Checkpoint checkpoint, Backend backend, Device device, DType dtype) {
+    this(config, checkpoint, backend, device, dtype, () -> {});
+  }
+
+  /** As above with what is to be done once the model is closed. */
+  ToyModel(
+      ToyConfig config,
+      Checkpoint checkpoint,
+      Backend backend,
+      Device device,
+      DType dtype,
+      Runnable afterwards) {
     this.config = config;
+    this.afterwards = afterwards;
     networks = new ToyNetworks(config, checkpoint, backend, device, dtype);
   }
 
@@ -128,12 +141,8 @@ public final class ToyModel implements NextScaleModel {
   }
 
   @Override
-  public int pixelsPerToken() {
-    return ToyConfig.STRIDE;
-  }
-
-  @Override
   public void close() {
     networks.weights.close();
+    afterwards.run();
   }
 }

@@ -1,0 +1,47 @@
+package io.heatkv.infinity.load;
+
+import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.KvShape;
+import io.heatkv.infinity.PublishedModel;
+import io.heatkv.infinity.TransformerConfig;
+import io.heatkv.load.MemoryNeed;
+import io.heatkv.load.ModelSizes;
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
+
+/** What the sizes of a transformer tell. */
+sealed interface InfinitySizes extends ModelSizes permits InfinityDescription, RandomInfinity {
+  TransformerConfig transformer();
+
+  /** Tokens of an example's text. */
+  int textTokens();
+
+  @Override
+  default KvShape kvShape(int pictures, int rowsPerPicture, DType dtype, ScaleSchedule scales) {
+    TransformerConfig config = transformer();
+    return new KvShape(
+        config.depth(),
+        pictures * rowsPerPicture,
+        rowsPerPicture,
+        config.heads(),
+        config.headDim(),
+        dtype,
+        scales);
+  }
+
+  @Override
+  default DType computeType(Device device) {
+    return PublishedModel.computeType(transformer(), device);
+  }
+
+  @Override
+  default MemoryNeed transformerNeed(KvShape shape, CachePolicy policy, Device device) {
+    return InfinityMemory.transformer(transformer(), shape, textTokens(), policy, device);
+  }
+
+  @Override
+  default double flops(KvShape shape, int scale) {
+    return InfinityFlops.transformer(transformer(), shape, scale, textTokens());
+  }
+}

@@ -1,0 +1,107 @@
+package io.heatkv.load;
+
+import io.heatkv.error.UserException;
+import java.util.Comparator;
+import java.util.List;
+import java.util.ServiceConfigurationError;
+import java.util.ServiceLoader;
+import java.util.stream.Collectors;
+
+/** The families that are there: our own and those of other jars. */
+public final class ModelFamilies {
+  private ModelFamilies() {}
+
+  /**
+   * All, by name.
+   *
+   * @throws UserException if one can't be loaded
+   */
+  public static List<ModelFamily> all() {
+    try {
+      return ServiceLoader.load(ModelFamily.class, loader()).stream()
+          .map(ServiceLoader.Provider::get)
+          .sorted(Comparator.comparing(ModelFamily::name))
+          .toList();
+    } catch (ServiceConfigurationError e) {
+      throw new UserException("a model family can't be loaded: " + e.getMessage(), e);
+    }
+  }
+
+  /** The thread's, unless it has another engine than this one. */
+  private static ClassLoader loader() {
+    ClassLoader context = Thread.currentThread().getContextClassLoader();
+    try {
+      if (context != null && context.loadClass(ModelFamily.class.getName()) == ModelFamily.class) {
+        return context;
+      }
+    } catch (ClassNotFoundException _) {
+      // Sees no engine.
+    }
+    return ModelFamilies.class.getClassLoader();
+  }
+
+  /** All networks of all families. */
+  public static List<Network> networks() {
+    return all().stream().flatMap(family -> family.networks().stream()).distinct().toList();
+  }
+
+  /**
+   * The family that has models of a size.
+   *
+   * @throws UserException if there is none
+   */
+  public static ModelFamily ofSize(String size) {
+    List<ModelFamily> all = all();
+    return all.stream()
+        .filter(family -> family.sizes().contains(size))
+        .findFirst()
+        .orElseThrow(() ->
+            new UserException(
+                "model size '%s' is unknown; expected %s"
+                    .formatted(
+                        size,
+                        all.stream()
+                            .flatMap(family -> family.sizes().stream())
+                            .collect(Collectors.joining(", ")))));
+  }
+
+  /**
+   * The family whose model lies among files: that whose drawing network is there.
+   *
+   * @throws UserException if there are networks of several
+   */
+  static ModelFamily of(ModelFiles files) {
+    List<ModelFamily> all = all();
+    List<ModelFamily> drawing =
+        all.stream().filter(family -> !files.of(family.networks().getFirst()).isEmpty()).toList();
+    List<ModelFamily> named =
+        drawing.stream()
+            .filter(
+                family -> files.of(family.networks().getFirst()).stream().anyMatch(files::isNamed))
+            .toList();
+    List<ModelFamily> meant = named.isEmpty() ? drawing : named;
+    if (meant.size() > 1) {
+      throw new UserException(
+          "%s: holds models of several families (%s); name one model's folder or file"
+              .formatted(
+                  files,
+                  meant.stream()
+                      .map(family ->
+                          family.networks().getFirst()
+                              + " "
+                              + files.shortened(files.of(family.networks().getFirst()).getFirst()))
+                      .collect(Collectors.joining(", "))));
+    }
+    // Where nothing draws, the family with most of the rest says what it lacks.
+    return meant.isEmpty()
+        ? all.stream()
+            .max(
+                Comparator.<ModelFamily>comparingLong(family ->
+                        family.networks().stream()
+                            .filter(network -> !files.of(network).isEmpty())
+                            .count())
+                    .thenComparing(ModelFamily::name, Comparator.reverseOrder()))
+            .orElseThrow(() -> new UserException("no model family is on the class path"))
+        : meant.getFirst();
+  }
+}

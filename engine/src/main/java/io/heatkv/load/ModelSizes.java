@@ -1,0 +1,75 @@
+package io.heatkv.load;
+
+import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.KvShape;
+import io.heatkv.family.NextScaleModel;
+import io.heatkv.sample.SamplingOptions;
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.tensor.Backend;
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
+
+/** What a model's sizes tell, whatever its weights. */
+public interface ModelSizes {
+  /** For people. */
+  String name();
+
+  /** Default grids of the scales. */
+  ScaleSchedule schedule();
+
+  /** Default strength of guidance. */
+  double cfg();
+
+  /** Default temperature. */
+  double tau();
+
+  /** Default nucleus filter. */
+  double topP();
+
+  /** How tokens are drawn by default. */
+  default SamplingOptions sampling() {
+    return SamplingOptions.of(cfg(), tau(), topP());
+  }
+
+  /** A prompt that the model can draw, for timings. */
+  String example();
+
+  /**
+   * Sizes of a cache.
+   *
+   * @param rowsPerPicture with guidance 2, else 1
+   * @param dtype in which keys and values come
+   */
+  KvShape kvShape(int pictures, int rowsPerPicture, DType dtype, ScaleSchedule scales);
+
+  /** Of one picture with guidance: what budgets in bytes refer to. */
+  default KvShape kvShape(DType dtype, ScaleSchedule scales) {
+    return kvShape(1, 2, dtype, scales);
+  }
+
+  /** The type in which the transformer's blocks compute unless asked for otherwise. */
+  DType computeType(Device device);
+
+  /** What drawing with the transformer alone takes of a device's memory. */
+  MemoryNeed transformerNeed(KvShape shape, CachePolicy policy, Device device);
+
+  /** Floating-point operations of a scale's transformer, attention to everything included. */
+  double flops(KvShape shape, int scale);
+
+  /** As above, of all scales. */
+  default double flops(KvShape shape) {
+    double sum = 0;
+    for (int scale = 0; scale < shape.schedule().count(); scale++) {
+      sum += flops(shape, scale);
+    }
+    return sum;
+  }
+
+  /**
+   * Loads the networks.
+   *
+   * @param dtype compute type of the transformer's blocks
+   * @throws io.heatkv.error.UserException if a file is missing, damaged or of another model
+   */
+  NextScaleModel load(Backend backend, Device device, DType dtype);
+}

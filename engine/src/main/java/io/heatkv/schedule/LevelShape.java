@@ -1,0 +1,68 @@
+package io.heatkv.schedule;
+
+import io.heatkv.error.UserException;
+import io.heatkv.scale.ScaleSchedule;
+
+/**
+ * Sizes that a plan in bytes depends on. Its granule is head_dim / 2 bytes; budgets count 2 bytes a
+ * number in any compute type.
+ *
+ * @param sizes layers, heads and tokens; sink scales serve the rules that keep or drop
+ * @param schedule grids of the scales
+ * @param headDim channels of a head, even; 0 where unknown, which serves the rules that keep or
+ *     drop under a ratio
+ * @param rows of one picture, to which a budget in bytes refers
+ */
+public record LevelShape(ScheduleShape sizes, ScaleSchedule schedule, int headDim, int rows) {
+  private static final int BYTES_PER_CHANNEL = 4;
+  private static final int WHOLE = Level.ALL.getFirst().precision().entryGranules();
+
+  /**
+   * @throws UserException if the full cache has more than 2^31 - 1 granules
+   */
+  public LevelShape {
+    if (fullGranules(sizes) > Integer.MAX_VALUE) {
+      throw new UserException(
+          "the full cache of "
+              + sizes.allHeads()
+              + " heads has more than 2^31 - 1 parts of half a head; use a smaller scale schedule");
+    }
+  }
+
+  /** As above. */
+  public static LevelShape of(
+      int layers, int heads, int headDim, int rows, ScaleSchedule schedule, int sinkScales) {
+    return new LevelShape(
+        ScheduleShape.of(layers, heads, schedule, sinkScales), schedule, headDim, rows);
+  }
+
+  private static long fullGranules(ScheduleShape sizes) {
+    return sizes.allHeads() * sizes.fullTokens() * WHOLE;
+  }
+
+  /** Bytes of a granule. */
+  public int granuleBytes() {
+    return headDim / 2;
+  }
+
+  /** Bytes of a budget of 1 in one row: keys and values of all scales but the last. */
+  public long rowBytes() {
+    return sizes.allHeads() * sizes.fullTokens() * BYTES_PER_CHANNEL * headDim;
+  }
+
+  /** Bytes of a budget of 1: all rows of one picture. */
+  public long budgetBytes() {
+    return rows * rowBytes();
+  }
+
+  /** Granules that an atom of each source takes at each level, by number: [source][level]. */
+  int[][] granules() {
+    int[][] granules = new int[sizes.scales() - 1][LevelCosts.LEVELS];
+    for (int s = 0; s < granules.length; s++) {
+      for (int i = 1; i < LevelCosts.LEVELS; i++) {
+        granules[s][i] = Level.ALL.get(i - 1).granules(schedule.size(s), headDim);
+      }
+    }
+    return granules;
+  }
+}

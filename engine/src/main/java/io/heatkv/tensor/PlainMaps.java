@@ -1,0 +1,197 @@
+package io.heatkv.tensor;
+
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+
+/** Stored maps on the CPU: {@link MapCodec} over an arena of bytes in memory. */
+final class PlainMaps {
+  private PlainMaps() {}
+
+  /** See {@link DeviceOps#attentionOverMaps}. Heads one by one: each has its own keys. */
+  static Tensor attend(Tensor q, Tensor k, Tensor v, Tensor arena, StoredMaps maps, double scale) {
+    Bytes bytes = new Bytes(arena, maps.half());
+    long rows = q.size(0);
+    long tokens = q.size(2);
+    int dim = bytes.dim;
+    float[][] parts = new float[2][longest(maps.maps()) * dim];
+    // Tokens before heads: the output projection then reads it without a copy.
+    Tensor out =
+        Tensor.empty(q.backend(), q.dtype(), q.device(), rows, tokens, q.size(1), dim)
+            .transpose(1, 2);
+    int next = 0;
+    for (int head = 0; head < maps.heads(); head++) {
+      int end = next;
+      while (end < maps.maps().size() && maps.maps().get(end).head() == head) {
+        end++;
+      }
+      List<StoredMap> own = maps.maps().subList(next, end);
+      next = end;
+      int stored = maps.length(head);
+      int all = Math.toIntExact(stored + tokens);
+      try (Scope _ = Scope.open()) {
+        Tensor joined = Tensor.empty(q.backend(), DType.F32, Device.CPU, 2, rows, 1, all, dim);
+        MemorySegment memory = joined.memory();
+        for (int row = 0; row < rows; row++) {
+          long at = (long) row * all * dim;
+          for (StoredMap map : own) {
+            int count = map.entries() * dim;
+            bytes.decode(row, map, parts[0], parts[1]);
+            for (int part = 0; part < 2; part++) {
+              long to = (part * rows * all * dim + at) * Float.BYTES;
+              MemorySegment.copy(parts[part], 0, memory, JAVA_FLOAT, to, count);
+            }
+            at += count;
+          }
+        }
+        Tensor keys = joined.select(0, 0);
+        Tensor values = joined.select(0, 1);
+        keys.narrow(2, stored, tokens).copyFrom(k.narrow(1, head, 1));
+        values.narrow(2, stored, tokens).copyFrom(v.narrow(1, head, 1));
+        Tensor query = q.narrow(1, head, 1).to(DType.F32);
+        Tensor attended;
+        if (own.stream().anyMatch(map -> map.pool() > 1)) {
+          Tensor counts = Tensor.of(q.backend(), logCounts(own, all), 1, 1, 1, all);
+          attended = Ops.attention(query, keys, values, counts, scale);
+        } else {
+          attended = Ops.attention(query, keys, values, null, scale);
+        }
+        out.narrow(1, head, 1).copyFrom(attended);
+      }
+    }
+    if (next < maps.maps().size()) {
+      throw new IllegalArgumentException("maps aren't ordered by head");
+    }
+    return out;
+  }
+
+  /** What is added to the scores of all entries: 0 for one token. */
+  private static float[] logCounts(List<StoredMap> maps, int all) {
+    float[] logs = new float[all];
+    int next = 0;
+    for (StoredMap map : maps) {
+      for (int i = 0; i < map.entries(); i++) {
+        logs[next++] = (float) Math.log(map.tokens(i));
+      }
+    }
+    return logs;
+  }
+
+  private static int longest(List<StoredMap> maps) {
+    return maps.stream().mapToInt(StoredMap::entries).max().orElse(0);
+  }
+
+  /** See {@link DeviceOps#encodeMaps}. */
+  static void encode(Tensor arena, StoredMaps maps, Tensor k, Tensor v) {
+    Bytes bytes = new Bytes(arena, maps.half());
+    int dim = bytes.dim;
+    try (Scope _ = Scope.open()) {
+      MemorySegment keys = k.to(DType.F32).contiguous().memory();
+      MemorySegment values = v.to(DType.F32).contiguous().memory();
+      for (int row = 0; row < k.size(0); row++) {
+        for (StoredMap map : maps.maps()) {
+          int count = map.height() * map.width() * dim;
+          long from = (row * k.size(1) + map.head()) * count * Float.BYTES;
+          float[][] parts = new float[2][count];
+          MemorySegment.copy(keys, JAVA_FLOAT, from, parts[0], 0, count);
+          MemorySegment.copy(values, JAVA_FLOAT, from, parts[1], 0, count);
+          bytes.encode(row, map, parts, 1);
+        }
+      }
+    }
+  }
+
+  /** See {@link DeviceOps#moveMaps}. */
+  static void move(Tensor arena, long rows, StoredMaps from, StoredMaps to) {
+    Bytes bytes = new Bytes(arena, to.half());
+    int count = from.maps().size();
+    for (int row = 0; row < rows; row++) {
+      // What is encoded may lie where another is decoded from.
+      float[][][] decoded = new float[count][2][];
+      for (int i = 0; i < count; i++) {
+        StoredMap map = from.maps().get(i);
+        decoded[i] = new float[2][map.entries() * bytes.dim];
+        bytes.decode(row, map, decoded[i][0], decoded[i][1]);
+      }
+      for (int i = 0; i < count; i++) {
+        bytes.encode(row, to.maps().get(i), decoded[i], from.maps().get(i).pool());
+      }
+    }
+  }
+
+  /** See {@link DeviceOps#quantise}. */
+  static Tensor quantise(Tensor x) {
+    long[] shape = x.shape();
+    byte[] bytes = MapCodec.encode(x.toFloats(), Math.toIntExact(x.size(-1)));
+    shape[shape.length - 1] += 2;
+    Tensor result = Tensor.empty(x.backend(), DType.U8, Device.CPU, shape);
+    MemorySegment.copy(bytes, 0, result.memory(), JAVA_BYTE, 0, bytes.length);
+    return result;
+  }
+
+  /** See {@link DeviceOps#dequantise}. */
+  static Tensor dequantise(Tensor bytes, DType dtype) {
+    long[] shape = bytes.shape();
+    shape[shape.length - 1] -= 2;
+    float[] x = MapCodec.decode(bytes.toBytes(), Math.toIntExact(bytes.size(-1) - 2));
+    try (Scope scope = Scope.open()) {
+      return scope.keep(Tensor.of(bytes.backend(), x, shape).to(dtype));
+    }
+  }
+
+  /** An arena's bytes, row after row of granules. */
+  private static final class Bytes {
+    private final MemorySegment memory;
+    private final long rowBytes;
+    private final int granule;
+    private final int dim;
+    private final DType half;
+    private byte[] own = new byte[0];
+
+    Bytes(Tensor arena, DType half) {
+      memory = arena.memory();
+      granule = Math.toIntExact(arena.size(2));
+      rowBytes = arena.size(1) * granule;
+      dim = 2 * granule;
+      this.half = half;
+    }
+
+    void decode(int row, StoredMap map, float[] keys, float[] values) {
+      if (own.length < map.bytes(dim)) {
+        own = new byte[map.bytes(dim)];
+      }
+      int at = 0;
+      for (int i = 0; i < map.runs().length; i += 2) {
+        int count = map.runs()[i + 1] * granule;
+        MemorySegment.copy(memory, JAVA_BYTE, place(row, map, i), own, at, count);
+        at += count;
+      }
+      MapCodec.decode(map, own, keys, values, dim, half);
+    }
+
+    /** Encodes keys and values that are entries of blocks of {@code from} tokens a side. */
+    void encode(int row, StoredMap map, float[][] parts, int from) {
+      int height = map.height();
+      int width = map.width();
+      byte[] bytes =
+          MapCodec.encode(
+              map,
+              MapCodec.pool(parts[0], height, width, dim, from, map.pool()),
+              MapCodec.pool(parts[1], height, width, dim, from, map.pool()),
+              dim,
+              half);
+      int at = 0;
+      for (int i = 0; i < map.runs().length; i += 2) {
+        int count = map.runs()[i + 1] * granule;
+        MemorySegment.copy(bytes, at, memory, JAVA_BYTE, place(row, map, i), count);
+        at += count;
+      }
+    }
+
+    private long place(int row, StoredMap map, int run) {
+      return row * rowBytes + (long) map.runs()[run] * granule;
+    }
+  }
+}
