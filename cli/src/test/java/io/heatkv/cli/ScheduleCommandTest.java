@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.heatkv.json.JsonObject;
 import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.profile.PromptMeasurement;
 import io.heatkv.profile.PromptSet;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.schedule.CalibrationSetup;
@@ -216,6 +217,7 @@ class ScheduleCommandTest {
             List.of(3.0),
             List.of(1.0),
             1,
+            0,
             32);
     double[][][][] costs = new double[3][2][2][LevelCosts.LEVELS];
     for (int s = 0; s < 3; s++) {
@@ -229,7 +231,9 @@ class ScheduleCommandTest {
     }
     Path file = folder.resolve("levels.heatkv.json");
     CalibrationProfile.start(setup, PromptSet.of(List.of("a"), 0))
-        .plus(new double[4][4][2][2], Optional.empty(), new double[3][2][2], costs)
+        .plus(
+            new PromptMeasurement(
+                new double[4][4][2][2], Optional.empty(), new double[3][2][2], costs))
         .write(file);
     return file;
   }

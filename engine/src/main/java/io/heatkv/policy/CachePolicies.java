@@ -35,6 +35,7 @@ public final class CachePolicies {
           whole(CachePolicy.FULL),
           whole(FormatPolicy.INT8),
           whole(FormatPolicy.KIVI),
+          heat(Allocation.RATE_DISTORTION),
           heat(Allocation.GREEDY),
           heat(Allocation.PAPER),
           evicting("streaming-llm", _ -> new StreamingLlm()),

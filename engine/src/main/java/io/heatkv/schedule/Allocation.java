@@ -45,7 +45,7 @@ public enum Allocation {
   };
 
   /** The rule of the plain name heatkv; measurements are in docs/method.md. */
-  public static final Allocation DEFAULT = GREEDY;
+  public static final Allocation DEFAULT = RATE_DISTORTION;
 
   private final String text;
 

@@ -11,8 +11,8 @@ import io.heatkv.policy.PolicyInputs;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.schedule.Budget;
+import io.heatkv.schedule.CacheSchedule;
 import io.heatkv.schedule.LevelSet;
-import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Scope;
@@ -216,7 +216,7 @@ class KvStorageTest {
   /** A schedule of another size than tokens' storage stays what it is. */
   @Test
   void aScheduleCountsTokens() {
-    PruningSchedule schedule = policy("heatkv", 0.5, KvStorage.HALF).schedule().orElseThrow();
+    CacheSchedule schedule = policy("heatkv-greedy", 0.5, KvStorage.HALF).schedule().orElseThrow();
     KvShape shape = shape(DType.F32);
     long half = new HeatKvPolicy(schedule, KvStorage.HALF).plan(shape).bytes();
     assertThat(new HeatKvPolicy(schedule, KvStorage.NATIVE).plan(shape).bytes())

@@ -3,10 +3,12 @@ package io.heatkv.cache;
 import io.heatkv.TestDevice;
 import io.heatkv.policy.PolicyInputs;
 import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.profile.PromptMeasurement;
 import io.heatkv.profile.PromptSet;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.CalibrationSetup;
+import io.heatkv.schedule.LevelCosts;
 import io.heatkv.schedule.LevelSet;
 import io.heatkv.schedule.PromptStatistics;
 import io.heatkv.tensor.DType;
@@ -55,16 +57,26 @@ public final class PolicyCases {
             2,
             List.of(3.0),
             List.of(1.0),
-            0.97);
+            0.97,
+            0,
+            shape.headDim());
+    double[][][][] levels = new double[schedule.count() - 1][shape.layers()][shape.heads()][];
+    for (double[][][] source : levels) {
+      for (double[][] layer : source) {
+        Arrays.setAll(layer, _ -> numbers(random, 1, LevelCosts.LEVELS)[0]);
+      }
+    }
     return CalibrationProfile.start(setup, PromptSet.of(List.of("a cat"), 0))
         .plus(
-            masses,
-            Optional.of(
-                new PromptStatistics(
-                    numbers(random, schedule.count(), shape.layers()),
-                    numbers(random, shape.layers(), shape.heads()),
-                    numbers(random, 1, shape.layers())[0])),
-            masses[schedule.count() - 1]);
+            new PromptMeasurement(
+                masses,
+                Optional.of(
+                    new PromptStatistics(
+                        numbers(random, schedule.count(), shape.layers()),
+                        numbers(random, shape.layers(), shape.heads()),
+                        numbers(random, 1, shape.layers())[0])),
+                masses[schedule.count() - 1],
+                levels));
   }
 
   private static double[][] numbers(Random random, int rows, int columns) {

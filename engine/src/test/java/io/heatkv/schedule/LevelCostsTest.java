@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import io.heatkv.error.Remedy;
 import io.heatkv.error.UserException;
 import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.profile.PromptMeasurement;
 import io.heatkv.profile.PromptSet;
 import io.heatkv.scale.ScaleSchedules;
 import java.io.IOException;
@@ -33,6 +34,7 @@ class LevelCostsTest {
           List.of(3.0),
           List.of(1.0),
           1,
+          0,
           32);
   private static final LevelShape SHAPE = LevelShape.of(2, 2, 32, 2, SETUP.schedule(), 1);
 
@@ -59,7 +61,8 @@ class LevelCostsTest {
 
   private static CalibrationProfile plus(CalibrationProfile profile, double factor) {
     return profile.plus(
-        new double[4][4][2][2], Optional.empty(), new double[3][2][2], costs(factor));
+        new PromptMeasurement(
+            new double[4][4][2][2], Optional.empty(), new double[3][2][2], costs(factor)));
   }
 
   @Test
@@ -156,7 +159,10 @@ class LevelCostsTest {
     double[][][][] costs = costs(0);
     costs[1][0][1][level] = cost;
     assertThatThrownBy(() ->
-            start("a").plus(new double[4][4][2][2], Optional.empty(), new double[3][2][2], costs))
+            start("a")
+                .plus(
+                    new PromptMeasurement(
+                        new double[4][4][2][2], Optional.empty(), new double[3][2][2], costs)))
         .isInstanceOf(UserException.class)
         .hasMessageStartingWith(what + " scale 1 in layer 0, head 1 costs " + cost);
   }

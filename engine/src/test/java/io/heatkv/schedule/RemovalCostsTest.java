@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import io.heatkv.error.UserException;
 import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.profile.PromptMeasurement;
 import io.heatkv.profile.PromptSet;
 import io.heatkv.scale.ScaleSchedules;
 import java.io.IOException;
@@ -52,7 +53,12 @@ class RemovalCostsTest {
                     .map(layer -> Arrays.stream(layer).map(cost -> cost * factor).toArray())
                     .toArray(double[][]::new))
             .toArray(double[][][]::new);
-    return profile.plus(new double[4][4][2][2], Optional.empty(), costs);
+    return profile.plus(
+        new PromptMeasurement(
+            new double[4][4][2][2],
+            Optional.empty(),
+            costs,
+            new double[3][2][2][LevelCosts.LEVELS]));
   }
 
   /** Costs times the first layer's cube root of 2, for each token: 2.52, 2.5, 1.33, 1.26 ... */

@@ -21,7 +21,6 @@ import io.heatkv.family.ScaleObserver;
 import io.heatkv.policy.CachePolicies;
 import io.heatkv.policy.PolicyInputs;
 import io.heatkv.profile.CalibrationProfile;
-import io.heatkv.profile.PromptMeasurement;
 import io.heatkv.profile.PromptSet;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
@@ -111,7 +110,9 @@ class ToyFamilyTest {
                 1,
                 SAMPLING.cfg(),
                 SAMPLING.tau(),
-                SAMPLING.topP()),
+                SAMPLING.topP(),
+                SAMPLING.topK(),
+                shape.headDim()),
             PromptSet.of(List.of(classes), 1));
     for (int i = 0; i < classes.length; i++) {
       Observation observed = new Observation(1, true);
@@ -120,8 +121,7 @@ class ToyFamilyTest {
           Generation drawn = Generation.open(model, condition, request, null, observed)) {
         drawn.finish();
       }
-      PromptMeasurement measured = observed.measurement();
-      sums = sums.plus(measured.masses(), measured.statistics(), measured.removal());
+      sums = sums.plus(observed.measurement());
     }
     return sums;
   }

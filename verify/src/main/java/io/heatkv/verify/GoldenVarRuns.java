@@ -3,6 +3,7 @@ package io.heatkv.verify;
 import io.heatkv.Generation;
 import io.heatkv.GenerationRequest;
 import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.KvStorage;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.family.Conditioning;
 import io.heatkv.family.Pixels;
@@ -65,7 +66,7 @@ final class GoldenVarRuns implements GoldenGroup {
         JsonObject recorded = JsonObject.read(golden.folder().resolve(schedule));
         GoldenPrunedRuns.compare(label, pruning, recorded, checks);
       }
-      policy = new HeatKvPolicy(pruning);
+      policy = new HeatKvPolicy(pruning, KvStorage.NATIVE);
     }
     // Uniforms are recorded once, with the run that remembers all.
     String full = name.group().replaceFirst("^heat_([a-z0-9]+)_b[0-9.]+_", "full_$1_");

@@ -25,8 +25,8 @@ public final class AllocationOption {
       paramLabel = "NAME",
       completionCandidates = Names.class,
       description =
-          "How HeatKV spends a budget: ${COMPLETION-CANDIDATES}. Default: greedy; with bare head"
-              + " orders, paper.")
+          "How HeatKV spends a budget: ${COMPLETION-CANDIDATES}. Default: rate-distortion; with"
+              + " bare head orders, paper.")
   private @Nullable String name;
 
   @Mixin private final LevelsOption levels = new LevelsOption();
