@@ -52,7 +52,7 @@ class ServeCommandTest {
   @Test
   void itServesTheEmbeddedModelAndStopsWhenTold() throws Exception {
     Path config = folder.resolve("serve.properties");
-    Files.writeString(config, "kv-budget=10%\nqueue=3\nmax-n=2\n");
+    Files.writeString(config, "kv-budget=10%\nallocation=greedy\nmax-n=2\n");
     Process process =
         start(
             List.of("--port", "0", "--config", config.toString()),
@@ -71,7 +71,7 @@ class ServeCommandTest {
                   HttpRequest.newBuilder(URI.create(url + "/v1/models")).build(),
                   BodyHandlers.ofString())
               .body();
-      assertThat(models).contains("\"policy\":\"heatkv\"", "\"kv_budget\":\"10%\"", "\"max_n\":1");
+      assertThat(models).contains("\"policy\":\"heatkv-greedy\"", "\"kv_budget\":\"10%\"", "\"max_n\":1");
       HttpResponse<String> two =
           client.send(
               HttpRequest.newBuilder(URI.create(url + "/v1/images/generations"))
