@@ -71,7 +71,8 @@ class ServeCommandTest {
                   HttpRequest.newBuilder(URI.create(url + "/v1/models")).build(),
                   BodyHandlers.ofString())
               .body();
-      assertThat(models).contains("\"policy\":\"heatkv-greedy\"", "\"kv_budget\":\"10%\"", "\"max_n\":1");
+      assertThat(models)
+          .contains("\"policy\":\"heatkv-greedy\"", "\"kv_budget\":\"10%\"", "\"max_n\":1");
       HttpResponse<String> two =
           client.send(
               HttpRequest.newBuilder(URI.create(url + "/v1/images/generations"))
