@@ -213,7 +213,7 @@ class KvBudgetTest {
         .isEqualTo(image.number("kv_peak_bytes"));
   }
 
-  /** The least is one sink token of 57 tokens: 120 heads x 512 bytes = 61440. */
+  /** The least is one sink token of 57 tokens: 120 heads x 256 bytes = 30720. */
   @ParameterizedTest
   @CsvSource(
       delimiter = '|',
@@ -225,7 +225,7 @@ class KvBudgetTest {
           1.1      | more than the full cache
           nan      | 'nan' can't be read
           abc      | 'abc' can't be read
-          61439B   | at least 61440 bytes
+          30719B   | at least 30720 bytes
           """)
   void wrongBudgets(String budget, String expected) {
     generate("a.png", "--kv-budget", budget, "--profile", profile.toString())

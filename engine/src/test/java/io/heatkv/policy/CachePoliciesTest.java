@@ -33,6 +33,7 @@ class CachePoliciesTest {
             "int8",
             "kivi",
             "heatkv",
+            "heatkv-greedy",
             "heatkv-paper",
             "streaming-llm",
             "sliding-window",

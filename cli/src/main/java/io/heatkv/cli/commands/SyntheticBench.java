@@ -154,15 +154,15 @@ public record SyntheticBench(
   }
 
   private CachePolicy randomlyOrdered(String name, KvShape shape, Budget budget) {
-    double ratio = policies.storage().ratio(shape, budget);
-    if (ratio == 1) {
-      // The baseline of the others is the full cache itself, not a schedule that drops nothing.
-      return CachePolicy.FULL;
-    }
     if (policies.allocation().equals(Optional.of(Allocation.GREEDY))) {
       throw new UserException(
           "--allocation greedy needs a calibration, and random weights have none; name one of"
               + " these sizes with --profile, or leave --allocation out");
+    }
+    double ratio = policies.storage().ratio(shape, budget);
+    if (ratio == 1) {
+      // The baseline of the others is the full cache itself, not a schedule that drops nothing.
+      return CachePolicy.FULL;
     }
     ScheduleShape pruned =
         ScheduleShape.of(shape.layers(), shape.heads(), shape.schedule(), SINK_SCALES);
