@@ -12,6 +12,8 @@ import io.heatkv.family.Pixels;
 import io.heatkv.family.ScaleObserver;
 import io.heatkv.family.TokenChooser;
 import io.heatkv.image.PngImage;
+import io.heatkv.scale.ScaleSize;
+import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import java.util.ArrayList;
@@ -228,6 +230,35 @@ public final class Generation implements AutoCloseable {
   }
 
   /**
+   * What one picture shows after the scales drawn so far, as large as the last of them: decoding
+   * costs as much less than {@link #preview()} as that grid has fewer tokens.
+   *
+   * @throws IllegalStateException if no scale is drawn yet, the picture has left or the generation
+   *     is closed
+   */
+  public Picture preview(int picture) {
+    turn.lock();
+    try (Scope _ = Scope.open()) {
+      Tensor codes = pass != null ? pass.canvas() : canvas;
+      int place = places.indexOf(picture);
+      if (codes == null || scale == 0 || place < 0) {
+        throw new IllegalStateException("there is nothing to show");
+      }
+      ScaleSize grid = request.schedule().size(scale - 1);
+      ScaleSize last = request.schedule().last();
+      Tensor own = codes.narrow(0, place, 1);
+      return picture(
+          picture,
+          Ops.interpolateArea(
+              own,
+              own.size(2) / last.height() * grid.height(),
+              own.size(3) / last.width() * grid.width()));
+    } finally {
+      turn.unlock();
+    }
+  }
+
+  /**
    * Tokens of the scale drawn last, of each picture that was drawn, in the order of the request.
    *
    * @return of a picture [tokens, symbols]
@@ -260,17 +291,18 @@ public final class Generation implements AutoCloseable {
   private List<Picture> decode(Tensor codes) {
     return inOrder(place -> {
       try (Scope _ = Scope.open()) {
-        Tensor image = model.decode(codes.narrow(0, place, 1)).select(0, 0);
-        int index = places.get(place);
-        return new Picture(
-            index,
-            request.pictures().get(index),
-            new PngImage(
-                Math.toIntExact(image.size(2)),
-                Math.toIntExact(image.size(1)),
-                Pixels.toRgb(image)));
+        return picture(places.get(place), codes.narrow(0, place, 1));
       }
     });
+  }
+
+  private Picture picture(int index, Tensor codes) {
+    Tensor image = model.decode(codes).select(0, 0);
+    return new Picture(
+        index,
+        request.pictures().get(index),
+        new PngImage(
+            Math.toIntExact(image.size(2)), Math.toIntExact(image.size(1)), Pixels.toRgb(image)));
   }
 
   /** Cancels one picture: it leaves before the next scale. From any thread. */

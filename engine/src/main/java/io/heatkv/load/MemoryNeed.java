@@ -24,6 +24,11 @@ public record MemoryNeed(long weights, long cache, long scratch) {
     return new MemoryNeed(weights, cache, scratch + bytes);
   }
 
+  /** Of free bytes, what pictures may take: a share of a GPU's stays for libraries and gaps. */
+  public static long usable(Device device, long free) {
+    return device.isCuda() ? (long) ((free - CUDA_LIBRARIES) / CUDA_GAPS) : free;
+  }
+
   /** All of it. */
   public long total() {
     return weights + cache + scratch;
@@ -37,7 +42,7 @@ public record MemoryNeed(long weights, long cache, long scratch) {
    * @throws UserException if they are too few, with the largest batch or budget that would fit
    */
   public void requireAtMost(Device device, long available, int images, long fullCache) {
-    long usable = device.isCuda() ? (long) ((available - CUDA_LIBRARIES) / CUDA_GAPS) : available;
+    long usable = usable(device, available);
     if (total() > usable) {
       String problem =
           String.format(

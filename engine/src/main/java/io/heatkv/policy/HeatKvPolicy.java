@@ -69,8 +69,9 @@ public final class HeatKvPolicy implements CachePolicy {
    */
   public static HeatKvPolicy of(Allocation allocation, PolicyInputs inputs) {
     KvStorage type = inputs.storage();
-    if (type == KvStorage.INT8
-        || (type == KvStorage.NATIVE && allocation == Allocation.RATE_DISTORTION)) {
+    // Levels say how atoms are stored.
+    boolean hasStore = allocation != Allocation.RATE_DISTORTION;
+    if (hasStore && type == KvStorage.INT8) {
       throw new UserException(
           "policy %s stores no tokens in %s; choose another KV store or policy"
               .formatted(allocation.policy(), type));
@@ -79,7 +80,7 @@ public final class HeatKvPolicy implements CachePolicy {
     KvShape shape = inputs.shape();
     LevelShape sizes = shape.levelShape(profile.setup().sinkScales());
     Budget budget =
-        type == KvStorage.NATIVE
+        hasStore && type == KvStorage.NATIVE
             ? new Budget.Ratio(inputs.ratio())
             : shape.counted(inputs.budget());
     return new HeatKvPolicy(

@@ -71,6 +71,12 @@ public record SamplingOptions(
     return new SamplingOptions(List.of(cfg), List.of(tau), 0, topP, false, true, Set.of(), 1);
   }
 
+  /** The same options with another strength of guidance at every scale. */
+  public SamplingOptions withCfg(double strength) {
+    return new SamplingOptions(
+        List.of(strength), tau, topK, topP, argmax, guidanceOnLogits, guidedLayers, neutralCfg);
+  }
+
   /** The same options, but taking the likeliest choice. */
   public SamplingOptions withArgmax() {
     return new SamplingOptions(

@@ -82,7 +82,7 @@ class KvStorageTest {
 
   /** The same tokens at the same budget in 16 bits, at 68 bytes instead of 128 in 8. */
   @ParameterizedTest
-  @ValueSource(strings = {"heatkv", "heatkv-paper", "streaming-llm", "snapkv", "h2o"})
+  @ValueSource(strings = {"heatkv-greedy", "heatkv-paper", "streaming-llm", "snapkv", "h2o"})
   void whatIsRepresentableIsAttendedToAsItCame(String name) {
     List<double[]> expected = draw(policy(name, 0.6, KvStorage.NATIVE));
     List<double[]> halves = draw(policy(name, 0.6, KvStorage.HALF));
@@ -204,9 +204,9 @@ class KvStorageTest {
     assertThatThrownBy(() -> KvStorage.parse("4"))
         .isInstanceOf(UserException.class)
         .hasMessage("KV store '4' is unknown; expected 16, int8, native");
-    assertThatThrownBy(() -> policy("heatkv", 0.5, KvStorage.INT8))
+    assertThatThrownBy(() -> policy("heatkv-paper", 0.5, KvStorage.INT8))
         .isInstanceOf(UserException.class)
-        .hasMessageStartingWith("policy heatkv stores no tokens in int8;");
+        .hasMessageStartingWith("policy heatkv-paper stores no tokens in int8;");
     assertThatThrownBy(() -> policy("int8", 0.5, KvStorage.HALF))
         .isInstanceOf(UserException.class)
         .hasMessageStartingWith("policy int8 keeps everything, 55.0% of the full cache;");

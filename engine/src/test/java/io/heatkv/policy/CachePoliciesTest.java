@@ -50,13 +50,7 @@ class CachePoliciesTest {
   void everyNameMakesThePolicyOfThatName() {
     for (String name : CachePolicies.names()) {
       double budget = CachePolicies.whole(name).isPresent() ? 1 : 0.5;
-      PolicyInputs inputs =
-          new PolicyInputs(
-              new Budget.Ratio(budget),
-              SHAPE,
-              Optional.empty(),
-              () -> PolicyCases.profile(SHAPE, 1));
-      CachePolicy policy = CachePolicies.create(name, inputs);
+      CachePolicy policy = CachePolicies.create(name, PolicyCases.inputs(SHAPE, budget, 1));
       assertThat(policy.name()).isEqualTo(name);
       assertThat(policy.plan(SHAPE).bytes()).isBetween(1L, (long) (budget * SHAPE.fullBytes()));
     }

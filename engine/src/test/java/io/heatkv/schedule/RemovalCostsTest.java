@@ -31,7 +31,9 @@ class RemovalCostsTest {
           1,
           List.of(3.0),
           List.of(1.0),
-          1);
+          1,
+          0,
+          32);
   private static final LevelShape SIZES = LevelShape.of(2, 2, 0, 2, SETUP.schedule(), 1);
   private static final ScheduleShape SHAPE = SIZES.sizes();
   // [source][layer][head]; the first scale is a sink

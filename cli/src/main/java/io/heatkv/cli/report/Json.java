@@ -16,20 +16,14 @@ public final class Json {
 
   /** On one line. */
   public static String line(Map<String, ?> object) {
-    return write(object, false);
+    return JsonValue.line(object);
   }
 
   /** Over several lines, for people. */
   public static String pretty(Map<String, ?> object) {
-    return write(object, true);
-  }
-
-  private static String write(Map<String, ?> object, boolean pretty) {
     StringWriter text = new StringWriter();
     try (JsonGenerator json = FACTORY.createGenerator(text)) {
-      if (pretty) {
-        json.useDefaultPrettyPrinter();
-      }
+      json.useDefaultPrettyPrinter();
       JsonValue.write(json, object);
     } catch (IOException e) {
       throw new UncheckedIOException(e);

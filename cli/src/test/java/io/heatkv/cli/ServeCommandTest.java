@@ -1,0 +1,135 @@
+package io.heatkv.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.heatkv.cli.console.Console;
+import java.io.BufferedReader;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.net.http.HttpResponse.BodyHandlers;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import picocli.CommandLine.Model.OptionSpec;
+
+/** The command that serves, as a process of its own. */
+class ServeCommandTest {
+  @TempDir Path folder;
+
+  private Process start(List<String> options, String... environment) throws Exception {
+    List<String> command =
+        new ArrayList<>(
+            List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "--enable-native-access=ALL-UNNAMED",
+                "-XX:TieredStopAtLevel=1",
+                "-cp",
+                System.getProperty("java.class.path"),
+                "io.heatkv.cli.Main",
+                "serve"));
+    command.addAll(options);
+    ProcessBuilder builder =
+        new ProcessBuilder(command).redirectError(folder.resolve("err").toFile());
+    for (int i = 0; i < environment.length; i += 2) {
+      builder.environment().put(environment[i], environment[i + 1]);
+    }
+    // Waiting for a second thread costs more on a busy machine.
+    builder.environment().put("OMP_NUM_THREADS", "1");
+    return builder.start();
+  }
+
+  @Test
+  void itServesTheEmbeddedModelAndStopsWhenTold() throws Exception {
+    Path config = folder.resolve("serve.properties");
+    Files.writeString(config, "kv-budget=10%\nallocation=greedy\nmax-n=2\n");
+    Process process =
+        start(
+            List.of("--port", "0", "--config", config.toString()),
+            "HEATKV_SERVE_MAX_N",
+            "1",
+            "HEATKV_SERVE_DRAIN",
+            "1");
+    try (HttpClient client = HttpClient.newHttpClient();
+        BufferedReader out = process.inputReader()) {
+      String line = out.readLine();
+      assertThat(line).startsWith("heatkv serves emoji-infinity at http://127.0.0.1:");
+      String url = line.substring(line.indexOf("http://"));
+      String models =
+          client
+              .send(
+                  HttpRequest.newBuilder(URI.create(url + "/v1/models")).build(),
+                  BodyHandlers.ofString())
+              .body();
+      assertThat(models)
+          .contains("\"policy\":\"heatkv-greedy\"", "\"kv_budget\":\"10%\"", "\"max_n\":1");
+      HttpResponse<String> two =
+          client.send(
+              HttpRequest.newBuilder(URI.create(url + "/v1/images/generations"))
+                  .header("Content-Type", "application/json")
+                  .POST(HttpRequest.BodyPublishers.ofString("{\"prompt\":\"a cat\",\"n\":2}"))
+                  .build(),
+              BodyHandlers.ofString());
+      assertThat(two.statusCode()).isEqualTo(400);
+      process.destroy();
+      assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
+      assertThat(process.exitValue()).isEqualTo(143);
+    } finally {
+      process.destroyForcibly();
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "--port|70000|port 70000 is out of range; expected 0 to 65535",
+        "--drain|-1|drain -1 is out of range; expected 0 to 3600",
+        "--keep-memory|10%|keep-memory 10% is no size; expected such as 4GiB",
+        "--api-keys|nowhere|nowhere: can't be read; expected a key on each line",
+        "--config|nowhere|nowhere: can't be read; expected lines such as port=8080 in UTF-8",
+        "--policy|snapkv|--policy snapkv needs a KV budget; add --kv-budget such as 0.1"
+      })
+  void wrongOptionsAreNamed(String option, String value, String message) {
+    Run run = Run.of("serve", option, value);
+    assertThat(run.err()).isEqualTo("heatkv: " + message + "\n");
+    assertThat(run.status()).isEqualTo(2);
+  }
+
+  @Test
+  void wrongFilesAreNamed() throws Exception {
+    Path config = Files.writeString(folder.resolve("a"), "prot=1\n");
+    assertThat(Run.of("serve", "--config", config.toString()).err())
+        .startsWith("heatkv: " + config + ": 'prot' is unknown; known: allocation, allow-host,");
+    Path keys = Files.writeString(folder.resolve("b"), "# mine\nshort\n");
+    assertThat(Run.of("serve", "--api-keys", keys.toString()).err())
+        .startsWith("heatkv: " + keys + ": has no key or one of less than 16 characters");
+  }
+
+  @Test
+  void thePageHasEveryOption() throws Exception {
+    String page = Files.readString(Path.of("../docs/server.md"));
+    Console console =
+        new Console(
+            new PrintWriter(new StringWriter()), new PrintWriter(new StringWriter()), false);
+    assertThat(
+            HeatKv.commandLine(console, List.of("serve"))
+                .getSubcommands()
+                .get("serve")
+                .getCommandSpec()
+                .options())
+        .extracting(OptionSpec::longestName)
+        .filteredOn(name -> !Set.of("--help", "--version", "--debug").contains(name))
+        .allSatisfy(name -> assertThat(page).contains("`" + name));
+  }
+}

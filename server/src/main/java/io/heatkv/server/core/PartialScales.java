@@ -1,0 +1,43 @@
+package io.heatkv.server.core;
+
+import io.heatkv.scale.ScaleSchedule;
+import java.util.SortedSet;
+import java.util.TreeSet;
+
+/** Chooses the scales at which a picture is shown before it is done. */
+final class PartialScales {
+  /** Share of a picture's time that all its partial images may take together. */
+  static final double SHARE = 0.15;
+
+  private PartialScales() {}
+
+  /**
+   * Scales spread over the schedule, coarser ones where those would take too long.
+   *
+   * @param count asked for
+   * @param decodeShare share of a picture's time that decoding its last scale takes; others take as
+   *     much less as they have fewer tokens
+   */
+  static SortedSet<Integer> choose(ScaleSchedule schedule, int count, double decodeShare) {
+    int last = schedule.count() - 1;
+    int most = Math.min(count, last);
+    TreeSet<Integer> chosen = new TreeSet<>();
+    for (int i = 0; i < most; i++) {
+      chosen.add((i + 1) * last / (most + 1));
+    }
+    while (!chosen.isEmpty() && cost(schedule, chosen) * decodeShare > SHARE) {
+      int coarser = chosen.removeLast() - 1;
+      while (chosen.contains(coarser)) {
+        coarser--;
+      }
+      if (coarser >= 0) {
+        chosen.add(coarser);
+      }
+    }
+    return chosen;
+  }
+
+  private static double cost(ScaleSchedule schedule, SortedSet<Integer> scales) {
+    return scales.stream().mapToInt(schedule::tokens).sum() / (double) schedule.last().tokens();
+  }
+}

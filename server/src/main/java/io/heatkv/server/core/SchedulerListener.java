@@ -1,0 +1,21 @@
+package io.heatkv.server.core;
+
+import io.heatkv.GenerationResult;
+
+/** Follows what a device does; called by its thread, but for cancels. */
+public interface SchedulerListener {
+  /** A pass begins. */
+  default void passBegins(Form form, int pictures) {}
+
+  /** A pass was drawn. */
+  default void passDrawn(Form form, int pictures, GenerationResult result) {}
+
+  /** A job waited and is drawn now. */
+  default void jobStarts(Job job) {}
+
+  /** Some pictures of a job were cancelled. */
+  default void cancelled(Job.State phase) {}
+
+  /** The device failed in a pass; {@code usable} is whether it computes again. */
+  default void deviceFailed(Throwable problem, boolean usable) {}
+}

@@ -1,0 +1,129 @@
+package io.heatkv.server.http;
+
+import io.heatkv.error.UserException;
+import io.heatkv.scale.Resolution;
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleTemplate;
+import io.heatkv.server.core.ServedModel;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/** Sizes in pixels that a model draws, and the schedules that they mean. */
+final class PictureSizes {
+  // Between neighbouring templates lies less.
+  private static final double RATIO_SLACK = Math.log(1.15);
+  private static final Pattern SIZE = Pattern.compile("([1-9]\\d{0,5})x([1-9]\\d{0,5})");
+
+  private final List<Size> sizes;
+
+  /**
+   * @param width in pixels
+   * @param height in pixels
+   */
+  record Size(int width, int height, ScaleSchedule schedule) {
+    double ratio() {
+      return Math.log((double) width / height);
+    }
+
+    double area() {
+      return Math.log((double) width * height);
+    }
+
+    @Override
+    public String toString() {
+      return width + "x" + height;
+    }
+  }
+
+  PictureSizes(ServedModel model) {
+    int pixels = model.pixelsPerToken();
+    ScaleSchedule own = model.schedule();
+    sizes = new ArrayList<>(List.of(size(own, pixels)));
+    Optional<Resolution> largest =
+        Arrays.stream(Resolution.values()).filter(each -> each.scales() == own.count()).findFirst();
+    if (largest.isPresent()) {
+      for (ScaleTemplate template : ScaleTemplate.values()) {
+        for (Resolution resolution : Resolution.values()) {
+          if (resolution.compareTo(largest.get()) <= 0) {
+            offer(model, size(template.schedule(resolution), pixels));
+          }
+        }
+      }
+    }
+  }
+
+  private void offer(ServedModel model, Size size) {
+    try {
+      model.model().requireDrawable(size.schedule);
+    } catch (UserException _) {
+      return;
+    }
+    if (sizes.stream().noneMatch(known -> known.toString().equals(size.toString()))) {
+      sizes.add(size);
+    }
+  }
+
+  private static Size size(ScaleSchedule schedule, int pixels) {
+    return new Size(pixels * schedule.last().width(), pixels * schedule.last().height(), schedule);
+  }
+
+  /** The model's own first. */
+  List<Size> all() {
+    return sizes;
+  }
+
+  /** The size of a schedule that is among them. */
+  Size of(ScaleSchedule schedule) {
+    return sizes.stream().filter(size -> size.schedule.equals(schedule)).findFirst().orElseThrow();
+  }
+
+  /**
+   * The size nearest to one asked for: at first in its ratio, then in its area.
+   *
+   * @param text such as {@code 1024x1024}, or {@code auto} for the model's own
+   */
+  Size nearest(String text) {
+    if (text.equals("auto")) {
+      return sizes.getFirst();
+    }
+    Matcher matcher = SIZE.matcher(text);
+    if (!matcher.matches()) {
+      throw ApiException.invalid(
+          "size",
+          "size '%s' can't be read; expected auto or one of %s".formatted(shown(text), this));
+    }
+    int width = Integer.parseInt(matcher.group(1));
+    int height = Integer.parseInt(matcher.group(2));
+    Size wanted = new Size(width, height, sizes.getFirst().schedule);
+    double off = sizes.stream().mapToDouble(size -> distance(size, wanted)).min().orElseThrow();
+    if (off > RATIO_SLACK) {
+      throw ApiException.invalid(
+          "size",
+          "size %s has a ratio that isn't drawn; expected one of %s".formatted(wanted, this));
+    }
+    // Grids of one template differ a little in their ratio.
+    return sizes.stream()
+        .filter(size -> distance(size, wanted) <= off + 0.03)
+        .min(Comparator.comparingDouble(size -> Math.abs(size.area() - wanted.area())))
+        .orElseThrow();
+  }
+
+  private static double distance(Size a, Size b) {
+    return Math.abs(a.ratio() - b.ratio());
+  }
+
+  private static String shown(String text) {
+    String printable = text.replaceAll("\\p{Cntrl}", "?");
+    return printable.length() > 40 ? printable.substring(0, 40) + "…" : printable;
+  }
+
+  @Override
+  public String toString() {
+    return String.join(", ", sizes.stream().map(Size::toString).toList());
+  }
+}

@@ -1,0 +1,156 @@
+package io.heatkv.server.http;
+
+import io.heatkv.GenerationResult;
+import io.heatkv.server.core.Form;
+import io.heatkv.server.core.Job;
+import io.heatkv.server.core.Scheduler;
+import io.heatkv.server.core.SchedulerListener;
+import io.heatkv.server.core.ServedModel;
+import io.micrometer.core.instrument.DistributionSummary;
+import io.micrometer.core.instrument.Gauge;
+import io.micrometer.core.instrument.Timer;
+import io.micrometer.core.instrument.binder.jvm.JvmMemoryMetrics;
+import io.micrometer.core.instrument.binder.system.UptimeMetrics;
+import io.micrometer.prometheusmetrics.PrometheusConfig;
+import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
+import java.time.Duration;
+import java.util.Locale;
+import java.util.concurrent.TimeUnit;
+import java.util.function.ToDoubleFunction;
+import java.util.stream.Stream;
+
+/** What is counted and measured, as Prometheus reads it. */
+public final class ServerMetrics implements SchedulerListener {
+  private final PrometheusMeterRegistry registry =
+      new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
+  private final DistributionSummary batches =
+      DistributionSummary.builder("heatkv.batch.size")
+          .description("Pictures of a pass")
+          .serviceLevelObjectives(1, 2, 4, 8, 16, 32, 64)
+          .register(registry);
+  private volatile long measuredKvBytes;
+
+  public ServerMetrics() {
+    new UptimeMetrics().bindTo(registry);
+    JvmMemoryMetrics memory = new JvmMemoryMetrics();
+    memory.bindTo(registry);
+    Gauge.builder("heatkv.kv.measured.bytes", this, metrics -> metrics.measuredKvBytes)
+        .description("Bytes of keys and values that the last pass took")
+        .register(registry);
+  }
+
+  /** Follows what a scheduler tells when it is asked. */
+  public void watch(Scheduler scheduler, ServedModel model, String version) {
+    gauge(
+        "heatkv.pictures.running", "Pictures that are drawn", scheduler, Scheduler.Status::running);
+    gauge("heatkv.pictures.waiting", "Pictures in the queue", scheduler, Scheduler.Status::waiting);
+    gauge(
+        "heatkv.kv.reserved.bytes",
+        "Bytes of keys and values of the pass that runs",
+        scheduler,
+        Scheduler.Status::reservedKvBytes);
+    gauge(
+        "heatkv.reserved.bytes",
+        "Bytes besides the weights of the pass that runs",
+        scheduler,
+        Scheduler.Status::reservedBytes);
+    gauge("heatkv.batch.limit", "Most pictures of a pass", scheduler, Scheduler.Status::batch);
+    gauge(
+        "heatkv.device.heartbeat.age.seconds",
+        "Time since the device's thread was last seen alive",
+        scheduler,
+        status -> status.sinceBeat().toNanos() / 1e9);
+    Gauge.builder("heatkv.kv.budget.bytes", scheduler, each -> each.limits().kvBytes())
+        .description("Most bytes of keys and values at a time")
+        .register(registry);
+    Gauge.builder("heatkv.native.tensors", model, each -> each.model().backend().liveTensors())
+        .description("Native tensors that are alive")
+        .register(registry);
+    Gauge.builder("heatkv.build.info", () -> 1)
+        .description("What runs here")
+        .tag("version", version)
+        .tag("model", model.id())
+        .tag("device", model.model().device().toString())
+        .tag("libtorch", model.model().backend().description())
+        .register(registry);
+  }
+
+  private void gauge(
+      String name,
+      String description,
+      Scheduler scheduler,
+      ToDoubleFunction<Scheduler.Status> value) {
+    Gauge.builder(name, scheduler, each -> value.applyAsDouble(each.status()))
+        .description(description)
+        .register(registry);
+  }
+
+  /** A request was answered. */
+  void answered(String route, int status, double seconds) {
+    Timer.builder("heatkv.requests")
+        .description("Requests by what they asked for")
+        .tag("route", route)
+        .tag("status", Integer.toString(status))
+        .serviceLevelObjectives(levels())
+        .register(registry)
+        .record((long) (1e9 * seconds), TimeUnit.NANOSECONDS);
+  }
+
+  /** A request to draw was refused. */
+  void rejected(String reason) {
+    registry.counter("heatkv.requests.rejected", "reason", reason).increment();
+  }
+
+  @Override
+  public void passBegins(Form form, int pictures) {
+    batches.record(pictures);
+  }
+
+  @Override
+  public void passDrawn(Form form, int pictures, GenerationResult result) {
+    measuredKvBytes = result.kv().storage();
+    stage("text", result.timings().text() / 1e3);
+    stage("transformer", result.timings().transformer() / 1e3);
+    stage("decode", result.timings().decode() / 1e3);
+  }
+
+  @Override
+  public void jobStarts(Job job) {
+    stage("queue", (System.nanoTime() - job.submitted()) / 1e9);
+  }
+
+  private void stage(String name, double seconds) {
+    Timer.builder("heatkv.stage")
+        .description("Stages on the way from a request to pictures")
+        .tag("stage", name)
+        .serviceLevelObjectives(levels())
+        .register(registry)
+        .record((long) (1e9 * seconds), TimeUnit.NANOSECONDS);
+  }
+
+  private static Duration[] levels() {
+    return Stream.of(10, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 120_000)
+        .map(Duration::ofMillis)
+        .toArray(Duration[]::new);
+  }
+
+  @Override
+  public void cancelled(Job.State phase) {
+    registry
+        .counter("heatkv.cancelled", "phase", phase.toString().toLowerCase(Locale.ROOT))
+        .increment();
+  }
+
+  @Override
+  public void deviceFailed(Throwable problem, boolean usable) {
+    registry.counter("heatkv.device.failures").increment();
+  }
+
+  String text() {
+    return registry.scrape();
+  }
+
+  public void close() {
+    registry.close();
+  }
+}

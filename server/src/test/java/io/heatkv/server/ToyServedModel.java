@@ -1,0 +1,201 @@
+package io.heatkv.server;
+
+import io.heatkv.GenerationRequest;
+import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.KvShape;
+import io.heatkv.checkpoint.Checkpoint;
+import io.heatkv.checkpoint.Safetensors;
+import io.heatkv.error.UserException;
+import io.heatkv.family.Conditioning;
+import io.heatkv.family.NextScaleModel;
+import io.heatkv.family.PictureRequest;
+import io.heatkv.image.PngText;
+import io.heatkv.json.JsonValue;
+import io.heatkv.load.MemoryNeed;
+import io.heatkv.policy.CachePolicies;
+import io.heatkv.policy.PolicyInputs;
+import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.sample.SamplingOptions;
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.schedule.Budget;
+import io.heatkv.server.core.ServedModel;
+import io.heatkv.tensor.Backend;
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
+import io.heatkv.tensor.Tensor;
+import io.heatkv.testkit.TestDevice;
+import io.heatkv.testkit.toy.ToyConfig;
+import io.heatkv.testkit.toy.ToyFiles;
+import io.heatkv.testkit.toy.ToyModel;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/** The smallest model as a server offers it; a test can hold it at its door and let it fail. */
+public final class ToyServedModel implements ServedModel, AutoCloseable {
+  /** A pass enters with a permit. */
+  public final Semaphore door = new Semaphore(Integer.MAX_VALUE / 2);
+
+  /** Passes that are still to fail. */
+  public final AtomicInteger failures = new AtomicInteger();
+
+  private final Checkpoint checkpoint;
+  private final ToyModel toy;
+  private final NextScaleModel model;
+
+  public ToyServedModel(Path folder) {
+    ToyConfig config = new ToyConfig(2);
+    ToyFiles.write(folder, config, 1);
+    checkpoint = Safetensors.open(folder.resolve(ToyFiles.WEIGHTS));
+    toy = new ToyModel(config, checkpoint, TestDevice.backend(), TestDevice.device(), DType.F32);
+    model = new Guarded();
+  }
+
+  /** Lets no pass begin until {@link #open}. */
+  public void shut() {
+    door.drainPermits();
+  }
+
+  public boolean isShut() {
+    return door.availablePermits() == 0;
+  }
+
+  public void open() {
+    door.release(Integer.MAX_VALUE / 4);
+  }
+
+  @Override
+  public String id() {
+    return "toy";
+  }
+
+  @Override
+  public NextScaleModel model() {
+    return model;
+  }
+
+  /** Without the door. */
+  public NextScaleModel plain() {
+    return toy;
+  }
+
+  @Override
+  public ScaleSchedule schedule() {
+    return ToyConfig.SCALES;
+  }
+
+  @Override
+  public SamplingOptions sampling() {
+    return SamplingOptions.of(2, 1, 1);
+  }
+
+  @Override
+  public int pixelsPerToken() {
+    return 4;
+  }
+
+  @Override
+  public void requirePrompt(String prompt) {}
+
+  @Override
+  public String samplePrompt() {
+    return "circle";
+  }
+
+  @Override
+  public CachePolicy policy(String name, String budget, ScaleSchedule schedule) {
+    return CachePolicies.create(
+        name,
+        new PolicyInputs(
+            Budget.parse(budget),
+            toy.kvShape(1, 2, schedule),
+            Optional.empty(),
+            () -> {
+              throw new UserException("the toy has no profile");
+            }));
+  }
+
+  @Override
+  public MemoryNeed need(GenerationRequest request) {
+    KvShape shape = toy.kvShape(request.images(), request.rowsPerPicture(), request.schedule());
+    return new MemoryNeed(0, request.policy().plan(shape).bytes(), 1000L + 500L * request.images());
+  }
+
+  @Override
+  public Optional<CalibrationProfile> profile() {
+    return Optional.empty();
+  }
+
+  @Override
+  public List<PngText> texts(GenerationRequest request, int picture, int width, int height) {
+    PictureRequest drawn = request.pictures().get(picture);
+    Map<String, Object> settings = new LinkedHashMap<>();
+    settings.put("prompt", drawn.prompt());
+    settings.put("seed", drawn.seed());
+    settings.put("width", width);
+    settings.put("height", height);
+    settings.put("model", id());
+    settings.put("cache", request.policy().name());
+    settings.put("kv_budget", request.policy().budget());
+    return List.of(PngText.heatkv(JsonValue.line(settings)));
+  }
+
+  @Override
+  public void close() {
+    toy.close();
+    checkpoint.close();
+  }
+
+  private final class Guarded implements NextScaleModel {
+    @Override
+    public Backend backend() {
+      return toy.backend();
+    }
+
+    @Override
+    public Device device() {
+      return toy.device();
+    }
+
+    @Override
+    public DType dtype() {
+      return toy.dtype();
+    }
+
+    @Override
+    public KvShape kvShape(int pictures, int rowsPerPicture, ScaleSchedule scales) {
+      return toy.kvShape(pictures, rowsPerPicture, scales);
+    }
+
+    @Override
+    public void requireDrawable(ScaleSchedule scales) {
+      toy.requireDrawable(scales);
+    }
+
+    @Override
+    public Conditioning encode(List<PictureRequest> pictures, boolean guided) {
+      door.acquireUninterruptibly();
+      if (failures.getAndUpdate(left -> Math.max(0, left - 1)) > 0) {
+        throw new IllegalStateException("the device is on fire");
+      }
+      return toy.encode(pictures, guided);
+    }
+
+    @Override
+    public Tensor decode(Tensor canvas) {
+      return toy.decode(canvas);
+    }
+
+    @Override
+    public Tensor encode(Tensor pixels) {
+      return toy.encode(pixels);
+    }
+
+    @Override
+    public void close() {}
+  }
+}

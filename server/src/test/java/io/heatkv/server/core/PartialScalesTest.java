@@ -1,0 +1,38 @@
+package io.heatkv.server.core;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.heatkv.scale.Resolution;
+import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.ScaleTemplate;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+final class PartialScalesTest {
+  private static final ScaleSchedule SQUARE = ScaleTemplate.nearest(1).schedule(Resolution.P1);
+
+  @Test
+  void theyAreSpreadWhereDecodingIsCheap() {
+    assertThat(PartialScales.choose(SQUARE, 3, 0.05)).containsExactly(3, 6, 9);
+    assertThat(PartialScales.choose(SQUARE, 1, 0.05)).containsExactly(6);
+    assertThat(PartialScales.choose(SQUARE, 0, 0.05)).isEmpty();
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1,0.1", "3,0.1", "3,0.3", "3,0.9", "12,0.5", "100,1"})
+  void theyNeverTakeMoreThanTheirShareOfTime(int count, double decodeShare) {
+    double tokens =
+        PartialScales.choose(SQUARE, count, decodeShare).stream().mapToInt(SQUARE::tokens).sum();
+    assertThat(tokens / 4096 * decodeShare).isLessThanOrEqualTo(0.15);
+    assertThat(PartialScales.choose(SQUARE, count, decodeShare)).isNotEmpty().doesNotContain(12);
+  }
+
+  @Test
+  void asManyAsThereAreScalesBeforeTheLast() {
+    assertThat(PartialScales.choose(ScaleSchedules.parse("1x1,2x2,4x4"), 9, 0.1))
+        .containsExactly(0, 1);
+    assertThat(PartialScales.choose(ScaleSchedules.parse("4x4"), 9, 0.1)).isEmpty();
+  }
+}
