@@ -97,9 +97,16 @@ class KvBudgetTest {
             "greedy");
     assertThat(pixels("half.png")).isNotEqualTo(pixels("full.png"));
     JsonObject schedule =
-        Run.of("schedule", "--profile", profile.toString(),
-            "--allocation",
-            "greedy", "--budget", "0.5", "--json").json();
+        Run.of(
+                "schedule",
+                "--profile",
+                profile.toString(),
+                "--allocation",
+                "greedy",
+                "--budget",
+                "0.5",
+                "--json")
+            .json();
     double peak = schedule.number("peak_total_tokens") * HEAD_TOKEN;
     assertThat(half.number("kv_budget")).isEqualTo(0.5);
     assertThat(half.number("kv_bytes")).isEqualTo(peak).isLessThanOrEqualTo(0.5 * FULL);
@@ -130,12 +137,23 @@ class KvBudgetTest {
     assertThat(pixels("bytes.png")).isEqualTo(pixels("half.png"));
 
     // In 16 bits, as many tokens take half of what they do in float32.
-    JsonObject stored = drawn("16.png", "--kv-budget", "50%", "--profile", profile.toString(),
+    JsonObject stored =
+        drawn(
+            "16.png",
+            "--kv-budget",
+            "50%",
+            "--profile",
+            profile.toString(),
             "--allocation",
             "greedy");
     assertThat(stored.number("kv_bytes")).isEqualTo(peak / 2);
     JsonObject sized =
-        drawn("sized.png", "--kv-budget", FULL / 4 + "B", "--profile", profile.toString(),
+        drawn(
+            "sized.png",
+            "--kv-budget",
+            FULL / 4 + "B",
+            "--profile",
+            profile.toString(),
             "--allocation",
             "greedy");
     assertThat(sized.number("kv_bytes")).isEqualTo(peak / 2);

@@ -60,7 +60,9 @@ class SyntheticBenchTest {
         boolean whole = budget == 1 && name.startsWith("heatkv");
         assertThat(one.text("policy")).isEqualTo(whole ? "full" : name);
         assertThat(one.number("budget")).isEqualTo(budget);
-        assertThat(one.number("kv_bytes")).isBetween((budget - 0.05) * FULL, budget * FULL);
+        // Levels have a store of their own, which counts 2 of 4 bytes a number.
+        double full = name.equals("heatkv") && !whole ? FULL / 2.0 : FULL;
+        assertThat(one.number("kv_bytes")).isBetween((budget - 0.05) * full, budget * full);
       }
     }
     assertThat(run.json().list("runs")).hasSize(i);
@@ -98,8 +100,8 @@ class SyntheticBenchTest {
       assertThat(run.item("runs", i).text("policy")).isEqualTo(names.split(",")[i]);
     }
     // One sink scale is calibrated, random orders have three: 21 of 57 tokens.
-    bench("--policy=heatkv", "--budgets=0.1").assertRefused("expected at least 0.368");
-    Run less = bench("--profile=" + profile, "--budgets=0.1", "--json");
+    bench("--policy=heatkv-paper", "--budgets=0.1").assertRefused("expected at least 0.368");
+    Run less = bench("--policy=heatkv-paper", "--profile=" + profile, "--budgets=0.1", "--json");
     assertThat(less.status()).as(less.err()).isZero();
     Run greedy = bench("--allocation=greedy", "--profile=" + profile, "--budgets=0.6", "--json");
     assertThat(greedy.item("runs", 0).text("policy")).isEqualTo("heatkv-greedy");
