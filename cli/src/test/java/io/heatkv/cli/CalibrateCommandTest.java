@@ -2,13 +2,8 @@ package io.heatkv.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.heatkv.cli.console.Console;
-import io.heatkv.cli.console.Interruption;
-import io.heatkv.cli.console.PromptProgress;
 import io.heatkv.json.JsonObject;
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -75,29 +70,6 @@ class CalibrateCommandTest {
     assertThat(report.text("fingerprint")).isEqualTo(profile.text("fingerprint"));
     assertThat(calibrate("c.json", "a cat", "  a tree", "-q").status()).isZero();
     assertThat(read("c.json")).isEqualTo(read("a.json"));
-  }
-
-  @Test
-  void aTerminalShowsABarAndTheTimeLeft() {
-    StringWriter text = new StringWriter();
-    PrintWriter err = new PrintWriter(text);
-    Path output = folder.resolve("a.json");
-    try (Interruption interruption = new Interruption()) {
-      PromptProgress progress =
-          new PromptProgress(new Console(err, err, true), output, false, interruption);
-      progress.promptDone(2, 4);
-      assertThat(text.toString())
-          .contains("going on from " + output + ".partial, where 2 of 4 prompts are done")
-          .contains("\ra.json [" + "#".repeat(15) + "·".repeat(15) + "] prompt 2/4");
-      progress.promptDone(3, 4);
-      progress.promptDone(4, 4);
-      assertThat(progress.isCancelled()).isFalse();
-      assertThat(progress.before()).isEqualTo(2);
-    }
-    assertThat(text.toString())
-        .containsPattern("prompt 3/4, [0-9.]+ prompts/s, 0 s left")
-        .contains("\ra.json [" + "#".repeat(30) + "] prompt 4/4")
-        .endsWith(System.lineSeparator());
   }
 
   @Test

@@ -53,23 +53,16 @@ class PolicyOptionsTest {
   @ParameterizedTest
   @MethodSource("policies")
   void drawsWithinTheBudget(String policy) {
-    Run run =
-        generate(
-            "--policy",
-            policy,
-            "--kv-budget",
-            "0.6",
-            "--kv-store",
-            "native",
-            "--profile",
-            profile.toString(),
-            "--json");
+    String[] options = {
+      "--kv-budget", "0.6", "--profile", profile.toString(), "--json", "--policy"
+    };
+    Run run = generate(join(options, policy));
     assertThat(run.err()).isEmpty();
     JsonObject image = run.item("images", 0);
     assertThat(image.text("cache")).isEqualTo(policy);
     assertThat(image.number("kv_budget")).isEqualTo(0.6);
-    // Levels have a store of their own, which counts 2 of 4 bytes a number.
-    double full = image.number("full_kv_bytes") / (policy.equals("heatkv") ? 2 : 1);
+    // A budget counts 2 bytes a number, the full cache has 4.
+    double full = image.number("full_kv_bytes") / 2;
     assertThat(image.number("kv_bytes")).isBetween(0.59 * full, 0.6 * full);
     assertThat(image.number("kv_peak_bytes")).isBetween(0.45 * full, image.number("kv_bytes"));
     assertThat(Files.exists(folder.resolve("a.png"))).isTrue();
@@ -140,6 +133,14 @@ class PolicyOptionsTest {
         "--policy , --kv-budget 0.5|--policy names no NAME; see heatkv generate --help",
         "--cfg ,|--cfg names no X",
         "--policy h2o,snapkv --kv-budget 0.5|pictures are drawn by one policy, not by h2o, snapkv",
+        "--kv-budget 0.5 --kv-store int8|tokens only, not heatkv; leave it out",
+        "--policy heatkv --kv-budget 0.5 --kv-store native|tokens only, not heatkv; leave it out",
+        "--policy full --kv-budget 1 --kv-store 16|tokens only, not full; leave it out",
+        "--policy int8 --kv-budget 1 --kv-store native|tokens only, not int8; leave it out",
+        "--policy kivi --kv-budget 1 --kv-store native|tokens only, not kivi; leave it out",
+        "--policy int8 --kv-store native|--kv-store serves a KV budget only; add --kv-budget",
+        "--allocation paper|--allocation serves a KV budget only; add --kv-budget such as 0.1",
+        "--levels 8|--levels serves a KV budget only; add --kv-budget such as 0.1",
         "--policy snapkv --kv-budget 0.1|below the floor of policy snapkv, 0.280702",
       })
   void refusesInOneLine(String options, String message) {

@@ -35,13 +35,13 @@ import io.heatkv.tensor.DeviceTrace;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * Times the transformer of a published size, or of the embedded model's, with random weights.
@@ -143,22 +143,21 @@ public record SyntheticBench(
     return List.of(measurements);
   }
 
-  /** As for any model, but HeatKV does without a calibration. */
+  /** As for any model, but HeatKV's rules do without a calibration, all but greedy. */
   private CachePolicy policy(String name, KvShape shape, Budget budget) {
-    boolean heat =
-        Arrays.stream(Allocation.values()).map(Allocation::policy).anyMatch(name::equals);
-    return heat && policies.profile().isEmpty()
+    boolean random =
+        Stream.of(Allocation.RATE_DISTORTION, Allocation.PAPER)
+            .map(Allocation::policy)
+            .anyMatch(name::equals);
+    return random && policies.profile().isEmpty()
         ? randomlyOrdered(name, shape, budget)
         : policies.policy(name, shape, budget, () -> calibration(name, shape));
   }
 
   private CachePolicy randomlyOrdered(String name, KvShape shape, Budget budget) {
-    if (name.equals(Allocation.GREEDY.policy())) {
-      throw new UserException(
-          "--allocation greedy needs a calibration, and random weights have none; name one of"
-              + " these sizes with --profile, or leave --allocation out");
-    }
-    double ratio = policies.storage().ratio(shape, budget);
+    boolean paper = name.equals(Allocation.PAPER.policy());
+    // Levels have a store of their own.
+    double ratio = paper ? policies.storage().ratio(shape, budget) : shape.ratio(budget);
     if (ratio == 1) {
       // The baseline of the others is the full cache itself, not a schedule that drops nothing.
       return CachePolicy.FULL;
@@ -167,7 +166,7 @@ public record SyntheticBench(
         ScheduleShape.of(shape.layers(), shape.heads(), shape.schedule(), SINK_SCALES);
     return new HeatKvPolicy(
         name,
-        name.equals(Allocation.PAPER.policy())
+        paper
             ? PruningSchedule.of(pruned, RandomOrders.of(pruned, SEED), ratio)
             : LevelPlan.of(
                 shape.levelShape(SINK_SCALES),

@@ -4,6 +4,7 @@ import io.heatkv.Calibrator;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.Locale;
+import java.util.function.LongSupplier;
 
 /**
  * Shows on standard error how far a calibration is: a bar on a terminal, lines elsewhere; and ends
@@ -16,16 +17,24 @@ public final class PromptProgress implements Calibrator.Listener {
   private final Path output;
   private final boolean quiet;
   private final Interruption interruption;
-  private final long start = System.nanoTime();
+  private final LongSupplier nanos;
+  private final long start;
   // Prompts that an earlier run has done; unknown until the first call.
   private int before = -1;
   private int done;
 
   public PromptProgress(Console console, Path output, boolean quiet, Interruption interruption) {
+    this(console, output, quiet, interruption, System::nanoTime);
+  }
+
+  PromptProgress(
+      Console console, Path output, boolean quiet, Interruption interruption, LongSupplier nanos) {
     this.console = console;
     this.output = output;
     this.quiet = quiet;
     this.interruption = interruption;
+    this.nanos = nanos;
+    start = nanos.getAsLong();
   }
 
   @Override
@@ -94,7 +103,7 @@ public final class PromptProgress implements Calibrator.Listener {
 
   /** Seconds since the calibration began or went on. */
   public double seconds() {
-    return (System.nanoTime() - start) / 1e9;
+    return (nanos.getAsLong() - start) / 1e9;
   }
 
   /** Of this run. */

@@ -53,7 +53,7 @@ public final class PolicyOptions {
   /**
    * The names given, each once, else the default; heatkv with the allocation that was asked for.
    *
-   * @throws UserException if an allocation or levels are named but no policy that has them
+   * @throws UserException if an allocation, levels or a store are named but no policy that has them
    */
   public List<String> names() {
     List<String> given = names.isEmpty() ? List.of(DEFAULT) : names;
@@ -70,13 +70,23 @@ public final class PolicyOptions {
           "--levels serves policy %s only, not %s; leave it out"
               .formatted(Allocation.RATE_DISTORTION.policy(), String.join(", ", all)));
     }
+    if (store.isGiven() && all.stream().allMatch(PolicyOptions::hasOwnFormat)) {
+      throw new UserException(
+          "--kv-store serves policies that keep or drop tokens only, not %s; leave it out"
+              .formatted(String.join(", ", all)));
+    }
     return all;
+  }
+
+  private static boolean hasOwnFormat(String policy) {
+    return policy.equals(Allocation.RATE_DISTORTION.policy())
+        || CachePolicies.whole(policy).isPresent();
   }
 
   /**
    * The policy without a budget: the full cache.
    *
-   * @throws UserException if another policy or a profile is named
+   * @throws UserException if another policy is named, or what only a budget reads
    */
   public CachePolicy unlimited() {
     Optional<CachePolicy> whole =
@@ -87,19 +97,18 @@ public final class PolicyOptions {
               + String.join(",", names)
               + " needs a KV budget; add --kv-budget such as 0.1");
     }
-    if (allocation.rule().isPresent()) {
-      throw new UserException(
-          "--allocation serves a KV budget only; add --kv-budget such as 0.1, or leave it out");
-    }
-    if (allocation.areLevelsGiven()) {
-      throw new UserException(
-          "--levels serves a KV budget only; add --kv-budget such as 0.1, or leave it out");
-    }
-    if (profile.path().isPresent()) {
-      throw new UserException(
-          "--profile serves a KV budget only; add --kv-budget such as 0.1, or leave it out");
-    }
+    requireBudget("--allocation", allocation.rule().isPresent());
+    requireBudget("--levels", allocation.areLevelsGiven());
+    requireBudget("--profile", profile.path().isPresent());
+    requireBudget("--kv-store", store.isGiven());
     return whole.get();
+  }
+
+  private static void requireBudget(String option, boolean isGiven) {
+    if (isGiven) {
+      throw new UserException(
+          option + " serves a KV budget only; add --kv-budget such as 0.1, or leave it out");
+    }
   }
 
   /**

@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.heatkv.scale.ScaleSchedules;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.nio.file.Path;
+import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.Test;
 
 /** How far the work is, in bars of 30 letters and in lines. */
@@ -58,6 +60,36 @@ class ProgressTest {
     assertThat(said()).isEmpty();
     lines.done(1);
     assertThat(said()).matches("a\\.png: scale 2/2 \\(2x3\\), [0-9]+\\.[0-9] s\n");
+  }
+
+  /**
+   * An earlier run has done 2 of 4 prompts; this one takes 2 s for the third, 1 s for the fourth.
+   */
+  @Test
+  void promptsAreToldWithTheTimeLeft() {
+    AtomicLong nanos = new AtomicLong();
+    Path output = Path.of("a.json");
+    try (Interruption interruption = new Interruption()) {
+      PromptProgress bar =
+          new PromptProgress(console(true), output, false, interruption, nanos::get);
+      bar.promptDone(2, 4);
+      assertThat(said())
+          .isEqualTo(
+              "heatkv: going on from a.json.partial, where 2 of 4 prompts are done\n\ra.json ["
+                  + "#".repeat(15)
+                  + "·".repeat(15)
+                  + "] prompt 2/4   ");
+      nanos.set(2_000_000_000);
+      bar.promptDone(3, 4);
+      assertThat(said()).contains("] prompt 3/4, 0.50 prompts/s, 2 s left ").doesNotContain("\n");
+      nanos.set(3_000_000_000L);
+      bar.promptDone(4, 4);
+      assertThat(said())
+          .contains("[" + "#".repeat(30) + "] prompt 4/4, 0.67 prompts/s, 0 s left ")
+          .endsWith("\n");
+      assertThat(bar.isCancelled()).isFalse();
+      assertThat(bar.before()).isEqualTo(2);
+    }
   }
 
   @Test
