@@ -162,8 +162,10 @@ class EvaluateCommandTest {
       quoteCharacter = '"',
       textBlock =
           """
-          --policies heatkw            | did you mean heatkv? Known: full, heatkv
+          --policies heatkw            | did you mean heatkv? Known: full, int8
           --policies full              | nothing to compare
+          --policies random --levels 8 | --levels serves policy heatkv only, not random; leave it out
+          --policies heatkv,int8 --kv-store native | tokens only, not heatkv, int8; leave it out
           --policies snapkv --budgets 0.05,0.04,5% | below the floor of policy snapkv
           --budgets abc                | 'abc' can't be read
           --budgets ,                  | --budgets names no BUDGET

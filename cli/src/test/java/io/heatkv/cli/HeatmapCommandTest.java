@@ -119,7 +119,8 @@ class HeatmapCommandTest {
     heatmap("a.png", "--profile", folder.resolve("none.json").toString())
         .assertRefused("no such file");
     heatmap("a.png", "--profile", damaged.toString()).assertRefused("can't be read as JSON");
-    heatmap("a.png", "--budget", "0.001").assertRefused("infeasible");
+    heatmap("a.png", "--budget", "0.0001").assertRefused("infeasible");
+    heatmap("a.png", "--budget", "0.01", "--allocation", "paper").assertRefused("infeasible");
     heatmap("a.svg", "--budget", "some").assertRefused("some");
     try (Stream<Path> files = Files.list(folder)) {
       assertThat(files).containsExactly(damaged);

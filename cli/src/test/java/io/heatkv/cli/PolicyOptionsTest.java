@@ -140,6 +140,7 @@ class PolicyOptionsTest {
         "--policy kivi --kv-budget 1 --kv-store native|tokens only, not kivi; leave it out",
         "--policy int8 --kv-store native|--kv-store serves a KV budget only; add --kv-budget",
         "--allocation paper|--allocation serves a KV budget only; add --kv-budget such as 0.1",
+        "--policy random --kv-budget 0.5 --levels 8|--levels serves policy heatkv only, not random",
         "--levels 8|--levels serves a KV budget only; add --kv-budget such as 0.1",
         "--policy snapkv --kv-budget 0.1|below the floor of policy snapkv, 0.280702",
       })

@@ -52,7 +52,8 @@ class ServeCommandTest {
   @Test
   void itServesTheEmbeddedModelAndStopsWhenTold() throws Exception {
     Path config = folder.resolve("serve.properties");
-    Files.writeString(config, "kv-budget=10%\nallocation=greedy\nmax-n=2\n");
+    // The usual policy has no levels, those of requests may have.
+    Files.writeString(config, "kv-budget=10%\nallocation=greedy\nlevels=8\nmax-n=2\n");
     Process process =
         start(
             List.of("--port", "0", "--config", config.toString()),

@@ -79,7 +79,7 @@ public final class ServeCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     readDefaults();
-    String policy = budget == null ? policies.unlimited().name() : policies.names().getFirst();
+    String policy = budget == null ? policies.unlimited().name() : policies.usual();
     ServerOptions options = server.options(policy, budget == null ? "1" : budget);
     ModelChoice choice = model.choose();
     GenerationRequest usual = usual(choice, policy);

@@ -5,6 +5,7 @@ import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.LevelSet;
 import java.util.Arrays;
 import java.util.Iterator;
+import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Mixin;
@@ -43,6 +44,11 @@ public final class AllocationOption {
   /** Whether levels are named. */
   public boolean areLevelsGiven() {
     return levels.isGiven();
+  }
+
+  /** See {@link LevelsOption#requireServes}. */
+  void requireLevelsServe(List<String> policies) {
+    levels.requireServes(policies);
   }
 
   /**

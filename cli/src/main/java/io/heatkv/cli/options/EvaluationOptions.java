@@ -142,9 +142,12 @@ public final class EvaluationOptions {
     }
     ScaleSchedule schedule = schedule(choice, preset);
     KvShape shape = choice.description().kvShape(choice.dtype(), schedule);
+    List<String> names = policies.isEmpty() ? preset.policies() : policies;
+    levels.requireServes(names);
+    store.requireServes(names);
     Cells cells =
         Cells.of(
-            policies.isEmpty() ? preset.policies() : policies,
+            names,
             budgets.isEmpty() ? preset.budgets() : budgets,
             shape,
             profile.path(),

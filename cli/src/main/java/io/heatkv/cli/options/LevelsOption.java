@@ -1,6 +1,9 @@
 package io.heatkv.cli.options;
 
+import io.heatkv.error.UserException;
+import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.LevelSet;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
@@ -20,9 +23,23 @@ public final class LevelsOption {
   }
 
   /**
+   * Checks that one of the policies reads the levels, if any are named.
+   *
+   * @throws UserException if none does
+   */
+  void requireServes(List<String> policies) {
+    String served = Allocation.RATE_DISTORTION.policy();
+    if (isGiven() && !policies.contains(served)) {
+      throw new UserException(
+          "--levels serves policy %s only, not %s; leave it out"
+              .formatted(served, String.join(", ", policies)));
+    }
+  }
+
+  /**
    * The levels named, else all.
    *
-   * @throws io.heatkv.error.UserException if they can't be read
+   * @throws UserException if they can't be read
    */
   public LevelSet levels() {
     return text == null ? LevelSet.ALL : LevelSet.parse(text);

@@ -56,6 +56,22 @@ public final class PolicyOptions {
    * @throws UserException if an allocation, levels or a store are named but no policy that has them
    */
   public List<String> names() {
+    List<String> all = chosen();
+    allocation.requireLevelsServe(all);
+    store.requireServes(all);
+    return all;
+  }
+
+  /**
+   * The first of the names, where requests may name others, which read levels and stores.
+   *
+   * @throws UserException if an allocation is named but not the policy that has it
+   */
+  public String usual() {
+    return chosen().getFirst();
+  }
+
+  private List<String> chosen() {
     List<String> given = names.isEmpty() ? List.of(DEFAULT) : names;
     if (allocation.rule().isPresent() && !given.contains(DEFAULT)) {
       throw new UserException(
@@ -63,24 +79,7 @@ public final class PolicyOptions {
               .formatted(String.join(", ", given)));
     }
     String chosen = allocation.rule().orElse(Allocation.DEFAULT).policy();
-    List<String> all =
-        given.stream().map(name -> name.equals(DEFAULT) ? chosen : name).distinct().toList();
-    if (allocation.areLevelsGiven() && !all.contains(Allocation.RATE_DISTORTION.policy())) {
-      throw new UserException(
-          "--levels serves policy %s only, not %s; leave it out"
-              .formatted(Allocation.RATE_DISTORTION.policy(), String.join(", ", all)));
-    }
-    if (store.isGiven() && all.stream().allMatch(PolicyOptions::hasOwnFormat)) {
-      throw new UserException(
-          "--kv-store serves policies that keep or drop tokens only, not %s; leave it out"
-              .formatted(String.join(", ", all)));
-    }
-    return all;
-  }
-
-  private static boolean hasOwnFormat(String policy) {
-    return policy.equals(Allocation.RATE_DISTORTION.policy())
-        || CachePolicies.whole(policy).isPresent();
+    return given.stream().map(name -> name.equals(DEFAULT) ? chosen : name).distinct().toList();
   }
 
   /**

@@ -1,6 +1,10 @@
 package io.heatkv.cli.options;
 
 import io.heatkv.cache.KvStorage;
+import io.heatkv.error.UserException;
+import io.heatkv.policy.CachePolicies;
+import io.heatkv.schedule.Allocation;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
@@ -20,9 +24,27 @@ final class StoreOption {
   }
 
   /**
+   * Checks that one of the policies stores tokens as is asked for, if a store is named.
+   *
+   * @throws UserException if all have formats of their own
+   */
+  void requireServes(List<String> policies) {
+    if (isGiven() && policies.stream().allMatch(StoreOption::hasOwnFormat)) {
+      throw new UserException(
+          "--kv-store serves policies that keep or drop tokens only, not %s; leave it out"
+              .formatted(String.join(", ", policies)));
+    }
+  }
+
+  private static boolean hasOwnFormat(String policy) {
+    return policy.equals(Allocation.RATE_DISTORTION.policy())
+        || CachePolicies.whole(policy).isPresent();
+  }
+
+  /**
    * What is asked for, else 16 bits.
    *
-   * @throws io.heatkv.error.UserException if it is unknown
+   * @throws UserException if it is unknown
    */
   KvStorage storage() {
     return type == null ? KvStorage.HALF : KvStorage.parse(type);
