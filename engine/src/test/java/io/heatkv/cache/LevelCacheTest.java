@@ -112,7 +112,7 @@ class LevelCacheTest {
   }
 
   private static LevelCache open(KvShape shape, LevelSteps steps) {
-    KvPlan plan = LevelCache.plan(shape, steps);
+    KvPlan plan = new PlannedLevels(steps).plan(shape);
     LevelCache cache = (LevelCache) plan.open(BACKEND, TestDevice.device());
     assertThat(cache.memory().storage()).isEqualTo(plan.bytes());
     return cache;
@@ -174,7 +174,7 @@ class LevelCacheTest {
         for (int source = 0; source < SCALES.count(); source++) {
           int granules = level.granules(SCALES.size(source), dim);
           Atom atom = new Atom(source, 0, 0);
-          assertThat(LevelCache.map(shape, new StoredAtom(atom, level, new int[0])).bytes(dim))
+          assertThat(PlannedLevels.map(shape, new StoredAtom(atom, level, new int[0])).bytes(dim))
               .isEqualTo(granules * dim / 2);
         }
       }

@@ -90,7 +90,9 @@ class StoredMapsTest {
 
   private static StoredMaps maps(DType compute, int dim, List<StoredMap> maps, Scope owner) {
     List<List<StoredMap>> layers = List.of(List.of(), maps);
-    return StoredMaps.of(BACKEND, DEVICE, half(compute), HEADS, dim, layers, owner).getLast();
+    return StoredMaps.of(
+            BACKEND, DEVICE, StoredMaps.tables(half(compute), HEADS, dim, layers), owner)
+        .getLast();
   }
 
   @ParameterizedTest
