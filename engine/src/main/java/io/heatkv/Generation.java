@@ -352,14 +352,14 @@ public final class Generation implements AutoCloseable {
       while (!isDone()) {
         step();
       }
-      if (pictures().isEmpty()) {
-        throw new CancellationException("the generation was cancelled");
-      }
+      requireAny(pictures());
       if (canvas == null) {
         throw new IllegalStateException("the generation is closed");
       }
       long start = System.nanoTime();
       List<Picture> pictures = decode(canvas);
+      // Others may have been cancelled meanwhile.
+      requireAny(pictures);
       return new GenerationResult(
           pictures,
           new GenerationResult.Timings(textMillis, scaleMillis, millisSince(start)),
@@ -370,6 +370,12 @@ public final class Generation implements AutoCloseable {
     } finally {
       free();
       turn.unlock();
+    }
+  }
+
+  private static void requireAny(List<?> pictures) {
+    if (pictures.isEmpty()) {
+      throw new CancellationException("the generation was cancelled");
     }
   }
 

@@ -1,20 +1,13 @@
 package io.heatkv.cache;
 
-import io.heatkv.scale.ScaleSize;
-import io.heatkv.schedule.LevelStep;
-import io.heatkv.schedule.LevelStep.Move;
-import io.heatkv.schedule.LevelSteps;
-import io.heatkv.schedule.StoredAtom;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.DeviceOps;
-import io.heatkv.tensor.NumberFormat;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.StoredMap;
 import io.heatkv.tensor.StoredMaps;
 import io.heatkv.tensor.Tensor;
-import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -45,35 +38,12 @@ public final class LevelCache implements KvCache {
      * Of all layers at a scale: maps read, moved from, moved to, written; then the next layer's.
      */
     List<List<StoredMap>> at(int scale);
-  }
 
-  /**
-   * What a plan takes.
-   *
-   * @param steps for the shape's layers, heads, head_dim and scales
-   */
-  public static KvPlan plan(KvShape shape, LevelSteps steps) {
-    return plan(
-        shape,
-        new Steps() {
-          @Override
-          public int granules() {
-            return steps.granules();
-          }
-
-          @Override
-          public List<List<StoredMap>> at(int scale) {
-            List<List<StoredMap>> lists = new ArrayList<>();
-            for (int layer = 0; layer < shape.layers(); layer++) {
-              LevelStep step = steps.step(scale, layer);
-              lists.add(maps(shape, step.reads()));
-              lists.add(maps(shape, step.moves().stream().map(Move::from).toList()));
-              lists.add(maps(shape, step.moves().stream().map(Move::to).toList()));
-              lists.add(maps(shape, step.writes()));
-            }
-            return lists;
-          }
-        });
+    /** The same as tables. */
+    default StoredMaps.Tables tables(int scale, KvShape shape) {
+      DType half = shape.dtype() == DType.BF16 ? DType.BF16 : DType.F16;
+      return StoredMaps.tables(half, shape.heads(), shape.headDim(), at(scale));
+    }
   }
 
   static KvPlan plan(KvShape shape, Steps steps) {
@@ -133,39 +103,8 @@ public final class LevelCache implements KvCache {
   private void prepare(int scale) {
     onDevice.close();
     onDevice = Scope.detached();
-    DType half = shape.dtype() == DType.BF16 ? DType.BF16 : DType.F16;
-    tables =
-        StoredMaps.of(
-            backend, device, half, shape.heads(), shape.headDim(), steps.at(scale), onDevice);
+    tables = StoredMaps.of(backend, device, steps.tables(scale, shape), onDevice);
     tablesScale = scale;
-  }
-
-  private static List<StoredMap> maps(KvShape shape, List<StoredAtom> atoms) {
-    return atoms.stream().map(atom -> map(shape, atom)).toList();
-  }
-
-  static StoredMap map(KvShape shape, StoredAtom stored) {
-    ScaleSize size = shape.schedule().size(stored.atom().source());
-    NumberFormat keys =
-        switch (stored.level().precision()) {
-          case FLOAT16 -> NumberFormat.FLOAT16;
-          case INT8, K8V4 -> NumberFormat.INT8;
-          case INT4 -> NumberFormat.INT4;
-        };
-    NumberFormat values =
-        switch (stored.level().precision()) {
-          case FLOAT16 -> NumberFormat.FLOAT16;
-          case INT8 -> NumberFormat.INT8;
-          case K8V4, INT4 -> NumberFormat.INT4;
-        };
-    return new StoredMap(
-        stored.atom().head(),
-        size.height(),
-        size.width(),
-        stored.level().pool(),
-        keys,
-        values,
-        stored.runs());
   }
 
   /** Everything that is stored, uint8 [batch, granules, head_dim / 2]. */

@@ -4,7 +4,7 @@ import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvPlan;
 import io.heatkv.cache.KvShape;
 import io.heatkv.cache.KvStorage;
-import io.heatkv.cache.LevelCache;
+import io.heatkv.cache.PlannedLevels;
 import io.heatkv.cache.PlannedSlots;
 import io.heatkv.error.UserException;
 import io.heatkv.profile.CalibrationProfile;
@@ -52,12 +52,9 @@ public final class HeatKvPolicy implements CachePolicy {
     storage =
         switch (schedule) {
           case PruningSchedule pruning -> new PlannedSlots(CachePlan.of(pruning), type)::plan;
-          case LevelPlan levels -> shape -> storage(levels, shape);
+          case LevelPlan levels when levels.budget() == 1 -> KvPlan::full;
+          case LevelPlan levels -> new PlannedLevels(levels)::plan;
         };
-  }
-
-  private static KvPlan storage(LevelPlan levels, KvShape shape) {
-    return levels.budget() == 1 ? KvPlan.full(shape) : LevelCache.plan(shape, levels);
   }
 
   /**

@@ -31,50 +31,62 @@ public final class StoredMaps {
   }
 
   /**
-   * Maps of many layers.
+   * Maps of many layers with their tables, on the host: the same for all that use them.
+   *
+   * @param layers without what a device needs
+   * @param numbers tables of all layers
+   * @param places where each begins, and where the last ends
+   */
+  @SuppressWarnings("ArrayRecordComponent") // Handed on, never compared.
+  public record Tables(List<StoredMaps> layers, int[] numbers, int[] places) {}
+
+  /**
+   * Makes tables.
    *
    * @param half type of {@link NumberFormat#FLOAT16}: F16 or BF16
    * @param heads of a layer
    * @param dim channels of a head, even
-   * @param owner keeps the tables
    * @throws IllegalArgumentException if a map's granules aren't as many as its bytes take
    */
-  public static List<StoredMaps> of(
-      Backend backend,
-      Device device,
-      DType half,
-      int heads,
-      int dim,
-      List<List<StoredMap>> layers,
-      Scope owner) {
+  public static Tables tables(DType half, int heads, int dim, List<List<StoredMap>> layers) {
     List<StoredMaps> all = new ArrayList<>();
-    int[] numbers = new int[0];
+    int[] numbers = new int[1024];
     int[] places = new int[layers.size() + 1];
     for (int i = 0; i < layers.size(); i++) {
-      for (StoredMap map : layers.get(i)) {
-        map.check(dim);
-      }
+      layers.get(i).forEach(map -> map.check(dim));
       StoredMaps found = of(layers.get(i), half, heads);
       all.add(found);
-      if (device.isCuda()) {
-        int[] own = found.numbers();
-        places[i + 1] = places[i] + own.length;
-        if (places[i + 1] > numbers.length) {
-          numbers = Arrays.copyOf(numbers, Math.max(2 * numbers.length, places[i + 1]));
-        }
-        System.arraycopy(own, 0, numbers, places[i], own.length);
+      int[] own = found.numbers();
+      places[i + 1] = places[i] + own.length;
+      if (places[i + 1] > numbers.length) {
+        numbers = Arrays.copyOf(numbers, Math.max(2 * numbers.length, places[i + 1]));
       }
+      System.arraycopy(own, 0, numbers, places[i], own.length);
     }
-    if (!device.isCuda() || layers.isEmpty()) {
-      return all;
+    return new Tables(all, Arrays.copyOf(numbers, places[layers.size()]), places);
+  }
+
+  /**
+   * Maps of many layers for a device.
+   *
+   * @param owner keeps what lies there
+   */
+  public static List<StoredMaps> of(Backend backend, Device device, Tables tables, Scope owner) {
+    if (!device.isCuda() || tables.layers.isEmpty()) {
+      return tables.layers;
     }
+    List<StoredMaps> all = new ArrayList<>();
     try (Scope _ = Scope.open()) {
-      int count = places[layers.size()];
-      Tensor tables = Tensor.of(backend, Arrays.copyOf(numbers, count), count).to(device);
-      for (int i = 0; i < layers.size(); i++) {
-        StoredMaps maps = all.get(i);
-        Tensor own = tables.narrow(0, places[i], places[i + 1] - places[i]);
-        all.set(i, new StoredMaps(maps.maps, half, maps.starts, maps.ends, owner.adopt(own)));
+      Tensor numbers = Tensor.of(backend, tables.numbers, tables.numbers.length).to(device);
+      for (int i = 0; i < tables.layers.size(); i++) {
+        StoredMaps maps = tables.layers.get(i);
+        if (maps.maps.isEmpty()) {
+          all.add(maps);
+        } else {
+          int length = tables.places[i + 1] - tables.places[i];
+          Tensor own = owner.adopt(numbers.narrow(0, tables.places[i], length));
+          all.add(new StoredMaps(maps.maps, maps.half, maps.starts, maps.ends, own));
+        }
       }
     }
     return all;

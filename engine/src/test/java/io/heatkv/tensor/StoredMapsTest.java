@@ -90,7 +90,9 @@ class StoredMapsTest {
 
   private static StoredMaps maps(DType compute, int dim, List<StoredMap> maps, Scope owner) {
     List<List<StoredMap>> layers = List.of(List.of(), maps);
-    return StoredMaps.of(BACKEND, DEVICE, half(compute), HEADS, dim, layers, owner).getLast();
+    return StoredMaps.of(
+            BACKEND, DEVICE, StoredMaps.tables(half(compute), HEADS, dim, layers), owner)
+        .getLast();
   }
 
   @ParameterizedTest
@@ -157,15 +159,18 @@ class StoredMapsTest {
     return parts;
   }
 
-  /** Few and many queries: on CUDA they have kernels of their own. */
+  /**
+   * Few and many queries: on CUDA they have kernels of their own. Where the compute type has few
+   * bits, keys are rounded to it once more when they are read, which moves scores.
+   */
   @ParameterizedTest
   @CsvSource({
     "F32, 32, 6, 1e-4",
     "F32, 64, 600, 1e-4",
-    "F16, 32, 6, 0.01",
-    "F16, 128, 600, 0.01",
-    "BF16, 32, 600, 0.06",
-    "BF16, 64, 30, 0.06"
+    "F16, 32, 6, 0.02",
+    "F16, 128, 600, 0.02",
+    "BF16, 32, 600, 0.12",
+    "BF16, 64, 30, 0.12"
   })
   void attendsToAllHeadsAndLevels(DType dtype, int dim, int queries, double tolerance) {
     arena(60_000, 3);
