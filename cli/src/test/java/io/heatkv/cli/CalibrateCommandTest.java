@@ -116,6 +116,60 @@ class CalibrateCommandTest {
     return Run.of(arguments.toArray(String[]::new));
   }
 
+  @Test
+  void comparisonsSayHowFarProfilesAgree() throws IOException {
+    assertThat(calibrate("a.json", "-q", "a cat").status()).isZero();
+    // Other guidance and temperature may be compared, unlike merged.
+    assertThat(calibrate("b.json", "-q", "--tau", "0.9", "--seed", "1", "a tree").status())
+        .isZero();
+    Run same = Run.of("calibrate", "--compare", path("a.json"), path("a.json"));
+    assertThat(same.status()).isZero();
+    assertThat(same.out())
+        .containsPattern("S-CAS +1.0000 +1.0000 +1.0000")
+        .containsPattern("level costs +1.0000 +1.0000 +1.0000")
+        .contains("both count the same 1 prompts")
+        .contains("10.00%   1.0000");
+    Run other = Run.of("calibrate", "--compare", path("a.json"), path("b.json"), "--json");
+    assertThat(other.err()).isEmpty();
+    JsonObject report = JsonObject.parse(Path.of("standard output"), other.out());
+    assertThat(report.number("shared_prompts")).isZero();
+    assertThat(report.list("missing")).isEmpty();
+    for (String ranks : List.of("s_cas", "removal_costs", "level_costs")) {
+      assertThat(report.object(ranks).number("overall")).isBetween(0.5, 0.9999);
+    }
+    assertThat(report.list("schedules")).hasSize(4);
+
+    refusedComparison("no such file", "a.json", "missing.json");
+    refusedComparison("at least 2 values", "a.json");
+    refusedComparison("leave out the prompts", "a.json", "b.json", "b.json");
+    refused(
+        Run.of("calibrate", "--compare", "a", "b", "--seed", "1", "-o", path("x.json")),
+        "--compare draws nothing; leave out --output, --seed");
+    refused(Run.of("calibrate", "a cat"), "'--output=FILE'");
+    assertThat(
+            Run.of(
+                    "calibrate",
+                    "-q",
+                    "--scales",
+                    "1x1,2x2,4x4",
+                    "--sink-scales",
+                    "1",
+                    "--threads",
+                    "1",
+                    "-o",
+                    path("c.json"),
+                    "a cat")
+                .status())
+        .isZero();
+    refusedComparison("has scale schedule 1x1,2x2,4x4,6x6, but ", "a.json", "c.json");
+  }
+
+  private void refusedComparison(String expected, String... files) {
+    List<String> arguments = new ArrayList<>(List.of("calibrate", "--compare"));
+    Stream.of(files).map(this::path).forEach(arguments::add);
+    refused(Run.of(arguments.toArray(String[]::new)), expected);
+  }
+
   @ParameterizedTest
   @CsvSource(
       delimiter = '|',

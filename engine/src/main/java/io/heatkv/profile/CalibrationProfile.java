@@ -153,7 +153,7 @@ public final class CalibrationProfile implements HeadRanking {
         "the merged profile", setup, sets, scores, statistics, costs, levels);
   }
 
-  private void requireComplete() {
+  void requireComplete() {
     if (!isComplete()) {
       throw new UserException(
           origin
@@ -161,7 +161,7 @@ public final class CalibrationProfile implements HeadRanking {
               + scores.prompts()
               + " of "
               + prompts()
-              + " prompts; finish that calibration before merging");
+              + " prompts; finish that calibration first");
     }
   }
 
@@ -239,6 +239,10 @@ public final class CalibrationProfile implements HeadRanking {
    */
   public void write(Path file) {
     ProfileWriter.write(file, this);
+  }
+
+  String origin() {
+    return origin;
   }
 
   public CalibrationSetup setup() {

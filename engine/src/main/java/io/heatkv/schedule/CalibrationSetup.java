@@ -106,30 +106,30 @@ public record CalibrationSetup(
    * @throws UserException naming both sides of the first difference
    */
   public void requireSame(CalibrationSetup other, String here, String there) {
-    require("model fingerprint", fingerprint, other.fingerprint, here, there);
-    require("layers", layers, other.layers, here, there);
-    require("heads", heads, other.heads, here, there);
-    require("scale schedule", schedule.toString(), other.schedule.toString(), here, there);
-    require("sink scales", sinkScales, other.sinkScales, here, there);
-    require("cfg", cfg, other.cfg, here, there);
-    require("tau", tau, other.tau, here, there);
-    require("top-p", topP, other.topP, here, there);
-    require("top-k", topK, other.topK, here, there);
+    requireSameAtoms(other, here, there);
+    String settings = "model and settings";
+    require("sink scales", sinkScales, other.sinkScales, here, there, settings);
+    require("cfg", cfg, other.cfg, here, there, settings);
+    require("tau", tau, other.tau, here, there, settings);
+    require("top-p", topP, other.topP, here, there, settings);
+    require("top-k", topK, other.topK, here, there, settings);
   }
 
-  private static void require(String what, Object mine, Object others, String here, String there) {
+  /** As above for profiles to be compared: of the same model and scales, whatever was drawn. */
+  public void requireSameAtoms(CalibrationSetup other, String here, String there) {
+    String atoms = "model and scales";
+    require("model fingerprint", fingerprint, other.fingerprint, here, there, atoms);
+    require("layers", layers, other.layers, here, there, atoms);
+    require("heads", heads, other.heads, here, there, atoms);
+    require("scale schedule", schedule.toString(), other.schedule.toString(), here, there, atoms);
+  }
+
+  private static void require(
+      String what, Object mine, Object others, String here, String there, String same) {
     if (!mine.equals(others)) {
       throw new UserException(
-          here
-              + " has "
-              + what
-              + " "
-              + mine
-              + ", but "
-              + there
-              + " has "
-              + others
-              + "; only calibrations of the same model and settings go together");
+          "%s has %s %s, but %s has %s; only calibrations of the same %s go together"
+              .formatted(here, what, mine, there, others, same));
     }
   }
 }

@@ -143,6 +143,22 @@ public final class LevelPlan implements LevelSteps, CacheSchedule {
     return seen;
   }
 
+  /** What the levels that the last scale finds cost, summed as the allocation weighs them. */
+  double cost(LevelCosts costs) {
+    ScheduleShape sizes = shape.sizes();
+    Map<Atom, Level> seen = seen(sizes.scales() - 1);
+    double total = 0;
+    for (int code = 0; code < (sizes.scales() - 1) * sizes.allHeads(); code++) {
+      Atom atom = sizes.atom(code);
+      Level level = seen.get(atom);
+      int number = level == null ? 0 : 1 + Level.ALL.indexOf(level);
+      total +=
+          costs.cost(atom.source(), atom.layer(), atom.head(), number)
+              * CostSums.weight(sizes.layers(), atom.layer());
+    }
+    return total;
+  }
+
   @Override
   public String canonicalJson() {
     return LevelJson.canonical(shape, this);

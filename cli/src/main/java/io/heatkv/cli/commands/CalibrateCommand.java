@@ -15,9 +15,11 @@ import io.heatkv.cli.options.ModelOptions;
 import io.heatkv.cli.options.PromptOptions;
 import io.heatkv.cli.options.SamplingChoices;
 import io.heatkv.cli.options.ScaleOptions;
+import io.heatkv.cli.report.AgreementReport;
 import io.heatkv.cli.report.Json;
 import io.heatkv.error.UserException;
 import io.heatkv.profile.CalibrationProfile;
+import io.heatkv.profile.ProfileComparison;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleSchedule;
 import io.heatkv.schedule.ScheduleShape;
@@ -36,9 +38,10 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
-/** Measures which heads later scales attend to, or adds up such measurements. */
+/** Measures which heads later scales attend to, adds up such measurements, or compares two. */
 @Command(
     name = "calibrate",
     description = {
@@ -50,11 +53,13 @@ import picocli.CommandLine.Spec;
     footer = {
       "  heatkv calibrate --prompts prompts.txt -o emoji.heatkv.json",
       "  heatkv calibrate --prompts captions.jsonl --sink-scales 3 --seed 0 -o a.heatkv.json",
-      "  heatkv calibrate --merge a.heatkv.json b.heatkv.json -o all.heatkv.json"
+      "  heatkv calibrate --merge a.heatkv.json b.heatkv.json -o all.heatkv.json",
+      "  heatkv calibrate --compare a.heatkv.json b.heatkv.json"
     })
 public final class CalibrateCommand implements Callable<Integer> {
   private static final Set<String> WITH_MERGE =
       Set.of("--merge", "--output", "--quiet", "--json", "--debug");
+  private static final Set<String> WITH_COMPARE = Set.of("--compare", "--json", "--debug");
 
   private final Console console;
 
@@ -71,10 +76,18 @@ public final class CalibrateCommand implements Callable<Integer> {
   private List<Path> merged = new ArrayList<>();
 
   @Option(
-      names = {"-o", "--output"},
-      required = true,
+      names = "--compare",
+      arity = "2",
       paramLabel = "FILE",
-      description = "Profile to write, usually NAME.heatkv.json.")
+      description =
+          "Tell how far two profiles of one model and scales agree, and what schedules made from the"
+              + " first cost by the second's measure; nothing is drawn or written.")
+  private List<Path> compared = new ArrayList<>();
+
+  @Option(
+      names = {"-o", "--output"},
+      paramLabel = "FILE",
+      description = "Profile to write, usually NAME.heatkv.json; needed but for --compare.")
   private Path output = Path.of("");
 
   @Option(
@@ -114,6 +127,13 @@ public final class CalibrateCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    if (!compared.isEmpty()) {
+      compare();
+      return 0;
+    }
+    if (!spec.commandLine().getParseResult().hasMatchedOption("--output")) {
+      throw new ParameterException(spec.commandLine(), "Missing required option: '--output=FILE'");
+    }
     Outputs.requireFile(output, "model.heatkv.json");
     Outputs.requireWritable(output, 0);
     if (merged.isEmpty()) {
@@ -124,17 +144,38 @@ public final class CalibrateCommand implements Callable<Integer> {
     return 0;
   }
 
-  private void merge() {
-    Set<String> others = new TreeSet<>();
-    for (OptionSpec option : spec.commandLine().getParseResult().matchedOptions()) {
-      others.add(option.longestName());
+  private void compare() {
+    requireOnly(WITH_COMPARE, "--compare");
+    if (compared.size() != 2) {
+      throw new UserException(
+          "--compare names %d profiles; expected two".formatted(compared.size()));
     }
-    others.removeAll(WITH_MERGE);
+    AgreementReport report =
+        new AgreementReport(
+            compared.get(0),
+            compared.get(1),
+            ProfileComparison.of(
+                CalibrationProfile.read(compared.get(0)),
+                CalibrationProfile.read(compared.get(1))));
+    console.print(json ? Json.pretty(report.toJson()) : report.toText());
+  }
+
+  /** Refuses prompts and options that don't go with one that draws nothing. */
+  private void requireOnly(Set<String> allowed, String option) {
+    Set<String> others = new TreeSet<>();
+    for (OptionSpec given : spec.commandLine().getParseResult().matchedOptions()) {
+      others.add(given.longestName());
+    }
+    others.removeAll(allowed);
     if (!others.isEmpty() || prompts.areGiven()) {
       throw new UserException(
-          "--merge draws nothing; leave out "
-              + (others.isEmpty() ? "the prompts" : String.join(", ", others)));
+          "%s draws nothing; leave out %s"
+              .formatted(option, others.isEmpty() ? "the prompts" : String.join(", ", others)));
     }
+  }
+
+  private void merge() {
+    requireOnly(WITH_MERGE, "--merge");
     CalibrationProfile profile =
         CalibrationProfile.merge(merged.stream().map(CalibrationProfile::read).toList());
     profile.write(output);
