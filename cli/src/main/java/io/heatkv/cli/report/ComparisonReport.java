@@ -165,7 +165,7 @@ public record ComparisonReport(
   }
 
   private static String share(Row row) {
-    return percent(row.kv().arena() / (double) row.kv().full());
+    return percent(row.kv().share());
   }
 
   private static String percent(double share) {

@@ -17,9 +17,11 @@ import java.util.Optional;
  * @param arena allocated for earlier scales
  * @param peak most that was live in it
  * @param full what the full cache allocates
+ * @param counted bytes of a budget of 1: the full cache at 2 bytes a number
  * @param measured transient bytes, known once the picture is drawn
  */
-public record KvUse(double budget, long arena, long peak, long full, Optional<KvMemory> measured) {
+public record KvUse(
+    double budget, long arena, long peak, long full, long counted, Optional<KvMemory> measured) {
   /**
    * A picture of a request that is to be drawn.
    *
@@ -33,6 +35,7 @@ public record KvUse(double budget, long arena, long peak, long full, Optional<Kv
         plan.bytes() / pictures,
         plan.peakBytes() / pictures,
         shape.fullBytes() / pictures,
+        shape.budgetBytes() / pictures,
         Optional.empty());
   }
 
@@ -43,7 +46,12 @@ public record KvUse(double budget, long arena, long peak, long full, Optional<Kv
             memory.storage() / pictures,
             memory.currentScale() / pictures,
             memory.workspace() / pictures);
-    return new KvUse(budget, each.storage(), peak, full, Optional.of(each));
+    return new KvUse(budget, each.storage(), peak, full, counted, Optional.of(each));
+  }
+
+  /** Of the full cache: at 2 bytes a number, as budgets count, unless all of it is kept. */
+  public double share() {
+    return arena == full ? 1 : arena / (double) counted;
   }
 
   /** Keys and numbers for programs. */
@@ -53,6 +61,7 @@ public record KvUse(double budget, long arena, long peak, long full, Optional<Kv
     json.put("kv_bytes", arena);
     json.put("kv_peak_bytes", peak);
     json.put("full_kv_bytes", full);
+    json.put("kv_share", share());
     measured.ifPresent(memory -> {
       json.put("kv_current_scale_bytes", memory.currentScale());
       json.put("kv_workspace_bytes", memory.workspace());
@@ -65,10 +74,9 @@ public record KvUse(double budget, long arena, long peak, long full, Optional<Kv
     String text =
         String.format(
             Locale.ROOT,
-            "KV cache %s of %s (%.2f%%, budget %s), peak %s",
+            "KV cache %s (%.2f%% of the full cache, budget %s), peak %s",
             Sizes.text(arena),
-            Sizes.text(full),
-            100.0 * arena / full,
+            100 * share(),
             budget,
             Sizes.text(peak));
     return text
