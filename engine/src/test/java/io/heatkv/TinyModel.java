@@ -118,6 +118,7 @@ final class TinyModel implements AutoCloseable {
         return new KvPlan(
             full.bytes(),
             full.peakBytes(),
+            full.copyBytes(),
             (backend, device) -> new Interrupted(full.open(backend, device), attending, removing));
       }
     };

@@ -53,6 +53,7 @@ public final class EvictionPolicy implements CachePolicy {
         : new KvPlan(
             type.bytesPerHeadToken(shape) * capacity(shape),
             type.bytesPerHeadToken(shape) * fitted.peak(),
+            shape.bytesPerHeadToken() * capacity(shape) / shape.layers(),
             (backend, device) -> evicting(backend, device, shape));
   }
 

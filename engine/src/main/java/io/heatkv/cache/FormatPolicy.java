@@ -72,6 +72,11 @@ public final class FormatPolicy implements CachePolicy {
     }
 
     @Override
+    public long mostEntries() {
+      return (long) shape.heads() * shape.schedule().cachedTokens();
+    }
+
+    @Override
     public List<List<StoredMap>> at(int scale) {
       List<List<StoredMap>> lists = new ArrayList<>();
       for (int layer = 0; layer < shape.layers(); layer++) {

@@ -8,9 +8,10 @@ import io.heatkv.tensor.Device;
  *
  * @param bytes that opening allocates for keys and values
  * @param peakBytes most of them that will be live at a time
+ * @param copyBytes of what a layer copies of it while it attends, by estimate; outside the budget
  * @param opener allocates them
  */
-public record KvPlan(long bytes, long peakBytes, Opener opener) {
+public record KvPlan(long bytes, long peakBytes, long copyBytes, Opener opener) {
   /** Makes the cache of one generation. */
   @FunctionalInterface
   public interface Opener {
@@ -21,7 +22,7 @@ public record KvPlan(long bytes, long peakBytes, Opener opener) {
   /** Keeps everything. */
   public static KvPlan full(KvShape shape) {
     long bytes = shape.fullBytes();
-    return new KvPlan(bytes, bytes, (backend, device) -> new FullCache(backend, device, shape));
+    return new KvPlan(bytes, bytes, 0, (backend, device) -> new FullCache(backend, device, shape));
   }
 
   /**

@@ -39,6 +39,9 @@ public final class LevelCache implements KvCache {
      */
     List<List<StoredMap>> at(int scale);
 
+    /** Most entries that a layer reads at a scale, all heads together. */
+    long mostEntries();
+
     /** The same as tables. */
     default StoredMaps.Tables tables(int scale, KvShape shape) {
       DType half = shape.dtype() == DType.BF16 ? DType.BF16 : DType.F16;
@@ -48,8 +51,11 @@ public final class LevelCache implements KvCache {
 
   static KvPlan plan(KvShape shape, Steps steps) {
     long bytes = (long) shape.batch() * steps.granules() * (shape.headDim() / 2);
+    // What is read is decoded, and attention to it is an output of its own until it is merged.
+    long outputs = (long) shape.heads() * shape.schedule().last().tokens();
+    long copies = shape.bytesPerHeadToken() * (2 * steps.mostEntries() + outputs) / 2;
     return new KvPlan(
-        bytes, bytes, (backend, device) -> new LevelCache(backend, device, shape, steps));
+        bytes, bytes, copies, (backend, device) -> new LevelCache(backend, device, shape, steps));
   }
 
   private LevelCache(Backend backend, Device device, KvShape shape, Steps steps) {

@@ -22,6 +22,8 @@ public final class PlannedLevels {
 
   private record Key(int scale, DType dtype) {}
 
+  private long mostEntries = -1;
+
   public PlannedLevels(LevelSteps steps) {
     this.steps = steps;
   }
@@ -46,11 +48,34 @@ public final class PlannedLevels {
           }
 
           @Override
+          public long mostEntries() {
+            return entries(shape);
+          }
+
+          @Override
           public StoredMaps.Tables tables(int scale, KvShape any) {
             return tables.computeIfAbsent(
                 new Key(scale, any.dtype()), _ -> LevelCache.Steps.super.tables(scale, any));
           }
         });
+  }
+
+  /** Counted once, since it is the same for any number of pictures. */
+  private synchronized long entries(KvShape shape) {
+    if (mostEntries < 0) {
+      long most = 0;
+      for (int scale = 0; scale < shape.schedule().count(); scale++) {
+        for (int layer = 0; layer < shape.layers(); layer++) {
+          long entries = 0;
+          for (StoredAtom read : steps.step(scale, layer).reads()) {
+            entries += read.level().entries(shape.schedule().size(read.atom().source()));
+          }
+          most = Math.max(most, entries);
+        }
+      }
+      mostEntries = most;
+    }
+    return mostEntries;
   }
 
   private List<List<StoredMap>> lists(KvShape shape, int scale) {

@@ -28,6 +28,7 @@ public final class PlannedSlots {
     return new KvPlan(
         bytes,
         bytes,
+        shape.bytesPerHeadToken() * plan.capacity() / shape.layers(),
         (backend, device) -> new PlannedCache(backend, device, shape, type, plan, tables()));
   }
 

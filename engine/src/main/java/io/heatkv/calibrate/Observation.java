@@ -39,7 +39,7 @@ public final class Observation implements CachePolicy, ScaleObserver {
   @Override
   public KvPlan plan(KvShape shape) {
     long bytes = shape.fullBytes();
-    return new KvPlan(bytes, bytes, (backend, device) -> open(backend, device, shape));
+    return new KvPlan(bytes, bytes, 0, (backend, device) -> open(backend, device, shape));
   }
 
   private KvCache open(Backend backend, Device device, KvShape shape) {

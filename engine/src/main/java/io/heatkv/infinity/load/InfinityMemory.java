@@ -1,6 +1,7 @@
 package io.heatkv.infinity.load;
 
 import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.KvPlan;
 import io.heatkv.cache.KvShape;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.TensorEntry;
@@ -69,9 +70,11 @@ final class InfinityMemory {
    */
   static MemoryNeed transformer(
       TransformerConfig config, KvShape shape, int textTokens, CachePolicy policy, Device device) {
-    long cache = policy.plan(shape).bytes();
+    KvPlan plan = policy.plan(shape);
     return new MemoryNeed(
-        weights(config, shape.dtype()), cache, scratch(config, shape, textTokens, cache, device));
+        weights(config, shape.dtype()),
+        plan.bytes(),
+        scratch(config, shape, textTokens, plan.copyBytes(), device));
   }
 
   /** Bytes of all weights, those around the blocks float32. */
@@ -101,7 +104,7 @@ final class InfinityMemory {
    * <p>Besides, what every block knows of the text, and the rotary table.
    */
   private static long scratch(
-      TransformerConfig config, KvShape shape, int textTokens, long cache, Device device) {
+      TransformerConfig config, KvShape shape, int textTokens, long copies, Device device) {
     ScaleSchedule schedule = shape.schedule();
     long rows = shape.batch();
     long tokens = rows * schedule.last().tokens();
@@ -109,7 +112,7 @@ final class InfinityMemory {
     long stream = tokens * config.width() * DType.F32.bytes();
     long earlier =
         device.isCuda()
-            ? (cache == shape.fullBytes() ? 0 : cache / config.depth()) + 2 * unit
+            ? copies + 2 * unit
             : 2 * rows * schedule.totalTokens() * config.width() * shape.dtype().bytes();
     long attending = 8 * unit + earlier;
     long feeding = 4 * unit + tokens * config.hidden() * shape.dtype().bytes();

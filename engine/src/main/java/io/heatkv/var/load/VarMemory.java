@@ -1,6 +1,7 @@
 package io.heatkv.var.load;
 
 import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.KvPlan;
 import io.heatkv.cache.KvShape;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.TensorEntry;
@@ -39,11 +40,12 @@ final class VarMemory {
     for (long[] weight : VqKeys.decoder(model.vae()).values()) {
       converted += count(weight) * Float.BYTES;
     }
-    long drawing = scratch(model.config(), shape, policy.plan(shape).bytes(), Device.CPU);
+    KvPlan plan = policy.plan(shape);
+    long drawing = scratch(model.config(), shape, plan.copyBytes(), Device.CPU);
     return new MemoryEstimate(
         converted,
         mapped,
-        policy.plan(shape).bytes(),
+        plan.bytes(),
         Math.max(drawing, decoding(model.vae(), shape.schedule())));
   }
 
@@ -66,8 +68,9 @@ final class VarMemory {
     for (long[] weight : VqKeys.decoder(model.vae()).values()) {
       weights += count(weight) * shape.dtype().bytes();
     }
-    long cache = policy.plan(shape).bytes();
-    return new MemoryNeed(weights, cache, scratch(model.config(), shape, cache, device));
+    KvPlan plan = policy.plan(shape);
+    return new MemoryNeed(
+        weights, plan.bytes(), scratch(model.config(), shape, plan.copyBytes(), device));
   }
 
   private static long count(long[] shape) {
@@ -88,7 +91,7 @@ final class VarMemory {
    *
    * <p>Besides, the adaptive parameters of all layers.
    */
-  private static long scratch(VarConfig config, KvShape shape, long cache, Device device) {
+  private static long scratch(VarConfig config, KvShape shape, long copies, Device device) {
     ScaleSchedule schedule = shape.schedule();
     long rows = shape.batch();
     long tokens = rows * schedule.last().tokens();
@@ -96,7 +99,7 @@ final class VarMemory {
     long unit = tokens * config.width() * bytes;
     long earlier =
         device.isCuda()
-            ? (cache == shape.fullBytes() ? 0 : cache / config.depth()) + 2 * unit
+            ? copies + 2 * unit
             : 2 * rows * schedule.totalTokens() * config.width() * bytes;
     long feeding = 4 * unit + tokens * config.hidden() * bytes;
     long logits = tokens * config.entries();

@@ -111,6 +111,7 @@ class MemoryNeedTest {
         return new KvPlan(
             bytes,
             bytes,
+            bytes / shape.layers(),
             (_, _) -> {
               throw new AssertionError("nothing is drawn");
             });
