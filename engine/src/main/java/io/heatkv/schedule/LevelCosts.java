@@ -61,7 +61,7 @@ public final class LevelCosts {
     return costs.mean(source, layer, head, level);
   }
 
-  /** Sums of all levels in units of 2^-30, as files hold them; not to be changed. */
+  /** Sums of all levels in units of 2^-36, as files hold them; not to be changed. */
   public long[] sums(int source, int layer, int head) {
     return costs.sums()[source][layer][head];
   }
