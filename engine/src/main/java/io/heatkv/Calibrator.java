@@ -9,7 +9,7 @@ import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.profile.PromptMeasurement;
 import io.heatkv.profile.PromptSet;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.CalibrationSetup;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -39,7 +39,7 @@ public final class Calibrator {
   }
 
   private final ImageGenerator generator;
-  private final ScaleSchedule schedule;
+  private final ScaleGrids grids;
   private final SamplingOptions sampling;
   private final int sinkScales;
   private final long seed;
@@ -53,11 +53,11 @@ public final class Calibrator {
    */
   public Calibrator(
       ImageGenerator generator,
-      ScaleSchedule schedule,
+      ScaleGrids grids,
       SamplingOptions sampling,
       int sinkScales,
       long seed) {
-    this(generator, schedule, sampling, sinkScales, seed, true);
+    this(generator, grids, sampling, sinkScales, seed, true);
   }
 
   /**
@@ -68,13 +68,13 @@ public final class Calibrator {
    */
   public Calibrator(
       ImageGenerator generator,
-      ScaleSchedule schedule,
+      ScaleGrids grids,
       SamplingOptions sampling,
       int sinkScales,
       long seed,
       boolean peers) {
     this.generator = generator;
-    this.schedule = schedule;
+    this.grids = grids;
     this.sampling = sampling;
     this.sinkScales = sinkScales;
     this.seed = seed;
@@ -89,7 +89,7 @@ public final class Calibrator {
    * @throws UserException if the partial file is of another calibration, or can't be written
    */
   public CalibrationProfile calibrate(List<String> prompts, Path output, Listener listener) {
-    generator.model().requireDrawable(schedule);
+    generator.model().requireDrawable(grids);
     PromptSet set = PromptSet.of(prompts, seed);
     Path partial = partial(output);
     CalibrationProfile profile = CalibrationProfile.resume(partial, setup(), set);
@@ -116,13 +116,13 @@ public final class Calibrator {
   }
 
   private CalibrationSetup setup() {
-    KvShape shape = generator.model().kvShape(1, 1, schedule);
+    KvShape shape = generator.model().kvShape(1, 1, grids);
     return new CalibrationSetup(
         generator.description().name(),
         generator.fingerprint(),
         shape.layers(),
         shape.heads(),
-        schedule,
+        grids,
         sinkScales,
         sampling.cfg(),
         sampling.tau(),
@@ -140,7 +140,7 @@ public final class Calibrator {
     Observation observation = new Observation(sinkScales, peers);
     GenerationRequest request =
         new GenerationRequest(
-            List.of(new PictureRequest(prompt, promptSeed, sampling)), schedule, observation);
+            List.of(new PictureRequest(prompt, promptSeed, sampling)), grids, observation);
     try (Conditioning text = generator.model().encode(request.pictures(), sampling.isGuided());
         Generation generation =
             Generation.open(generator.model(), text, request, null, observation)) {

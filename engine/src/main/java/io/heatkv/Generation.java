@@ -85,10 +85,10 @@ public final class Generation implements AutoCloseable {
     this.observer = observer;
     warnings = conditioning.warnings();
     places = IntStream.range(0, request.images()).boxed().collect(Collectors.toList());
-    KvShape shape = model.kvShape(request.images(), request.rowsPerPicture(), request.schedule());
+    KvShape shape = model.kvShape(request.images(), request.rowsPerPicture(), request.grids());
     fullBytes = shape.fullBytes();
     try {
-      pass = conditioning.begin(request.schedule());
+      pass = conditioning.begin(request.grids());
       cache = request.policy().plan(shape).open(model.backend(), model.device());
       model.backend().synchronize(model.device());
     } catch (RuntimeException | Error e) {
@@ -105,7 +105,7 @@ public final class Generation implements AutoCloseable {
    */
   public static Generation open(NextScaleModel model, GenerationRequest request) {
     long start = System.nanoTime();
-    model.requireDrawable(request.schedule());
+    model.requireDrawable(request.grids());
     try (Conditioning conditioning =
         model.encode(request.pictures(), request.rowsPerPicture() > 1)) {
       return new Generation(model, conditioning, request, null, ScaleObserver.NONE, start);
@@ -124,7 +124,7 @@ public final class Generation implements AutoCloseable {
       GenerationRequest request,
       @Nullable TokenChooser chooser,
       ScaleObserver observer) {
-    model.requireDrawable(request.schedule());
+    model.requireDrawable(request.grids());
     return new Generation(model, conditioning, request, chooser, observer, System.nanoTime());
   }
 
@@ -205,7 +205,7 @@ public final class Generation implements AutoCloseable {
     model.backend().synchronize(model.device());
     scaleMillis.add(millisSince(start));
     scale = scaleMillis.size();
-    if (scale == request.schedule().count()) {
+    if (scale == request.grids().count()) {
       canvas = drawn.adopt(drawing.canvas());
       end();
     }
@@ -244,8 +244,8 @@ public final class Generation implements AutoCloseable {
       if (codes == null || scale == 0 || place < 0) {
         throw new IllegalStateException("there is nothing to show");
       }
-      ScaleSize grid = request.schedule().size(scale - 1);
-      ScaleSize last = request.schedule().last();
+      ScaleSize grid = request.grids().size(scale - 1);
+      ScaleSize last = request.grids().last();
       Tensor own = codes.narrow(0, place, 1);
       return picture(
           picture,
@@ -328,7 +328,7 @@ public final class Generation implements AutoCloseable {
       while (!isDone()) {
         int drawn = scale;
         step();
-        listener.scaleDone(drawn, request.schedule().count(), this);
+        listener.scaleDone(drawn, request.grids().count(), this);
         if (listener.isCancelled()) {
           cancel();
         }
@@ -363,7 +363,7 @@ public final class Generation implements AutoCloseable {
       return new GenerationResult(
           pictures,
           new GenerationResult.Timings(textMillis, scaleMillis, millisSince(start)),
-          request.schedule().totalTokens(),
+          request.grids().totalTokens(),
           memory,
           fullBytes,
           warnings);

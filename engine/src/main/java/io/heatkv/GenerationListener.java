@@ -9,7 +9,7 @@ public interface GenerationListener {
    * A scale is drawn.
    *
    * @param scale its index
-   * @param count scales of the schedule
+   * @param count scales of the picture
    * @param generation for previews, tokens, or to cancel pictures
    */
   default void scaleDone(int scale, int count, Generation generation) {}

@@ -7,7 +7,7 @@ import io.heatkv.family.PictureRequest;
 import io.heatkv.load.ModelSizes;
 import io.heatkv.sample.ImageSeeds;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.DType;
 import java.util.ArrayList;
 import java.util.List;
@@ -18,11 +18,11 @@ import java.util.Optional;
  * of guidance. Prompts, seeds and the values of sampling may differ.
  *
  * @param pictures one or more
- * @param schedule grids of the scales
+ * @param grids grids of the scales
  * @param policy what is remembered of earlier scales
  */
 public record GenerationRequest(
-    List<PictureRequest> pictures, ScaleSchedule schedule, CachePolicy policy) {
+    List<PictureRequest> pictures, ScaleGrids grids, CachePolicy policy) {
   /**
    * @throws UserException if there is no picture, or pictures differ in their form of guidance
    */
@@ -54,7 +54,7 @@ public record GenerationRequest(
       Optional<String> negativePrompt,
       int imagesPerPrompt,
       long seed,
-      ScaleSchedule schedule,
+      ScaleGrids grids,
       SamplingOptions sampling,
       CachePolicy policy) {
     if (imagesPerPrompt < 1) {
@@ -71,7 +71,7 @@ public record GenerationRequest(
         pictures.add(new PictureRequest(prompts.get(i), negativePrompt, own, sampling));
       }
     }
-    return new GenerationRequest(pictures, schedule, policy);
+    return new GenerationRequest(pictures, grids, policy);
   }
 
   /** Number of pictures. */
@@ -90,12 +90,12 @@ public record GenerationRequest(
    * @param dtype in which keys and values come
    */
   public KvShape kvShape(ModelSizes model, DType dtype) {
-    return model.kvShape(images(), rowsPerPicture(), dtype, schedule);
+    return model.kvShape(images(), rowsPerPicture(), dtype, grids);
   }
 
   /** The same pictures under another policy. */
   public GenerationRequest with(CachePolicy other) {
-    return new GenerationRequest(pictures, schedule, other);
+    return new GenerationRequest(pictures, grids, other);
   }
 
   /** The same pictures with another seed of the first; the others' follow from it. */
@@ -106,11 +106,11 @@ public record GenerationRequest(
       seeded.add(
           new PictureRequest(picture.prompt(), picture.negativePrompt(), own, picture.sampling()));
     }
-    return new GenerationRequest(seeded, schedule, policy);
+    return new GenerationRequest(seeded, grids, policy);
   }
 
   /** The same pictures over other grids; a policy is made for the grids that are drawn. */
-  public GenerationRequest with(ScaleSchedule other, CachePolicy fitting) {
+  public GenerationRequest with(ScaleGrids other, CachePolicy fitting) {
     return new GenerationRequest(pictures, other, fitting);
   }
 
@@ -121,7 +121,7 @@ public record GenerationRequest(
             .map(each ->
                 new PictureRequest(each.prompt(), each.negativePrompt(), each.seed(), sampling))
             .toList(),
-        schedule,
+        grids,
         policy);
   }
 }

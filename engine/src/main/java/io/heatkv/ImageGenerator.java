@@ -10,7 +10,7 @@ import io.heatkv.load.ModelSource;
 import io.heatkv.policy.CachePolicies;
 import io.heatkv.policy.PolicyInputs;
 import io.heatkv.resource.CacheFolder;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
 import io.heatkv.tensor.Backend;
@@ -107,7 +107,7 @@ public final class ImageGenerator implements AutoCloseable {
 
   /** Sizes of the cache that a request needs. */
   public KvShape kvShape(GenerationRequest request) {
-    return model.kvShape(request.images(), request.rowsPerPicture(), request.schedule());
+    return model.kvShape(request.images(), request.rowsPerPicture(), request.grids());
   }
 
   /**
@@ -123,7 +123,7 @@ public final class ImageGenerator implements AutoCloseable {
         Optional.empty(),
         1,
         0,
-        description.schedule(),
+        description.grids(),
         description.sampling(),
         CachePolicy.FULL);
   }
@@ -137,23 +137,23 @@ public final class ImageGenerator implements AutoCloseable {
    * @throws UserException if it can't be read or is infeasible, or the model has no profile
    */
   public CachePolicy policy(String budget) {
-    return policy(Allocation.DEFAULT.policy(), budget, description.schedule());
+    return policy(Allocation.DEFAULT.policy(), budget, description.grids());
   }
 
   /**
    * A policy under a budget, see {@link CachePolicies}.
    *
-   * @param schedule grids that are to be drawn
+   * @param grids grids that are to be drawn
    * @throws UserException as above, or if there is no policy of that name
    */
-  public CachePolicy policy(String name, String budget, ScaleSchedule schedule) {
+  public CachePolicy policy(String name, String budget, ScaleGrids grids) {
     return CachePolicies.create(
         name,
         new PolicyInputs(
             Budget.parse(budget),
-            model.kvShape(1, 2, schedule),
+            model.kvShape(1, 2, grids),
             Optional.empty(),
-            () -> ModelProfile.find(description, schedule, Optional.empty())));
+            () -> ModelProfile.find(description, grids, Optional.empty())));
   }
 
   /**

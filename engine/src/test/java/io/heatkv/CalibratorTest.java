@@ -7,8 +7,8 @@ import io.heatkv.error.UserException;
 import io.heatkv.load.ModelSource;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.DType;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -21,7 +21,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** Calibrations that end early, go on, and are merged, of the embedded model on small grids. */
 class CalibratorTest {
-  private static final ScaleSchedule SCALES = ScaleSchedules.parse("1x1,2x2,4x4,6x6");
+  private static final ScaleGrids SCALES = GridParser.parse("1x1,2x2,4x4,6x6");
   private static final List<String> PROMPTS = List.of("a red apple", "a cat", "a green tree");
 
   private static ImageGenerator model;

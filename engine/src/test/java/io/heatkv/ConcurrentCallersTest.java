@@ -4,8 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import java.util.ArrayList;
@@ -19,8 +19,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Two models, one of them drawing for several threads at once. */
 class ConcurrentCallersTest {
-  private static final List<ScaleSchedule> SCHEDULES =
-      List.of(ScaleSchedules.parse("1x1,2x2,4x4"), ScaleSchedules.parse("1x1,2x2,3x4"));
+  private static final List<ScaleGrids> SCHEDULES =
+      List.of(GridParser.parse("1x1,2x2,4x4"), GridParser.parse("1x1,2x2,3x4"));
   private static final List<String> PROMPTS = List.of("a cat", "a smiling red heart on a cloud");
 
   private static byte[] draw(ImageGenerator model, int which) {

@@ -13,8 +13,8 @@ import io.heatkv.family.ScaleObserver;
 import io.heatkv.image.PngImage;
 import io.heatkv.sample.ImageSeeds;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Tensor;
@@ -34,7 +34,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** The embedded model over a few small scales: batches, negative prompts, ends of all kinds. */
 class ImageGeneratorTest {
-  private static final ScaleSchedule SCALES = ScaleSchedules.parse("1x1,2x2,4x4,6x6,8x8");
+  private static final ScaleGrids SCALES = GridParser.parse("1x1,2x2,4x4,6x6,8x8");
   private static final String SHORT = "a cat";
   private static final String LONG = "a smiling red heart with sunglasses on a cloud, noto style";
 
@@ -251,7 +251,7 @@ class ImageGeneratorTest {
                     shape.heads(),
                     shape.headDim(),
                     shape.dtype(),
-                    shape.schedule()));
+                    shape.grids()));
           }
         };
     GenerationRequest request =
@@ -308,7 +308,7 @@ class ImageGeneratorTest {
   @Test
   void aRequestHasTheModelsDefaults() {
     GenerationRequest request = model.request(SHORT);
-    assertThat(request.schedule()).isEqualTo(model.description().schedule());
+    assertThat(request.grids()).isEqualTo(model.description().grids());
     assertThat(request.policy()).isSameAs(CachePolicy.FULL);
     // What the model's card says.
     assertThat(request.pictures()).containsExactly(new PictureRequest(SHORT, 0, sampling(false)));

@@ -77,7 +77,7 @@ class PublishedFilesTest {
     assertThat(first.overflowed()).isEmpty();
     InfinityDescription imported = (InfinityDescription) ModelSource.find(folder.toString());
     assertThat(imported.transformer()).isEqualTo(found.transformer());
-    assertThat(imported.schedule()).isEqualTo(found.schedule());
+    assertThat(imported.grids()).isEqualTo(found.grids());
     verify("tiny_8b", imported);
     Conversion second = found.convert(folder, StorageType.F32, (_, _, _) -> {});
     assertThat(second.written()).isZero();
@@ -137,7 +137,7 @@ class PublishedFilesTest {
         Optional.of(NEGATIVE),
         1,
         0,
-        ScaleTemplate.nearest(1).schedule(Resolution.P006),
+        ScaleTemplate.nearest(1).grids(Resolution.P006),
         SamplingOptions.of(model.cfg(), 0.5, model.topP()).withArgmax(),
         CachePolicy.FULL);
   }

@@ -55,7 +55,7 @@ class PublishedShapesTest {
     }
     Finding.Found found = Finding.find(List.of(folder), new HubCache(folder.resolve("none")));
     InfinityDescription model = found.description();
-    assertThat(model.schedule().last().height()).isEqualTo(lastGrid(like));
+    assertThat(model.grids().last().height()).isEqualTo(lastGrid(like));
     assertThat(model.transformer()).isEqualTo(like.transformer());
     assertThat(model.name()).isEqualTo(like.toString());
     assertThat(model.codeChannels()).isEqualTo(like.transformer().spatialPatchify() ? 14 : 32);
@@ -120,7 +120,7 @@ class PublishedShapesTest {
   private static MemoryEstimate estimate(
       InfinityDescription model, DType dtype, Resolution resolution) {
     return model.estimate(
-        model.kvShape(dtype, ScaleTemplate.nearest(1).schedule(resolution)), CachePolicy.FULL);
+        model.kvShape(dtype, ScaleTemplate.nearest(1).grids(resolution)), CachePolicy.FULL);
   }
 
   private void lay(PublishedModel like, Predicate<String> wanted) throws IOException {

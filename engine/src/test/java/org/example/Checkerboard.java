@@ -6,7 +6,7 @@ import io.heatkv.cache.EvictionPolicy;
 import io.heatkv.cache.EvictionRule;
 import io.heatkv.policy.PolicyInputs;
 import io.heatkv.policy.PolicyProvider;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 
 /** Keeps the first scale, then the black fields of every map, newest scales first. */
 public final class Checkerboard implements EvictionRule, PolicyProvider {
@@ -23,19 +23,19 @@ public final class Checkerboard implements EvictionRule, PolicyProvider {
   }
 
   @Override
-  public int least(ScaleSchedule schedule) {
-    return schedule.tokens(0) + 1;
+  public int least(ScaleGrids grids) {
+    return grids.tokens(0) + 1;
   }
 
   @Override
   public double[] scores(Candidates candidates) {
-    ScaleSchedule schedule = candidates.schedule();
+    ScaleGrids grids = candidates.grids();
     double[] scores = new double[candidates.count()];
     for (int source = 0; source <= candidates.scale(); source++) {
-      int columns = schedule.size(source).width();
+      int columns = grids.size(source).width();
       int end = candidates.firstFrom(source + 1);
       for (int i = candidates.firstFrom(source); i < end; i++) {
-        int token = candidates.token(i) - schedule.offset(source);
+        int token = candidates.token(i) - grids.offset(source);
         boolean isBlack = (token / columns + token % columns) % 2 == 0;
         scores[i] = isBlack ? BLACK + source : source;
         if (source == 0) {

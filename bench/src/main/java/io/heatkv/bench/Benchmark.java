@@ -14,7 +14,7 @@ import io.heatkv.family.PictureRequest;
 import io.heatkv.family.ScaleObserver;
 import io.heatkv.load.RandomModel;
 import io.heatkv.policy.HeatKvPolicy;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;
 import io.heatkv.tensor.Backend;
@@ -66,13 +66,13 @@ public final class Benchmark implements AutoCloseable {
   /** What kernels and workspaces take: what a model of no size worth mentioning leaves behind. */
   private long libraries(RandomModel like) {
     try (NextScaleModel tiny = like.load(backend, device, dtype)) {
-      KvShape kv = like.kvShape(dtype, like.schedule());
-      ScheduleShape shape = ScheduleShape.of(kv.layers(), kv.heads(), like.schedule(), 1);
+      KvShape kv = like.kvShape(dtype, like.grids());
+      ScheduleShape shape = ScheduleShape.of(kv.layers(), kv.heads(), like.grids(), 1);
       CachePolicy pruned =
           new HeatKvPolicy(
               PruningSchedule.of(shape, RandomOrders.of(shape, SEED), TINY_BUDGET), KvStorage.HALF);
       for (CachePolicy policy : List.of(CachePolicy.FULL, pruned)) {
-        generate(tiny, new Workload(like, like.schedule(), 1, policy, 1), policy, _ -> {});
+        generate(tiny, new Workload(like, like.grids(), 1, policy, 1), policy, _ -> {});
       }
       return taken();
     }
@@ -155,7 +155,7 @@ public final class Benchmark implements AutoCloseable {
 
   private static List<Double> medians(Workload workload, List<List<Double>> millis) {
     List<Double> medians = new ArrayList<>();
-    for (int t = 0; t < workload.schedule().count(); t++) {
+    for (int t = 0; t < workload.grids().count(); t++) {
       int scale = t;
       medians.add(median(millis.stream().map(scales -> scales.get(scale)).toList()));
     }
@@ -219,7 +219,7 @@ public final class Benchmark implements AutoCloseable {
             Optional.empty(),
             workload.images(),
             SEED,
-            workload.schedule(),
+            workload.grids(),
             workload.model().sampling(),
             policy);
     ScaleObserver observer = policy instanceof ScaleObserver own ? own : ScaleObserver.NONE;
@@ -238,12 +238,12 @@ public final class Benchmark implements AutoCloseable {
    * Median milliseconds that the image tokenizer's decoder, with random weights, takes for a
    * picture.
    *
-   * @param scales whose last one it shows
+   * @param grids whose last one it shows
    */
-  public double decodeMillis(ScaleSchedule scales) {
+  public double decodeMillis(ScaleGrids grids) {
     PictureRequest picture = new PictureRequest(sizes.example(), SEED, sizes.sampling());
     try (Conditioning text = model.encode(List.of(picture), true);
-        Pass pass = text.begin(scales)) {
+        Pass pass = text.begin(grids)) {
       return median(() -> {
         try (Scope _ = Scope.open()) {
           model.decode(pass.canvas());

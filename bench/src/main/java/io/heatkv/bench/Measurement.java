@@ -93,7 +93,7 @@ public record Measurement(
                 device, workload.policy().name(), workload.policy().budget(), workload.images()));
     lines.add("%-8s %10s %10s".formatted("scale", "ms", "TFLOP/s"));
     for (int t = 0; t < scaleMillis.size(); t++) {
-      lines.add(row(workload.schedule().size(t).toString(), scaleMillis.get(t), workload.flops(t)));
+      lines.add(row(workload.grids().size(t).toString(), scaleMillis.get(t), workload.flops(t)));
     }
     lines.add(row("all", millis(), workload.flops()));
     lines.add(

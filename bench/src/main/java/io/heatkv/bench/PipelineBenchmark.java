@@ -57,7 +57,7 @@ public final class PipelineBenchmark {
       timings.add(generator.generate(request, GenerationListener.NONE).timings());
     }
     List<Double> scales = new ArrayList<>();
-    for (int t = 0; t < request.schedule().count(); t++) {
+    for (int t = 0; t < request.grids().count(); t++) {
       int scale = t;
       scales.add(median(timings, timing -> timing.scales().get(scale)));
     }
@@ -80,7 +80,7 @@ public final class PipelineBenchmark {
 
   private static double flops(ImageGenerator generator, GenerationRequest request) {
     ModelDescription model = generator.description();
-    return model.flops(model.kvShape(request.images(), 2, DType.F32, request.schedule()))
-        + request.images() * model.decodeFlops(request.schedule());
+    return model.flops(model.kvShape(request.images(), 2, DType.F32, request.grids()))
+        + request.images() * model.decodeFlops(request.grids());
   }
 }

@@ -4,7 +4,7 @@ import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvShape;
 import io.heatkv.load.MemoryNeed;
 import io.heatkv.load.ModelSizes;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 
@@ -12,13 +12,13 @@ import io.heatkv.tensor.Device;
  * What a benchmark draws.
  *
  * @param model whose sizes it has
- * @param schedule grids of the scales
+ * @param grids grids of the scales
  * @param images drawn at once; each takes two rows, for guidance
  * @param policy what is remembered of earlier scales
  * @param repeats timed generations, after one that warms up
  */
 public record Workload(
-    ModelSizes model, ScaleSchedule schedule, int images, CachePolicy policy, int repeats) {
+    ModelSizes model, ScaleGrids grids, int images, CachePolicy policy, int repeats) {
   /** Memory that it needs. */
   public MemoryNeed memory(DType dtype, Device device) {
     return model.transformerNeed(kvShape(dtype), policy, device);
@@ -26,7 +26,7 @@ public record Workload(
 
   /** Sizes of its cache. */
   public KvShape kvShape(DType dtype) {
-    return model.kvShape(images, 2, dtype, schedule);
+    return model.kvShape(images, 2, dtype, grids);
   }
 
   /** Floating-point operations of a scale's blocks and head, attention to everything included. */

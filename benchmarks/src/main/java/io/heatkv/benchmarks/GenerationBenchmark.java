@@ -62,8 +62,8 @@ public class GenerationBenchmark {
     LibTorch library = LibTorch.open(LibTorchLocation.find(null, CacheFolder.locate()), 0);
     model = new ImageGenerator(description, library, Device.CPU, DType.F32);
     sampling = SamplingOptions.of(description.cfg(), description.tau(), description.topP());
-    calibrator = new Calibrator(model, description.schedule(), sampling, SINK_SCALES, SEED);
-    alone = new Calibrator(model, description.schedule(), sampling, SINK_SCALES, SEED, false);
+    calibrator = new Calibrator(model, description.grids(), sampling, SINK_SCALES, SEED);
+    alone = new Calibrator(model, description.grids(), sampling, SINK_SCALES, SEED, false);
   }
 
   @Benchmark
@@ -110,7 +110,7 @@ public class GenerationBenchmark {
   private GenerationResult draw(CachePolicy policy) {
     GenerationRequest request =
         GenerationRequest.of(
-            List.of(PROMPT), Optional.empty(), 1, SEED, description.schedule(), sampling, policy);
+            List.of(PROMPT), Optional.empty(), 1, SEED, description.grids(), sampling, policy);
     return model.generate(request, GenerationListener.NONE);
   }
 
@@ -119,9 +119,9 @@ public class GenerationBenchmark {
         "heatkv",
         new PolicyInputs(
             Budget.parse(budget),
-            description.kvShape(DType.F32, description.schedule()),
+            description.kvShape(DType.F32, description.grids()),
             Optional.empty(),
-            () -> ModelProfile.find(description, description.schedule(), Optional.empty())));
+            () -> ModelProfile.find(description, description.grids(), Optional.empty())));
   }
 
   @TearDown(Level.Trial)

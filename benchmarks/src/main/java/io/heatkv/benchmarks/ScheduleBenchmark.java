@@ -2,7 +2,7 @@ package io.heatkv.benchmarks;
 
 import io.heatkv.bench.RandomLevelCosts;
 import io.heatkv.bench.RandomOrders;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
 import io.heatkv.schedule.CachePlan;
 import io.heatkv.schedule.HeadOrders;
 import io.heatkv.schedule.LevelCosts;
@@ -49,9 +49,9 @@ public class ScheduleBenchmark {
   private final LevelCosts costs;
 
   public ScheduleBenchmark() {
-    shape = ScheduleShape.of(LAYERS, HEADS, ScaleSchedules.parse("1M"), SINK_SCALES);
+    shape = ScheduleShape.of(LAYERS, HEADS, GridParser.parse("1M"), SINK_SCALES);
     orders = RandomOrders.of(shape, 1);
-    levels = LevelShape.of(LAYERS, HEADS, HEAD_DIM, 2, ScaleSchedules.parse("1M"), SINK_SCALES);
+    levels = LevelShape.of(LAYERS, HEADS, HEAD_DIM, 2, GridParser.parse("1M"), SINK_SCALES);
     costs = RandomLevelCosts.of(shape, 1);
   }
 

@@ -161,7 +161,7 @@ class CalibrateCommandTest {
                     "a cat")
                 .status())
         .isZero();
-    refusedComparison("has scale schedule 1x1,2x2,4x4,6x6, but ", "a.json", "c.json");
+    refusedComparison("has scales 1x1,2x2,4x4,6x6, but ", "a.json", "c.json");
   }
 
   private void refusedComparison(String expected, String... files) {

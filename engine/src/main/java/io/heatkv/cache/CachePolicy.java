@@ -19,8 +19,8 @@ public interface CachePolicy {
   /**
    * Plans the storage for a shape; planning the same model and scales again costs nothing.
    *
-   * @throws io.heatkv.error.UserException if the policy doesn't fit the model or the schedule, or
-   *     its budget is below its floor
+   * @throws io.heatkv.error.UserException if the policy doesn't fit the model or the grids, or its
+   *     budget is below its floor
    */
   KvPlan plan(KvShape shape);
 

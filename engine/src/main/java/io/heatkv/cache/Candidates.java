@@ -1,11 +1,11 @@
 package io.heatkv.cache;
 
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import java.util.Arrays;
 
 /** What one head could keep after a scale: the tokens kept so far and all of the scale. */
 public final class Candidates {
-  private final ScaleSchedule schedule;
+  private final ScaleGrids grids;
   private final int scale;
   private final int layer;
   private final int head;
@@ -25,7 +25,7 @@ public final class Candidates {
    * @throws IllegalArgumentException if there isn't an attention of each token
    */
   public Candidates(
-      ScaleSchedule schedule,
+      ScaleGrids grids,
       int scale,
       int layer,
       int head,
@@ -38,7 +38,7 @@ public final class Candidates {
           "attention of %d and %d tokens for %d candidates"
               .formatted(attention.length, accumulated.length, tokens.length));
     }
-    this.schedule = schedule;
+    this.grids = grids;
     this.scale = scale;
     this.layer = layer;
     this.head = head;
@@ -48,8 +48,8 @@ public final class Candidates {
     this.accumulated = accumulated;
   }
 
-  public ScaleSchedule schedule() {
-    return schedule;
+  public ScaleGrids grids() {
+    return grids;
   }
 
   /** The scale just attended to: the source of the newest candidates. */
@@ -75,14 +75,14 @@ public final class Candidates {
     return tokens.length;
   }
 
-  /** Number of a candidate's token over all scales, see {@link ScaleSchedule#offset}. */
+  /** Number of a candidate's token over all scales, see {@link ScaleGrids#offset}. */
   public int token(int candidate) {
     return tokens[candidate];
   }
 
   /** The first candidate of a source scale or a later one. */
   public int firstFrom(int source) {
-    int found = Arrays.binarySearch(tokens, schedule.offset(source));
+    int found = Arrays.binarySearch(tokens, grids.offset(source));
     return found < 0 ? -found - 1 : found;
   }
 

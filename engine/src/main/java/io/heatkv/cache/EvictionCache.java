@@ -78,7 +78,7 @@ final class EvictionCache implements KvCache {
         keys = retained.select(0, 0);
         attended = RaggedAttention.attend(q, k, v, retained, lengths);
       }
-      if (scale < shape.schedule().count() - 1) {
+      if (scale < shape.grids().count() - 1) {
         replace(layer, scale, observe(scale, q, k, keys, lengths), k, v);
       }
       return scope.keep(attended);
@@ -101,7 +101,7 @@ final class EvictionCache implements KvCache {
 
   private float @Nullable [][][] observe(
       int scale, Tensor q, Tensor k, @Nullable Tensor retained, int[] lengths) {
-    int[] window = rule.window(shape.schedule().size(scale));
+    int[] window = rule.window(shape.grids().size(scale));
     if (window.length == 0) {
       return null;
     }
@@ -111,8 +111,8 @@ final class EvictionCache implements KvCache {
   }
 
   private void replace(int layer, int scale, float @Nullable [][][] attention, Tensor k, Tensor v) {
-    int first = shape.schedule().offset(scale);
-    int tokens = shape.schedule().tokens(scale);
+    int first = shape.grids().offset(scale);
+    int tokens = shape.grids().tokens(scale);
     int heads = shape.heads();
     Replacement[][] changes = new Replacement[rows.size()][heads];
     for (int row = 0; row < changes.length; row++) {
@@ -171,7 +171,7 @@ final class EvictionCache implements KvCache {
     int[] tokens = replacement.list(observed);
     Candidates candidates =
         new Candidates(
-            shape.schedule(),
+            shape.grids(),
             scale,
             layer,
             head,

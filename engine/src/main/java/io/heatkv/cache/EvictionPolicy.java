@@ -1,7 +1,7 @@
 package io.heatkv.cache;
 
 import io.heatkv.error.UserException;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Device;
 import java.util.Map;
@@ -19,7 +19,7 @@ public final class EvictionPolicy implements CachePolicy {
   private final Map<Sizes, Quotas> quotas = new ConcurrentHashMap<>();
 
   /** What quotas depend on: they are the same for any number of pictures. */
-  private record Sizes(int layers, int heads, int headDim, ScaleSchedule schedule) {}
+  private record Sizes(int layers, int heads, int headDim, ScaleGrids grids) {}
 
   /**
    * @param name on the command line and in reports
@@ -63,7 +63,7 @@ public final class EvictionPolicy implements CachePolicy {
 
   private Quotas quotas(KvShape shape) {
     return quotas.computeIfAbsent(
-        new Sizes(shape.layers(), shape.heads(), shape.headDim(), shape.schedule()),
+        new Sizes(shape.layers(), shape.heads(), shape.headDim(), shape.grids()),
         _ -> Quotas.fit(name, rule, shape, type, capacity(shape)));
   }
 
@@ -77,7 +77,7 @@ public final class EvictionPolicy implements CachePolicy {
     }
     if (slots > Integer.MAX_VALUE) {
       throw new UserException(
-          "the KV budget has more than 2^31 - 1 entries; use a smaller budget or scale schedule");
+          "the KV budget has more than 2^31 - 1 entries; use a smaller budget or smaller grids");
     }
     return (int) Math.floor(slots);
   }

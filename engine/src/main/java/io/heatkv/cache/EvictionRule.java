@@ -1,6 +1,6 @@
 package io.heatkv.cache;
 
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 
 /**
@@ -13,7 +13,7 @@ import io.heatkv.scale.ScaleSize;
  */
 public interface EvictionRule {
   /** Tokens that a head needs at least: the floor of the budget. */
-  default int least(ScaleSchedule schedule) {
+  default int least(ScaleGrids grids) {
     return 1;
   }
 

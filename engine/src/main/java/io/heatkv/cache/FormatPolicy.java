@@ -47,14 +47,14 @@ public final class FormatPolicy implements CachePolicy {
 
     Places(KvShape shape) {
       this.shape = shape;
-      starts = new int[shape.schedule().count()];
+      starts = new int[shape.grids().count()];
       for (int scale = 1; scale < starts.length; scale++) {
         starts[scale] = starts[scale - 1] + granules(map(scale - 1, 0, new int[0]));
       }
     }
 
     private StoredMap map(int scale, int head, int[] runs) {
-      ScaleSize size = shape.schedule().size(scale);
+      ScaleSize size = shape.grids().size(scale);
       return new StoredMap(head, size.height(), size.width(), 1, keys, values, runs);
     }
 
@@ -73,7 +73,7 @@ public final class FormatPolicy implements CachePolicy {
 
     @Override
     public long mostEntries() {
-      return (long) shape.heads() * shape.schedule().cachedTokens();
+      return (long) shape.heads() * shape.grids().cachedTokens();
     }
 
     @Override

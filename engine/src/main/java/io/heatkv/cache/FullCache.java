@@ -25,7 +25,7 @@ public final class FullCache implements KvCache {
   public FullCache(Backend backend, Device device, KvShape shape) {
     this.shape = shape;
     ops = backend.ops(device);
-    int tokens = shape.schedule().cachedTokens();
+    int tokens = shape.grids().cachedTokens();
     long layerSlots = (long) shape.heads() * tokens;
     store = new KvStore(backend, device, shape, KvStorage.NATIVE, shape.layers() * layerSlots);
     keys = new Tensor[shape.layers()];
@@ -58,15 +58,15 @@ public final class FullCache implements KvCache {
   }
 
   private boolean isLast(int scale) {
-    return scale == shape.schedule().count() - 1;
+    return scale == shape.grids().count() - 1;
   }
 
   /** What a scale sees of the store: all scales up to it, or before it if it is the last. */
   private record Stored(Tensor keys, Tensor values) {}
 
   private Stored store(int layer, int scale, Tensor k, Tensor v) {
-    int start = shape.schedule().offset(scale);
-    int seen = start + shape.schedule().tokens(scale);
+    int start = shape.grids().offset(scale);
+    int seen = start + shape.grids().tokens(scale);
     Tensor layerKeys = keys(layer);
     Tensor layerValues = values(layer);
     if (isLast(scale)) {
@@ -81,12 +81,12 @@ public final class FullCache implements KvCache {
 
   /** Stored keys of all layers [rows, layers, heads, cached tokens, head_dim]; a view. */
   public Tensor keys() {
-    return layers(store.keys(0, allHeads(), shape.schedule().cachedTokens()));
+    return layers(store.keys(0, allHeads(), shape.grids().cachedTokens()));
   }
 
   /** Stored values of all layers, same shape; a view. */
   public Tensor values() {
-    return layers(store.values(0, allHeads(), shape.schedule().cachedTokens()));
+    return layers(store.values(0, allHeads(), shape.grids().cachedTokens()));
   }
 
   private long allHeads() {

@@ -1,6 +1,6 @@
 package io.heatkv.cache;
 
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.LevelShape;
 import io.heatkv.tensor.DType;
@@ -15,16 +15,10 @@ import io.heatkv.tensor.DType;
  * @param heads heads of a layer
  * @param headDim channels of a head
  * @param dtype in which keys and values come and are attended to
- * @param schedule tokens of each scale
+ * @param grids tokens of each scale
  */
 public record KvShape(
-    int layers,
-    int batch,
-    int pictureRows,
-    int heads,
-    int headDim,
-    DType dtype,
-    ScaleSchedule schedule) {
+    int layers, int batch, int pictureRows, int heads, int headDim, DType dtype, ScaleGrids grids) {
   public KvShape {
     if (pictureRows < 1 || batch % pictureRows != 0) {
       throw new IllegalArgumentException(batch + " rows aren't pictures of " + pictureRows);
@@ -38,12 +32,12 @@ public record KvShape(
 
   /** Bytes of the full cache: all scales but the last, in the compute type. */
   public long fullBytes() {
-    return bytesPerHeadToken() * layers * heads * schedule.cachedTokens();
+    return bytesPerHeadToken() * layers * heads * grids.cachedTokens();
   }
 
   /** Bytes of a budget of 1, which counts 2 bytes a number in any type. */
   public long budgetBytes() {
-    return 4L * batch * headDim * layers * heads * schedule.cachedTokens();
+    return 4L * batch * headDim * layers * heads * grids.cachedTokens();
   }
 
   /**
@@ -69,6 +63,6 @@ public record KvShape(
    * @param sinkScales first scales, which rules that keep or drop always keep
    */
   public LevelShape levelShape(int sinkScales) {
-    return LevelShape.of(layers, heads, headDim, batch, schedule, sinkScales);
+    return LevelShape.of(layers, heads, headDim, batch, grids, sinkScales);
   }
 }

@@ -52,7 +52,7 @@ public final class LevelCache implements KvCache {
   static KvPlan plan(KvShape shape, Steps steps) {
     long bytes = (long) shape.batch() * steps.granules() * (shape.headDim() / 2);
     // What is read is decoded, and attention to it is an output of its own until it is merged.
-    long outputs = (long) shape.heads() * shape.schedule().last().tokens();
+    long outputs = (long) shape.heads() * shape.grids().last().tokens();
     long copies = shape.bytesPerHeadToken() * (2 * steps.mostEntries() + outputs) / 2;
     return new KvPlan(
         bytes, bytes, copies, (backend, device) -> new LevelCache(backend, device, shape, steps));

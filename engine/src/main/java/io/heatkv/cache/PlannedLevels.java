@@ -64,11 +64,11 @@ public final class PlannedLevels {
   private synchronized long entries(KvShape shape) {
     if (mostEntries < 0) {
       long most = 0;
-      for (int scale = 0; scale < shape.schedule().count(); scale++) {
+      for (int scale = 0; scale < shape.grids().count(); scale++) {
         for (int layer = 0; layer < shape.layers(); layer++) {
           long entries = 0;
           for (StoredAtom read : steps.step(scale, layer).reads()) {
-            entries += read.level().entries(shape.schedule().size(read.atom().source()));
+            entries += read.level().entries(shape.grids().size(read.atom().source()));
           }
           most = Math.max(most, entries);
         }
@@ -95,7 +95,7 @@ public final class PlannedLevels {
   }
 
   static StoredMap map(KvShape shape, StoredAtom stored) {
-    ScaleSize size = shape.schedule().size(stored.atom().source());
+    ScaleSize size = shape.grids().size(stored.atom().source());
     NumberFormat keys =
         switch (stored.level().precision()) {
           case FLOAT16 -> NumberFormat.FLOAT16;

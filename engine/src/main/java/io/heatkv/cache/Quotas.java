@@ -1,7 +1,7 @@
 package io.heatkv.cache;
 
 import io.heatkv.error.UserException;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import java.util.Locale;
 
 /** How many tokens each head of each layer keeps after each scale but the last. */
@@ -11,9 +11,9 @@ final class Quotas {
   private final long peak;
 
   private Quotas(EvictionRule rule, KvShape shape, double mean) {
-    ScaleSchedule schedule = shape.schedule();
-    int least = rule.least(schedule);
-    counts = new int[schedule.count() - 1][shape.layers()][shape.heads()];
+    ScaleGrids grids = shape.grids();
+    int least = rule.least(grids);
+    counts = new int[grids.count() - 1][shape.layers()][shape.heads()];
     long live = 0;
     long most = 0;
     for (int t = 0; t < counts.length; t++) {
@@ -21,7 +21,7 @@ final class Quotas {
         for (int h = 0; h < shape.heads(); h++) {
           int before = t == 0 ? 0 : counts[t - 1][l][h];
           double wanted = Math.max(least, Math.floor(rule.tokens(t, l, h, mean)));
-          counts[t][l][h] = (int) Math.min(before + schedule.tokens(t), wanted);
+          counts[t][l][h] = (int) Math.min(before + grids.tokens(t), wanted);
           live += counts[t][l][h] - before;
         }
         most = Math.max(most, live);
@@ -39,12 +39,12 @@ final class Quotas {
    * @throws UserException if not even the least that the rule needs fits
    */
   static Quotas fit(String name, EvictionRule rule, KvShape shape, KvStorage type, long capacity) {
-    double low = rule.least(shape.schedule());
+    double low = rule.least(shape.grids());
     Quotas best = new Quotas(rule, shape, low);
     if (best.peak > capacity) {
       throw belowFloor(name, rule, shape, type, capacity, best.peak);
     }
-    double high = shape.schedule().cachedTokens();
+    double high = shape.grids().cachedTokens();
     Quotas most = new Quotas(rule, shape, high);
     if (most.peak <= capacity) {
       return most;
@@ -76,12 +76,12 @@ final class Quotas {
             name,
             ratio,
             floor * type.bytesPerHeadToken(shape),
-            rule.least(shape.schedule())));
+            rule.least(shape.grids())));
   }
 
   /** Head-tokens of the full cache. */
   static long allTokens(KvShape shape) {
-    return (long) shape.layers() * shape.heads() * shape.schedule().cachedTokens();
+    return (long) shape.layers() * shape.heads() * shape.grids().cachedTokens();
   }
 
   /** Tokens that a head keeps after a scale. */

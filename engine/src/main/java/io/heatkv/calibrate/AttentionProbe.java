@@ -1,7 +1,7 @@
 package io.heatkv.calibrate;
 
 import io.heatkv.cache.KvShape;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.schedule.PromptStatistics;
 import io.heatkv.tensor.Backend;
@@ -52,9 +52,9 @@ final class AttentionProbe implements AutoCloseable {
     this.shape = shape;
     queries = new SampledQueries(backend, device, shape, 1, QUERIES, storage);
     try (Scope _ = Scope.open()) {
-      for (int scale = 1; scale < shape.schedule().count(); scale++) {
-        ScaleSize from = shape.schedule().size(scale - 1);
-        ScaleSize to = shape.schedule().size(scale);
+      for (int scale = 1; scale < shape.grids().count(); scale++) {
+        ScaleSize from = shape.grids().size(scale - 1);
+        ScaleSize to = shape.grids().size(scale);
         rows.add(storage.adopt(weights(backend, from.height(), to.height()).to(device)));
         columns.add(storage.adopt(weights(backend, from.width(), to.width()).to(device)));
       }
@@ -63,10 +63,7 @@ final class AttentionProbe implements AutoCloseable {
 
   /** Bytes of the largest intermediate value of a layer: its keys in float32. */
   static long layerBytes(KvShape shape) {
-    return (long) shape.heads()
-        * shape.headDim()
-        * shape.schedule().totalTokens()
-        * DType.F32.bytes();
+    return (long) shape.heads() * shape.headDim() * shape.grids().totalTokens() * DType.F32.bytes();
   }
 
   /** Keeps queries of a layer at a scale [heads, tokens, head_dim]. */
@@ -89,21 +86,21 @@ final class AttentionProbe implements AutoCloseable {
 
   /** Queries and keys of some layers [layers, heads, queries or tokens of all scales, head_dim]. */
   private void measure(Tensor q, Tensor keys) {
-    ScaleSchedule schedule = shape.schedule();
+    ScaleGrids grids = shape.grids();
     List<Tensor> all = new ArrayList<>();
-    for (int scale = 1; scale < schedule.count(); scale++) {
-      int start = schedule.offset(scale);
+    for (int scale = 1; scale < grids.count(); scale++) {
+      int start = grids.offset(scale);
       Tensor query = q.narrow(2, queries.start(scale), queries.count(scale));
-      Tensor seen = keys.narrow(2, 0, start + schedule.tokens(scale));
+      Tensor seen = keys.narrow(2, 0, start + grids.tokens(scale));
       Tensor attention = Ops.softmax(Ops.matmul(query, seen.transpose(2, 3)));
-      all.add(total(attention.narrow(3, start, schedule.tokens(scale))));
+      all.add(total(attention.narrow(3, start, grids.tokens(scale))));
       all.add(total(Ops.largest(attention.narrow(3, 0, start), Math.min(TOP, start))));
-      Tensor fine = keys.narrow(2, start, schedule.tokens(scale));
+      Tensor fine = keys.narrow(2, start, grids.tokens(scale));
       Tensor enlarged = enlarged(keys, scale);
       all.add(norm(fine));
       all.add(norm(enlarged));
       all.add(norm(fine.sub(enlarged)));
-      if (scale == schedule.count() - 1) {
+      if (scale == grids.count() - 1) {
         variances.add(columnVariance(attention));
       }
     }
@@ -131,12 +128,12 @@ final class AttentionProbe implements AutoCloseable {
    * token.
    */
   private Tensor enlarged(Tensor keys, int scale) {
-    ScaleSize from = shape.schedule().size(scale - 1);
-    ScaleSize to = shape.schedule().size(scale);
+    ScaleSize from = shape.grids().size(scale - 1);
+    ScaleSize to = shape.grids().size(scale);
     long maps = keys.size(0) * keys.size(1);
     long dim = keys.size(3);
     Tensor coarse =
-        keys.narrow(2, shape.schedule().offset(scale - 1), from.tokens())
+        keys.narrow(2, shape.grids().offset(scale - 1), from.tokens())
             .reshape(maps, from.height(), from.width() * dim);
     Tensor higher =
         Ops.matmul(rows.get(scale - 1), coarse).reshape(maps * to.height(), from.width(), dim);
@@ -159,7 +156,7 @@ final class AttentionProbe implements AutoCloseable {
 
   /** What was measured, once the last scale is drawn. */
   PromptStatistics statistics() {
-    int scales = shape.schedule().count();
+    int scales = shape.grids().count();
     double[][] selectivity = new double[scales][shape.layers()];
     double[][] variance = new double[shape.layers()][];
     double[] distance = new double[shape.layers()];

@@ -1,7 +1,7 @@
 package io.heatkv.calibrate;
 
 import io.heatkv.cache.KvShape;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.schedule.Level;
 import io.heatkv.schedule.Precision;
@@ -34,7 +34,7 @@ final class LevelEntries {
   private static final List<Precision> KEYS =
       List.of(Precision.INT8, Precision.INT4, Precision.FLOAT16);
 
-  private final ScaleSchedule schedule;
+  private final ScaleGrids grids;
   // Entries of each source and pool, in the order in which they lie.
   private final int[][] counts;
   private final int[] maps;
@@ -48,12 +48,12 @@ final class LevelEntries {
   /**
    * @param storage owns what is kept
    */
-  LevelEntries(Backend backend, Device device, ScaleSchedule schedule, Scope storage) {
-    this.schedule = schedule;
-    int sources = schedule.count() - 1;
+  LevelEntries(Backend backend, Device device, ScaleGrids grids, Scope storage) {
+    this.grids = grids;
+    int sources = grids.count() - 1;
     counts = new int[sources][];
     for (int s = 0; s < sources; s++) {
-      ScaleSize map = schedule.size(s);
+      ScaleSize map = grids.size(s);
       counts[s] = POOLS.stream().mapToInt(p -> exact(p).entries(map)).toArray();
     }
     maps = Arrays.stream(counts).flatMapToInt(Arrays::stream).toArray();
@@ -62,7 +62,7 @@ final class LevelEntries {
     for (int map = 0, entry = 0; map < maps.length; map++) {
       int pool = POOLS.get(map % POOLS.size());
       Arrays.fill(numbers, entry, entry + maps[map], map);
-      addBlocks(schedule.size(map / POOLS.size()), pool, each, entry);
+      addBlocks(grids.size(map / POOLS.size()), pool, each, entry);
       entry += maps[map];
     }
     float[] slots = new float[keys(sources) * SLOTS];
@@ -126,9 +126,9 @@ final class LevelEntries {
   /** Bytes of a layer's keys and values at one precision. */
   static long layerBytes(KvShape shape) {
     long entries = 0;
-    for (int s = 0; s < shape.schedule().count() - 1; s++) {
+    for (int s = 0; s < shape.grids().count() - 1; s++) {
       for (int pool : POOLS) {
-        entries += exact(pool).entries(shape.schedule().size(s));
+        entries += exact(pool).entries(shape.grids().size(s));
       }
     }
     return 2 * entries * shape.heads() * shape.headDim() * DType.F32.bytes();
@@ -142,8 +142,8 @@ final class LevelEntries {
   Encoded encode(Tensor cached) {
     List<Tensor> all = new ArrayList<>();
     for (int s = 0; s < counts.length; s++) {
-      ScaleSize size = schedule.size(s);
-      Tensor map = cached.narrow(3, schedule.offset(s), size.tokens()).contiguous();
+      ScaleSize size = grids.size(s);
+      Tensor map = cached.narrow(3, grids.offset(s), size.tokens()).contiguous();
       for (int pool : POOLS) {
         all.add(
             pool == 1 ? map : FakeQuantisation.blockMeans(map, size.height(), size.width(), pool));

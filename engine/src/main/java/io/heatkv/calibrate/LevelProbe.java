@@ -1,7 +1,7 @@
 package io.heatkv.calibrate;
 
 import io.heatkv.cache.KvShape;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -40,15 +40,15 @@ final class LevelProbe implements AutoCloseable {
    */
   LevelProbe(Backend backend, Device device, KvShape shape, Scope storage) {
     this.shape = shape;
-    ScaleSchedule schedule = shape.schedule();
-    sources = schedule.count() - 1;
+    ScaleGrids grids = shape.grids();
+    sources = grids.count() - 1;
     queries = new SampledQueries(backend, device, shape, 1, QUERIES, storage);
-    entries = new LevelEntries(backend, device, schedule, storage);
-    double all = 2.0 * shape.headDim() * (schedule.totalTokens() - schedule.offset(1));
+    entries = new LevelEntries(backend, device, grids, storage);
+    double all = 2.0 * shape.headDim() * (grids.totalTokens() - grids.offset(1));
     float[] each = new float[queries.start(sources) + queries.count(sources)];
     for (int t = 1; t <= sources; t++) {
       for (int i = 0; i < queries.count(t); i++) {
-        each[queries.start(t) + i] = (float) (schedule.tokens(t) / all / queries.count(t));
+        each[queries.start(t) + i] = (float) (grids.tokens(t) / all / queries.count(t));
       }
     }
     try (Scope _ = Scope.open()) {
@@ -76,7 +76,7 @@ final class LevelProbe implements AutoCloseable {
    * @param values same shape
    */
   void measure(int first, Tensor k, Tensor v, Tensor keys, Tensor values) {
-    ScaleSchedule schedule = shape.schedule();
+    ScaleGrids grids = shape.grids();
     try (Scope _ = Scope.open()) {
       Tensor query = queries.of(first, k.size(0)).to(DType.F32);
       Tensor cached = Ops.stack(0, keys, values).to(DType.F32);
@@ -84,7 +84,7 @@ final class LevelProbe implements AutoCloseable {
       parts.add(
           0, queries.start(sources), queries.count(sources), k.to(DType.F32), v.to(DType.F32));
       for (int s = 0; s < sources; s++) {
-        Tensor source = cached.narrow(3, schedule.offset(s), schedule.tokens(s));
+        Tensor source = cached.narrow(3, grids.offset(s), grids.tokens(s));
         parts.add(
             1 + s, queries.start(s), queries.count(s), source.select(0, 0), source.select(0, 1));
       }

@@ -1,7 +1,7 @@
 package io.heatkv.calibrate;
 
 import io.heatkv.cache.KvShape;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -51,10 +51,10 @@ final class MassProbe implements AutoCloseable {
     this.shape = shape;
     this.sinkScales = sinkScales;
     this.mostBytes = mostBytes;
-    ScaleSchedule schedule = shape.schedule();
-    int sinks = schedule.offset(sinkScales);
+    ScaleGrids grids = shape.grids();
+    int sinks = grids.offset(sinkScales);
     try (Scope _ = Scope.open()) {
-      for (int first = sinkScales; first < schedule.count() - 1; first += shape.headDim()) {
+      for (int first = sinkScales; first < grids.count() - 1; first += shape.headDim()) {
         Tensor indicator =
             storage.adopt(
                 Tensor.full(
@@ -64,13 +64,13 @@ final class MassProbe implements AutoCloseable {
                     device,
                     1,
                     shape.heads(),
-                    schedule.cachedTokens() - sinks,
+                    grids.cachedTokens() - sinks,
                     shape.headDim()));
-        int end = Math.min(first + shape.headDim(), schedule.count() - 1);
+        int end = Math.min(first + shape.headDim(), grids.count() - 1);
         for (int source = first; source < end; source++) {
           backend.fill(
               indicator
-                  .narrow(2, schedule.offset(source) - sinks, schedule.tokens(source))
+                  .narrow(2, grids.offset(source) - sinks, grids.tokens(source))
                   .narrow(3, source - first, 1),
               1);
         }
@@ -87,8 +87,8 @@ final class MassProbe implements AutoCloseable {
    * @param cached keys of all earlier scales [rows, heads, cached tokens, head_dim]
    */
   void observe(int layer, int scale, Tensor q, Tensor lse, Tensor cached) {
-    int sinks = shape.schedule().offset(sinkScales);
-    int entries = shape.schedule().offset(scale) - sinks;
+    int sinks = shape.grids().offset(sinkScales);
+    int entries = shape.grids().offset(scale) - sinks;
     try (Scope _ = Scope.open()) {
       Tensor query = q.narrow(0, 0, 1);
       Tensor keys = cached.narrow(0, 0, 1).narrow(2, sinks, entries);

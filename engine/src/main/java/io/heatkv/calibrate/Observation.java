@@ -43,7 +43,7 @@ public final class Observation implements CachePolicy, ScaleObserver {
   }
 
   private KvCache open(Backend backend, Device device, KvShape shape) {
-    masses = new double[shape.schedule().count()][][][];
+    masses = new double[shape.grids().count()][][][];
     cache =
         new ObservedCache(
             backend, device, shape, sinkScales, (target, mass) -> masses[target] = mass, peers);

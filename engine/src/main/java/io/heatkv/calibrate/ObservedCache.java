@@ -98,7 +98,7 @@ public final class ObservedCache implements KvCache {
                   2,
                   Math.clamp(mostBytes / layer, 1, shape.layers()),
                   shape.heads(),
-                  shape.schedule().last().tokens(),
+                  shape.grids().last().tokens(),
                   shape.headDim()));
     } catch (RuntimeException | Error e) {
       storage.close();
@@ -132,7 +132,7 @@ public final class ObservedCache implements KvCache {
       if (peers != null) {
         peers.sample(layer, scale, query);
       }
-      if (scale == shape.schedule().count() - 1) {
+      if (scale == shape.grids().count() - 1) {
         own.select(0, 0).select(0, waiting).copyFrom(k.select(0, 0));
         own.select(0, 1).select(0, waiting).copyFrom(v.select(0, 0));
         waiting++;

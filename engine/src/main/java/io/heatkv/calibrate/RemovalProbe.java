@@ -1,7 +1,7 @@
 package io.heatkv.calibrate;
 
 import io.heatkv.cache.KvShape;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -48,8 +48,8 @@ final class RemovalProbe implements AutoCloseable {
   RemovalProbe(Backend backend, Device device, KvShape shape, int sinkScales, Scope storage) {
     this.shape = shape;
     this.sinkScales = sinkScales;
-    ScaleSchedule schedule = shape.schedule();
-    sources = schedule.count() - 1 - sinkScales;
+    ScaleGrids grids = shape.grids();
+    sources = grids.count() - 1 - sinkScales;
     queries = new SampledQueries(backend, device, shape, sinkScales + 1, QUERIES, storage);
     try (Scope _ = Scope.open()) {
       shares = storage.adopt(shares(backend).to(device));
@@ -69,14 +69,14 @@ final class RemovalProbe implements AutoCloseable {
   }
 
   private Tensor shares(Backend backend) {
-    ScaleSchedule schedule = shape.schedule();
-    int last = schedule.count() - 1;
-    int all = schedule.totalTokens() - schedule.offset(sinkScales + 1);
+    ScaleGrids grids = shape.grids();
+    int last = grids.count() - 1;
+    int all = grids.totalTokens() - grids.offset(sinkScales + 1);
     float[] each = new float[queries.start(last) + queries.count(last)];
     for (int scale = sinkScales + 1; scale <= last; scale++) {
       for (int i = 0; i < queries.count(scale); i++) {
         each[queries.start(scale) + i] =
-            (float) ((double) schedule.tokens(scale) / queries.count(scale) / all);
+            (float) ((double) grids.tokens(scale) / queries.count(scale) / all);
       }
     }
     return Tensor.of(backend, each, each.length, 1);
@@ -84,7 +84,7 @@ final class RemovalProbe implements AutoCloseable {
 
   /** Bytes of the largest intermediate value of a layer. */
   long layerBytes() {
-    int last = shape.schedule().count() - 1;
+    int last = shape.grids().count() - 1;
     long each = (long) shape.heads() * (queries.start(last) + queries.count(last));
     return each * (STAYING + sources) * shape.headDim() * DType.F32.bytes();
   }
@@ -105,16 +105,16 @@ final class RemovalProbe implements AutoCloseable {
   void measure(int first, Tensor k, Tensor v, Tensor keys, Tensor values) {
     try (Scope _ = Scope.open()) {
       ScaleParts parts = new ScaleParts(queries.of(first, k.size(0)), STAYING + sources);
-      ScaleSchedule schedule = shape.schedule();
-      int last = schedule.count() - 1;
+      ScaleGrids grids = shape.grids();
+      int last = grids.count() - 1;
       parts.add(0, queries.start(last), queries.count(last), k, v);
       if (sinkScales > 0) {
-        int sinks = schedule.offset(sinkScales);
+        int sinks = grids.offset(sinkScales);
         parts.add(1, 0, 0, keys.narrow(2, 0, sinks), values.narrow(2, 0, sinks));
       }
       for (int s = sinkScales; s < last; s++) {
-        int start = schedule.offset(s);
-        int tokens = schedule.tokens(s);
+        int start = grids.offset(s);
+        int tokens = grids.tokens(s);
         parts.add(
             STAYING + s - sinkScales,
             queries.start(s),

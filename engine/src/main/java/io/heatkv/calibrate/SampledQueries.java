@@ -34,11 +34,11 @@ final class SampledQueries {
       Backend backend, Device device, KvShape shape, int firstScale, int most, Scope storage) {
     this.firstScale = firstScale;
     this.storage = storage;
-    ends = new int[shape.schedule().count()];
+    ends = new int[shape.grids().count()];
     int end = 0;
     try (Scope _ = Scope.open()) {
       for (int scale = firstScale; scale < ends.length; scale++) {
-        long[] chosen = spread(shape.schedule().tokens(scale), most);
+        long[] chosen = spread(shape.grids().tokens(scale), most);
         end += chosen.length;
         ends[scale] = end;
         tokens.add(storage.adopt(Tensor.of(backend, chosen, chosen.length).to(device)));

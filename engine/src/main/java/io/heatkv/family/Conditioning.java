@@ -1,6 +1,6 @@
 package io.heatkv.family;
 
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import java.util.List;
 
 /**
@@ -11,8 +11,8 @@ public interface Conditioning extends AutoCloseable {
   /** What the user should know, such as a prompt that was cut; each line once. */
   List<String> warnings();
 
-  /** Begins a pass over the scales of a schedule; it may outlive this conditioning. */
-  Pass begin(ScaleSchedule scales);
+  /** Begins a pass over the grids; it may outlive this conditioning. */
+  Pass begin(ScaleGrids grids);
 
   @Override
   void close();

@@ -2,7 +2,7 @@ package io.heatkv.family;
 
 import io.heatkv.cache.KvShape;
 import io.heatkv.error.UserException;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -27,12 +27,12 @@ public interface NextScaleModel extends AutoCloseable {
    * @param pictures of a pass
    * @param rowsPerPicture with guidance 2, else 1
    */
-  KvShape kvShape(int pictures, int rowsPerPicture, ScaleSchedule scales);
+  KvShape kvShape(int pictures, int rowsPerPicture, ScaleGrids grids);
 
   /**
    * @throws UserException if it can't draw over these scales
    */
-  void requireDrawable(ScaleSchedule scales);
+  void requireDrawable(ScaleGrids grids);
 
   /**
    * Encodes what pictures are conditioned by; equal prompts once.

@@ -10,7 +10,7 @@ import io.heatkv.family.PictureRequest;
 import io.heatkv.infinity.vae.BsqVae;
 import io.heatkv.infinity.vae.MultiScaleBsq;
 import io.heatkv.infinity.vae.VaeConfig;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -179,7 +179,7 @@ public final class InfinityModel implements NextScaleModel {
   }
 
   @Override
-  public KvShape kvShape(int pictures, int rowsPerPicture, ScaleSchedule scales) {
+  public KvShape kvShape(int pictures, int rowsPerPicture, ScaleGrids grids) {
     TransformerConfig config = transformer.config();
     return new KvShape(
         config.depth(),
@@ -188,15 +188,15 @@ public final class InfinityModel implements NextScaleModel {
         config.heads(),
         config.headDim(),
         dtype(),
-        scales);
+        grids);
   }
 
   @Override
-  public void requireDrawable(ScaleSchedule scales) {
-    if (scales.count() > transformer.maxScales()) {
+  public void requireDrawable(ScaleGrids grids) {
+    if (grids.count() > transformer.maxScales()) {
       throw new UserException(
           "the picture has %d scales; model %s draws at most %d"
-              .formatted(scales.count(), name, transformer.maxScales()));
+              .formatted(grids.count(), name, transformer.maxScales()));
     }
   }
 
@@ -249,8 +249,8 @@ public final class InfinityModel implements NextScaleModel {
     }
 
     @Override
-    public Pass begin(ScaleSchedule scales) {
-      return new InfinityPass(transformer, quantizer, scales, rows, rowsPerPicture);
+    public Pass begin(ScaleGrids grids) {
+      return new InfinityPass(transformer, quantizer, grids, rows, rowsPerPicture);
     }
 
     @Override

@@ -8,7 +8,7 @@ import io.heatkv.family.ScaleObserver;
 import io.heatkv.infinity.vae.MultiScaleBsq;
 import io.heatkv.sample.BitNoise;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
@@ -18,7 +18,7 @@ import java.util.List;
 final class InfinityPass implements Pass {
   private final InfinityTransformer transformer;
   private final MultiScaleBsq quantizer;
-  private final ScaleSchedule scales;
+  private final ScaleGrids grids;
   private final int rowsPerPicture;
   private final Condition condition;
   private final Scope state = Scope.detached();
@@ -33,17 +33,17 @@ final class InfinityPass implements Pass {
   InfinityPass(
       InfinityTransformer transformer,
       MultiScaleBsq quantizer,
-      ScaleSchedule scales,
+      ScaleGrids grids,
       List<Tensor> features,
       int rowsPerPicture) {
     this.transformer = transformer;
     this.quantizer = quantizer;
-    this.scales = scales;
+    this.grids = grids;
     this.rowsPerPicture = rowsPerPicture;
     condition = transformer.condition(features);
     try (Scope _ = Scope.open()) {
-      rotary = state.adopt(transformer.rotary(scales));
-      canvas = state.adopt(quantizer.empty(scales, features.size() / rowsPerPicture, rotary));
+      rotary = state.adopt(transformer.rotary(grids));
+      canvas = state.adopt(quantizer.empty(grids, features.size() / rowsPerPicture, rotary));
     } catch (RuntimeException | Error e) {
       close();
       throw e;
@@ -53,13 +53,13 @@ final class InfinityPass implements Pass {
   @Override
   public Tensor logits(
       int scale, List<PictureRequest> pictures, KvCache cache, ScaleObserver observer) {
-    Tensor codes = scale == 0 ? null : quantizer.nextInput(canvas, scales.size(scale));
+    Tensor codes = scale == 0 ? null : quantizer.nextInput(canvas, grids.size(scale));
     if (codes != null) {
       observer.codeInput(scale, codes);
     }
     Tensor x = transformer.embed(condition, scale, codes);
     observer.blockInput(scale, x);
-    Tensor positions = rotary.narrow(0, scales.offset(scale), scales.tokens(scale));
+    Tensor positions = rotary.narrow(0, grids.offset(scale), grids.tokens(scale));
     LayerGuidance layers = new LayerGuidance(pictures, scale);
     transformer.blocks(x, condition, scale, positions, cache, layers, observer);
     Tensor flat = transformer.logits(x, condition);
@@ -112,7 +112,7 @@ final class InfinityPass implements Pass {
 
   @Override
   public void accept(int scale, Tensor tokens) {
-    quantizer.accumulate(canvas, quantizer.codes(tokens, scales.size(scale)));
+    quantizer.accumulate(canvas, quantizer.codes(tokens, grids.size(scale)));
   }
 
   @Override

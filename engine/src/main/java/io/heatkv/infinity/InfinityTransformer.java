@@ -4,7 +4,7 @@ import io.heatkv.cache.KvCache;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.KeyCheck;
 import io.heatkv.family.ScaleObserver;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -34,7 +34,7 @@ public final class InfinityTransformer implements AutoCloseable {
   private final Tensor levels;
   private final Linear wordEmbed;
   private final Linear head;
-  private @Nullable ScaleSchedule rotarySchedule;
+  private @Nullable ScaleGrids rotaryGrids;
   private float @Nullable [] rotaryTable;
 
   /**
@@ -115,18 +115,18 @@ public final class InfinityTransformer implements AutoCloseable {
     return conditioner.projected(normed);
   }
 
-  /** The rotary table of a schedule as complex numbers [tokens, head_dim / 2]. */
-  public Tensor rotary(ScaleSchedule schedule) {
-    float[] table = rotaryTable(schedule);
+  /** The rotary table of grids as complex numbers [tokens, head_dim / 2]. */
+  public Tensor rotary(ScaleGrids grids) {
+    float[] table = rotaryTable(grids);
     return Ops.asComplex(
-        Tensor.of(backend(), table, schedule.totalTokens(), config.headDim() / 2, 2).to(device()));
+        Tensor.of(backend(), table, grids.totalTokens(), config.headDim() / 2, 2).to(device()));
   }
 
   /** Sines take longer than a small scale, so that the last schedule's table is kept. */
-  private synchronized float[] rotaryTable(ScaleSchedule schedule) {
-    if (rotaryTable == null || !schedule.equals(rotarySchedule)) {
-      rotaryTable = RotaryTable.build(schedule, config.headDim(), config.rotary());
-      rotarySchedule = schedule;
+  private synchronized float[] rotaryTable(ScaleGrids grids) {
+    if (rotaryTable == null || !grids.equals(rotaryGrids)) {
+      rotaryTable = RotaryTable.build(grids, config.headDim(), config.rotary());
+      rotaryGrids = grids;
     }
     return rotaryTable;
   }

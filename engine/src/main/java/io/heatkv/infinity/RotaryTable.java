@@ -1,10 +1,10 @@
 package io.heatkv.infinity;
 
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 
 /**
- * Cosines and sines of the 2-D rotary embedding for all tokens of a schedule.
+ * Cosines and sines of the 2-D rotary embedding for the tokens of all grids.
  *
  * <p>Reference: {@code precompute_rope2d_freqs_grid}. The first half of a head's channel pairs
  * encodes the row, the second half the column; frequencies are {@code 10000^(-2i / (head_dim /
@@ -21,18 +21,18 @@ public final class RotaryTable {
    *
    * @param headDim channels of a head, a multiple of 4
    */
-  public static float[] build(ScaleSchedule schedule, int headDim, RotaryNormalization mode) {
+  public static float[] build(ScaleGrids grids, int headDim, RotaryNormalization mode) {
     int pairs = headDim / 2;
     float[] frequencies = new float[pairs / 2];
     for (int i = 0; i < frequencies.length; i++) {
       frequencies[i] = (float) (1.0 / (float) Math.pow(10000.0, 2f * i / (float) pairs));
     }
-    float[] table = new float[Math.multiplyExact(schedule.totalTokens(), pairs * 2)];
+    float[] table = new float[Math.multiplyExact(grids.totalTokens(), pairs * 2)];
     int at = 0;
-    for (int t = 0; t < schedule.count(); t++) {
-      ScaleSize size = schedule.size(t);
-      float[] rows = axis(size.height(), schedule.ropeRows(), schedule, true, mode);
-      float[] columns = axis(size.width(), schedule.ropeColumns(), schedule, false, mode);
+    for (int t = 0; t < grids.count(); t++) {
+      ScaleSize size = grids.size(t);
+      float[] rows = axis(size.height(), grids.ropeRows(), grids, true, mode);
+      float[] columns = axis(size.width(), grids.ropeColumns(), grids, false, mode);
       for (float row : rows) {
         for (float column : columns) {
           for (int half = 0; half < 2; half++) {
@@ -64,13 +64,13 @@ public final class RotaryTable {
   }
 
   private static float[] axis(
-      int count, int largest, ScaleSchedule schedule, boolean isRow, RotaryNormalization mode) {
+      int count, int largest, ScaleGrids grids, boolean isRow, RotaryNormalization mode) {
     float[] positions = new float[count];
     for (int i = 0; i < count; i++) {
       positions[i] =
           switch (mode) {
             case NONE -> i;
-            case RESAMPLED -> resampled(i, count, schedule, isRow);
+            case RESAMPLED -> resampled(i, count, grids, isRow);
             // round() of the reference rounds halves to even, on float32 products.
             case ROUNDED -> (float) Math.rint(i * (float) ((double) largest / count));
           };
@@ -79,9 +79,9 @@ public final class RotaryTable {
   }
 
   /** Source coordinate of bilinear interpolation with aligned corners over the used grid. */
-  private static float resampled(int i, int count, ScaleSchedule schedule, boolean isRow) {
-    int rows = schedule.ropeRows();
-    int columns = schedule.ropeColumns();
+  private static float resampled(int i, int count, ScaleGrids grids, boolean isRow) {
+    int rows = grids.ropeRows();
+    int columns = grids.ropeColumns();
     int used;
     if (rows >= columns) {
       used = isRow ? GRID : (int) ((double) GRID / rows * columns);

@@ -5,7 +5,7 @@ import io.heatkv.cache.KvShape;
 import io.heatkv.checkpoint.ShardedWriter;
 import io.heatkv.checkpoint.StorageType;
 import io.heatkv.error.UserException;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Device;
 import java.nio.file.Path;
 import java.util.List;
@@ -50,7 +50,7 @@ public interface ModelDescription extends ModelSizes, AutoCloseable {
   int pixelsPerToken();
 
   /** Floating-point operations of decoding one picture. */
-  double decodeFlops(ScaleSchedule scales);
+  double decodeFlops(ScaleGrids grids);
 
   /** Whether the image tokenizer can encode pictures as well. */
   boolean hasEncoder();

@@ -4,7 +4,7 @@ import io.heatkv.cache.KvShape;
 import io.heatkv.error.Remedy;
 import io.heatkv.error.UserException;
 import io.heatkv.profile.CalibrationProfile;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.tensor.DType;
 import java.nio.file.Path;
@@ -17,14 +17,14 @@ public final class ModelProfile {
   /**
    * Reads a profile and checks that it is of the model and of some scales.
    *
-   * @param schedule grids of the scales that are to be drawn
+   * @param grids grids of the scales that are to be drawn
    * @param file of the profile; if there is none, the model's own is taken
    * @throws UserException if there is none, it is unfinished, or of another model or other scales
    */
   public static CalibrationProfile find(
-      ModelDescription model, ScaleSchedule schedule, Optional<Path> file) {
+      ModelDescription model, ScaleGrids grids, Optional<Path> file) {
     CalibrationProfile profile = find(model, file);
-    requireScales(name(model, file), profile.setup(), schedule);
+    requireScales(name(model, file), profile.setup(), grids);
     return profile;
   }
 
@@ -39,7 +39,7 @@ public final class ModelProfile {
   public static CalibrationProfile read(Path file, String model, KvShape shape) {
     CalibrationProfile profile = read(file);
     requireHeads(file, profile.setup(), model, shape.layers(), shape.heads());
-    requireScales("profile " + file, profile.setup(), shape.schedule());
+    requireScales("profile " + file, profile.setup(), shape.grids());
     return profile;
   }
 
@@ -72,7 +72,7 @@ public final class ModelProfile {
                   shortened(fingerprint),
                   "name a profile of this model"));
     }
-    KvShape shape = model.kvShape(DType.F32, model.schedule());
+    KvShape shape = model.kvShape(DType.F32, model.grids());
     requireHeads(found, setup, model.name(), shape.layers(), shape.heads());
     return profile;
   }
@@ -93,12 +93,12 @@ public final class ModelProfile {
     }
   }
 
-  private static void requireScales(String name, CalibrationSetup setup, ScaleSchedule schedule) {
-    String scales = setup.schedule().toString();
-    if (!scales.equals(schedule.toString())) {
+  private static void requireScales(String name, CalibrationSetup setup, ScaleGrids grids) {
+    String scales = setup.grids().toString();
+    if (!scales.equals(grids.toString())) {
       throw new UserException(
           "%s is of scales %s, but scales %s are asked for; calibrate with these scales"
-              .formatted(name, scales, schedule));
+              .formatted(name, scales, grids));
     }
   }
 

@@ -4,7 +4,7 @@ import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvShape;
 import io.heatkv.family.NextScaleModel;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -15,7 +15,7 @@ public interface ModelSizes {
   String name();
 
   /** Default grids of the scales. */
-  ScaleSchedule schedule();
+  ScaleGrids grids();
 
   /** Default strength of guidance. */
   double cfg();
@@ -40,11 +40,11 @@ public interface ModelSizes {
    * @param rowsPerPicture with guidance 2, else 1
    * @param dtype in which keys and values come
    */
-  KvShape kvShape(int pictures, int rowsPerPicture, DType dtype, ScaleSchedule scales);
+  KvShape kvShape(int pictures, int rowsPerPicture, DType dtype, ScaleGrids grids);
 
   /** Of one picture with guidance: what budgets in bytes refer to. */
-  default KvShape kvShape(DType dtype, ScaleSchedule scales) {
-    return kvShape(1, 2, dtype, scales);
+  default KvShape kvShape(DType dtype, ScaleGrids grids) {
+    return kvShape(1, 2, dtype, grids);
   }
 
   /** The type in which the transformer's blocks compute unless asked for otherwise. */
@@ -59,7 +59,7 @@ public interface ModelSizes {
   /** As above, of all scales. */
   default double flops(KvShape shape) {
     double sum = 0;
-    for (int scale = 0; scale < shape.schedule().count(); scale++) {
+    for (int scale = 0; scale < shape.grids().count(); scale++) {
       sum += flops(shape, scale);
     }
     return sum;

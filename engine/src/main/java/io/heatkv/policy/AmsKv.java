@@ -3,7 +3,7 @@ package io.heatkv.policy;
 import io.heatkv.cache.Candidates;
 import io.heatkv.cache.EvictionRule;
 import io.heatkv.cache.KvShape;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.AttentionStatistics;
 import java.util.stream.IntStream;
 
@@ -51,16 +51,16 @@ final class AmsKv implements EvictionRule {
       demanding[l] = statistics.distance(l) > mean;
       count += demanding[l] ? 1 : 0;
     }
-    return new AmsKv(demanding, count / (double) layers, shape.schedule().cachedTokens());
+    return new AmsKv(demanding, count / (double) layers, shape.grids().cachedTokens());
   }
 
   @Override
-  public int least(ScaleSchedule schedule) {
-    return condensed(schedule) + 1;
+  public int least(ScaleGrids grids) {
+    return condensed(grids) + 1;
   }
 
-  private static int condensed(ScaleSchedule schedule) {
-    return schedule.offset(Math.min(CONDENSED_SCALES, schedule.count() - 1));
+  private static int condensed(ScaleGrids grids) {
+    return grids.offset(Math.min(CONDENSED_SCALES, grids.count() - 1));
   }
 
   @Override
@@ -72,7 +72,7 @@ final class AmsKv implements EvictionRule {
   @Override
   public double[] scores(Candidates candidates) {
     double[] scores = new double[candidates.count()];
-    int condensed = condensed(candidates.schedule());
+    int condensed = condensed(candidates.grids());
     int left = candidates.quota();
     for (int i = 0; i < scores.length && candidates.token(i) < condensed; i++) {
       scores[i] = Double.POSITIVE_INFINITY;

@@ -3,7 +3,7 @@ package io.heatkv.policy;
 import io.heatkv.cache.Candidates;
 import io.heatkv.cache.EvictionRule;
 import io.heatkv.cache.KvShape;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.schedule.AttentionStatistics;
 import java.util.ArrayList;
@@ -67,16 +67,16 @@ final class Hack implements EvictionRule {
       structural[head.layer()][head.head()] = true;
     }
     double part = (heads.size() - contextual) / (double) heads.size();
-    return new Hack(structural, part, shape.schedule().cachedTokens());
+    return new Hack(structural, part, shape.grids().cachedTokens());
   }
 
   @Override
-  public int least(ScaleSchedule schedule) {
-    return initial(schedule) + 1;
+  public int least(ScaleGrids grids) {
+    return initial(grids) + 1;
   }
 
-  private static int initial(ScaleSchedule schedule) {
-    return schedule.offset(Math.min(INITIAL_SCALES, schedule.count() - 1));
+  private static int initial(ScaleGrids grids) {
+    return grids.offset(Math.min(INITIAL_SCALES, grids.count() - 1));
   }
 
   @Override
@@ -94,7 +94,7 @@ final class Hack implements EvictionRule {
   @Override
   public double[] scores(Candidates candidates) {
     boolean isStructural = structural[candidates.layer()][candidates.head()];
-    int initial = initial(candidates.schedule());
+    int initial = initial(candidates.grids());
     int newest = candidates.firstFrom(candidates.scale());
     double[] scores = new double[candidates.count()];
     for (int i = 0; i < scores.length; i++) {

@@ -8,7 +8,7 @@ import io.heatkv.cache.PlannedLevels;
 import io.heatkv.cache.PlannedSlots;
 import io.heatkv.error.UserException;
 import io.heatkv.profile.CalibrationProfile;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.CachePlan;
@@ -115,22 +115,22 @@ public final class HeatKvPolicy implements CachePolicy {
     }
     if (!matches(shape, planned)) {
       throw new UserException(
-          "the pruning schedule is for other scales than %s; calibrate with this scale schedule"
-              .formatted(shape.schedule()));
+          "the pruning schedule is for other scales than %s; calibrate with these"
+              .formatted(shape.grids()));
     }
   }
 
   private boolean matches(KvShape shape, ScheduleShape planned) {
-    ScaleSchedule scales = shape.schedule();
+    ScaleGrids grids = shape.grids();
     if (schedule instanceof LevelPlan levels) {
       return levels.sizes().headDim() == shape.headDim()
-          && levels.sizes().schedule().scales().equals(scales.scales());
+          && levels.sizes().grids().scales().equals(grids.scales());
     }
-    if (scales.count() != planned.scales()) {
+    if (grids.count() != planned.scales()) {
       return false;
     }
-    for (int t = 0; t < scales.count(); t++) {
-      if (scales.tokens(t) != planned.tokens(t)) {
+    for (int t = 0; t < grids.count(); t++) {
+      if (grids.tokens(t) != planned.tokens(t)) {
         return false;
       }
     }

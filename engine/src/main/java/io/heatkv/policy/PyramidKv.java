@@ -3,7 +3,7 @@ package io.heatkv.policy;
 import io.heatkv.cache.Candidates;
 import io.heatkv.cache.EvictionRule;
 import io.heatkv.cache.KvShape;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 
 /**
@@ -28,12 +28,12 @@ final class PyramidKv implements EvictionRule {
 
   /** Shares out the layers of a model. */
   static PyramidKv of(KvShape shape) {
-    return new PyramidKv(shape.layers(), shape.schedule().cachedTokens());
+    return new PyramidKv(shape.layers(), shape.grids().cachedTokens());
   }
 
   @Override
-  public int least(ScaleSchedule schedule) {
-    return choice.least(schedule);
+  public int least(ScaleGrids grids) {
+    return choice.least(grids);
   }
 
   @Override

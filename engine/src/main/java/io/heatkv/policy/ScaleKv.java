@@ -3,7 +3,7 @@ package io.heatkv.policy;
 import io.heatkv.cache.Candidates;
 import io.heatkv.cache.EvictionRule;
 import io.heatkv.profile.ScaleKvBudgets;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.schedule.AttentionStatistics;
 import java.util.ArrayList;
@@ -42,14 +42,14 @@ final class ScaleKv implements EvictionRule {
   private static final double LAST = 0.25;
   private static final int EDGE = 4;
 
-  private final ScaleSchedule schedule;
+  private final ScaleGrids grids;
   // [target scale][layer]
   private final boolean[][] drafters;
   // [target scale]: tokens of a drafter in units of the mean; NaN where the decay says it
   private final double[] shares;
 
-  private ScaleKv(ScaleSchedule schedule, boolean[][] drafters, double[] shares) {
-    this.schedule = schedule;
+  private ScaleKv(ScaleGrids grids, boolean[][] drafters, double[] shares) {
+    this.grids = grids;
     this.drafters = drafters;
     this.shares = shares;
   }
@@ -57,30 +57,29 @@ final class ScaleKv implements EvictionRule {
   /** From the authors' file if one is named, else from the calibration. */
   static ScaleKv of(PolicyInputs inputs) {
     int layers = inputs.shape().layers();
-    ScaleSchedule schedule = inputs.shape().schedule();
+    ScaleGrids grids = inputs.shape().grids();
     if (inputs.file().filter(ScaleKvBudgets::isIn).isPresent()) {
-      return of(
-          ScaleKvBudgets.read(inputs.file().get(), layers, schedule.count()), layers, schedule);
+      return of(ScaleKvBudgets.read(inputs.file().get(), layers, grids.count()), layers, grids);
     }
-    return of(inputs.profile().get().statistics(), layers, schedule);
+    return of(inputs.profile().get().statistics(), layers, grids);
   }
 
-  static ScaleKv of(ScaleKvBudgets budgets, int layers, ScaleSchedule schedule) {
-    boolean[][] drafters = new boolean[schedule.count()][layers];
-    double[] shares = new double[schedule.count()];
-    for (int t = 0; t < schedule.count(); t++) {
+  static ScaleKv of(ScaleKvBudgets budgets, int layers, ScaleGrids grids) {
+    boolean[][] drafters = new boolean[grids.count()][layers];
+    double[] shares = new double[grids.count()];
+    for (int t = 0; t < grids.count(); t++) {
       for (int l = 0; l < layers; l++) {
         drafters[t][l] = budgets.isDrafter(t, l);
       }
       shares[t] = budgets.drafterShare(t);
     }
-    return new ScaleKv(schedule, drafters, shares);
+    return new ScaleKv(grids, drafters, shares);
   }
 
-  static ScaleKv of(AttentionStatistics statistics, int layers, ScaleSchedule schedule) {
+  static ScaleKv of(AttentionStatistics statistics, int layers, ScaleGrids grids) {
     record Pair(int target, int layer, double z) {}
     List<Pair> pairs = new ArrayList<>();
-    for (int t = 1; t < schedule.count(); t++) {
+    for (int t = 1; t < grids.count(); t++) {
       int target = t;
       double[] values =
           IntStream.range(0, layers).mapToDouble(l -> statistics.selectivity(target, l)).toArray();
@@ -96,25 +95,25 @@ final class ScaleKv implements EvictionRule {
       }
     }
     pairs.sort(Comparator.comparingDouble(Pair::z));
-    boolean[][] drafters = new boolean[schedule.count()][layers];
+    boolean[][] drafters = new boolean[grids.count()][layers];
     int count = (int) Math.max(1, Math.round(DRAFTERS * pairs.size()));
     for (Pair pair : pairs.subList(0, count)) {
       drafters[pair.target()][pair.layer()] = true;
     }
-    double[] shares = new double[schedule.count()];
+    double[] shares = new double[grids.count()];
     Arrays.fill(shares, Double.NaN);
-    return new ScaleKv(schedule, drafters, shares);
+    return new ScaleKv(grids, drafters, shares);
   }
 
   @Override
-  public int least(ScaleSchedule scales) {
+  public int least(ScaleGrids grids) {
     return ObservationWindow.SIZE;
   }
 
   @Override
   public double tokens(int scale, int layer, int head, double mean) {
     int target = scale + 1;
-    double limit = schedule.offset(target);
+    double limit = grids.offset(target);
     if (mean >= limit) {
       return mean;
     }
@@ -133,7 +132,7 @@ final class ScaleKv implements EvictionRule {
   /** Scales before one at which the mean was already less than all. */
   private int compressedScales(int scale, double mean) {
     int first = 0;
-    while (schedule.offset(first + 1) <= mean) {
+    while (grids.offset(first + 1) <= mean) {
       first++;
     }
     return scale - first;
@@ -156,7 +155,7 @@ final class ScaleKv implements EvictionRule {
 
   @Override
   public double[] scores(Candidates candidates) {
-    int[] window = window(candidates.schedule().size(candidates.scale()));
+    int[] window = window(candidates.grids().size(candidates.scale()));
     return ObservationWindow.pooled(candidates, window, true);
   }
 }

@@ -2,7 +2,7 @@ package io.heatkv.policy;
 
 import io.heatkv.cache.Candidates;
 import io.heatkv.cache.EvictionRule;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 
 /**
@@ -16,7 +16,7 @@ import io.heatkv.scale.ScaleSize;
  */
 final class SnapKv implements EvictionRule {
   @Override
-  public int least(ScaleSchedule schedule) {
+  public int least(ScaleGrids grids) {
     return ObservationWindow.SIZE;
   }
 
@@ -27,7 +27,7 @@ final class SnapKv implements EvictionRule {
 
   @Override
   public double[] scores(Candidates candidates) {
-    int[] window = window(candidates.schedule().size(candidates.scale()));
+    int[] window = window(candidates.grids().size(candidates.scale()));
     return ObservationWindow.pooled(candidates, window, false);
   }
 }

@@ -2,7 +2,7 @@ package io.heatkv.policy;
 
 import io.heatkv.cache.Candidates;
 import io.heatkv.cache.EvictionRule;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 
 /**
  * StreamingLLM (arXiv 2309.17453): the first tokens, which draw attention as sinks, and the newest
@@ -16,17 +16,17 @@ final class StreamingLlm implements EvictionRule {
   private static final int SINK_SCALES = 2;
 
   @Override
-  public int least(ScaleSchedule schedule) {
-    return sinks(schedule) + 1;
+  public int least(ScaleGrids grids) {
+    return sinks(grids) + 1;
   }
 
-  private static int sinks(ScaleSchedule schedule) {
-    return schedule.offset(Math.min(SINK_SCALES, schedule.count() - 1));
+  private static int sinks(ScaleGrids grids) {
+    return grids.offset(Math.min(SINK_SCALES, grids.count() - 1));
   }
 
   @Override
   public double[] scores(Candidates candidates) {
-    int sinks = sinks(candidates.schedule());
+    int sinks = sinks(candidates.grids());
     double[] scores = new double[candidates.count()];
     for (int i = 0; i < scores.length; i++) {
       int token = candidates.token(i);

@@ -62,15 +62,13 @@ public final class CalibrationProfile implements HeadRanking {
   /** A calibration without any prompt done. */
   public static CalibrationProfile start(CalibrationSetup setup, PromptSet prompts) {
     HeadScores none =
-        HeadScores.none(
-            setup.layers(), setup.heads(), setup.schedule().count(), setup.sinkScales());
+        HeadScores.none(setup.layers(), setup.heads(), setup.grids().count(), setup.sinkScales());
     return new CalibrationProfile(
         "this calibration",
         setup,
         List.of(prompts),
         none,
-        Optional.of(
-            AttentionStatistics.none(setup.layers(), setup.heads(), setup.schedule().count())),
+        Optional.of(AttentionStatistics.none(setup.layers(), setup.heads(), setup.grids().count())),
         Optional.of(RemovalCosts.none(setup)),
         Optional.of(LevelCosts.none(setup)));
   }

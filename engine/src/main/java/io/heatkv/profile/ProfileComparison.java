@@ -12,8 +12,8 @@ import java.util.stream.DoubleStream;
 import java.util.stream.Stream;
 
 /**
- * How far two profiles of one model and scale schedule agree, whatever prompts, guidance and
- * temperature they were drawn with.
+ * How far two profiles of one model and its grids agree, whatever prompts, guidance and temperature
+ * they were drawn with.
  *
  * @param scas ranks of S-CAS
  * @param removalCosts ranks of removal costs; empty if a profile has none
@@ -59,7 +59,7 @@ public record ProfileComparison(
             setup.heads(),
             setup.headDim(),
             ROWS,
-            setup.schedule(),
+            setup.grids(),
             Math.max(setup.sinkScales(), other.setup().sinkScales()));
     ScheduleShape sizes = shape.sizes();
     return new ProfileComparison(

@@ -2,8 +2,8 @@ package io.heatkv.profile;
 
 import io.heatkv.error.UserException;
 import io.heatkv.json.JsonObject;
-import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.AttentionStatistics;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.HeadOrders;
@@ -61,7 +61,7 @@ final class ProfileReader {
             shortText("fingerprint"),
             json.size("layers"),
             json.size("heads"),
-            schedule(),
+            grids(),
             count("sink_scales", MOST_SCALES),
             doubles("cfg"),
             doubles("tau"),
@@ -93,12 +93,12 @@ final class ProfileReader {
     return profile;
   }
 
-  private ScaleSchedule schedule() {
+  private ScaleGrids grids() {
     String text = shortText("scale_schedule");
     if (!text.matches("[0-9x,]+")) {
       throw new UserException("scale_schedule can't be read; expected a list such as 1x1,2x2,4x4");
     }
-    return ScaleSchedules.parse(text);
+    return GridParser.parse(text);
   }
 
   private List<PromptSet> promptSets() {
@@ -120,7 +120,7 @@ final class ProfileReader {
 
   /** Sums [source - sink scales][layer][head]. */
   private static long[][][] sums(JsonObject object, String key, CalibrationSetup setup) {
-    int sources = setup.schedule().count() - 1 - setup.sinkScales();
+    int sources = setup.grids().count() - 1 - setup.sinkScales();
     long[][][] sums = new long[sources][][];
     List<?> perSource = list(key, object.list(key), sources);
     for (int i = 0; i < sources; i++) {
@@ -157,7 +157,7 @@ final class ProfileReader {
       throw contradiction("level_costs and head_dim");
     }
     String key = "level_costs.sums";
-    int sources = setup.schedule().count() - 1;
+    int sources = setup.grids().count() - 1;
     List<?> perSource = list(key, json.object("level_costs").list("sums"), sources);
     long[][][][] sums = new long[sources][][][];
     for (int s = 0; s < sources; s++) {
@@ -176,7 +176,7 @@ final class ProfileReader {
   }
 
   private Optional<AttentionStatistics> statistics(CalibrationSetup setup, int done) {
-    int scales = setup.schedule().count();
+    int scales = setup.grids().count();
     if (done == 0) {
       return Optional.of(AttentionStatistics.none(setup.layers(), setup.heads(), scales));
     }

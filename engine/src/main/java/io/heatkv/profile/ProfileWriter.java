@@ -46,7 +46,7 @@ final class ProfileWriter {
     out.writeStringField("fingerprint", setup.fingerprint());
     out.writeNumberField("layers", setup.layers());
     out.writeNumberField("heads", setup.heads());
-    out.writeStringField("scale_schedule", setup.schedule().toString());
+    out.writeStringField("scale_schedule", setup.grids().toString());
     out.writeNumberField("sink_scales", setup.sinkScales());
     writeDoubles(out, "cfg", setup.cfg());
     writeDoubles(out, "tau", setup.tau());

@@ -68,12 +68,12 @@ public record ScaleTemplate(double heightDivWidth, List<ScaleSize> sizes) {
   }
 
   /** The first scales of this template; rotary positions refer to its last 1M scale. */
-  public ScaleSchedule schedule(Resolution resolution) {
+  public ScaleGrids grids(Resolution resolution) {
     return withRope(sizes.subList(0, resolution.scales()));
   }
 
   /** Other grids whose rotary positions refer to this template's last 1M scale. */
-  public ScaleSchedule withRope(List<ScaleSize> scales) {
-    return new ScaleSchedule(scales, sizes.getLast().height(), sizes.getLast().width());
+  public ScaleGrids withRope(List<ScaleSize> scales) {
+    return new ScaleGrids(scales, sizes.getLast().height(), sizes.getLast().width());
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Scale schedules: the grids that a picture is drawn on, coarse to fine, and their token ranges.
+ * The grids that a picture is drawn on, coarse to fine, and their token ranges.
  *
  * <p>Pure Java; the tables are those of Infinity's dynamic resolution.
  */

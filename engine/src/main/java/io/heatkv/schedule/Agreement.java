@@ -5,7 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalDouble;
 
-/** How far two calibrations of one model and scale schedule agree. */
+/** How far two calibrations of one model and its grids agree. */
 public final class Agreement {
   private Agreement() {}
 

@@ -76,7 +76,7 @@ public final class AttentionStatistics {
         prompts + 1, targets, layers, plus(distance, whole(added.distance())));
   }
 
-  /** Adds the prompts of another calibration of the same model and scale schedule. */
+  /** Adds the prompts of another calibration of the same model and grids. */
   public AttentionStatistics plus(AttentionStatistics other) {
     long[][] targets = new long[selectivity.length][];
     Arrays.setAll(targets, t -> plus(selectivity[t], other.selectivity[t]));

@@ -1,7 +1,7 @@
 package io.heatkv.schedule;
 
 import io.heatkv.error.UserException;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import java.util.List;
 
 /**
@@ -11,7 +11,7 @@ import java.util.List;
  * @param fingerprint of the model's weights, lower-case hexadecimal digits
  * @param layers self-attention layers
  * @param heads heads of a layer
- * @param schedule grids of the scales
+ * @param grids grids of the scales
  * @param sinkScales first scales, which are never removed and not scored
  * @param cfg guidance strength of each scale; the last value serves all further scales
  * @param tau temperature of each scale, likewise
@@ -25,7 +25,7 @@ public record CalibrationSetup(
     String fingerprint,
     int layers,
     int heads,
-    ScaleSchedule schedule,
+    ScaleGrids grids,
     int sinkScales,
     List<Double> cfg,
     List<Double> tau,
@@ -58,12 +58,12 @@ public record CalibrationSetup(
       throw new UserException(
           headDim + " channels of a head are out of range; expected an even number");
     }
-    if (sinkScales < 0 || sinkScales > schedule.count() - 2) {
+    if (sinkScales < 0 || sinkScales > grids.count() - 2) {
       throw new UserException(
           "sink scales "
               + sinkScales
               + " leave none to score of "
-              + schedule.count()
+              + grids.count()
               + " scales; expected 0 to the number of scales - 2");
     }
   }
@@ -74,12 +74,12 @@ public record CalibrationSetup(
       String fingerprint,
       int layers,
       int heads,
-      ScaleSchedule schedule,
+      ScaleGrids grids,
       int sinkScales,
       List<Double> cfg,
       List<Double> tau,
       double topP) {
-    this(model, fingerprint, layers, heads, schedule, sinkScales, cfg, tau, topP, 0, 0);
+    this(model, fingerprint, layers, heads, grids, sinkScales, cfg, tau, topP, 0, 0);
   }
 
   private static boolean isUsable(List<Double> values) {
@@ -89,13 +89,13 @@ public record CalibrationSetup(
   /** The same setup under another name. */
   public CalibrationSetup named(String name) {
     return new CalibrationSetup(
-        name, fingerprint, layers, heads, schedule, sinkScales, cfg, tau, topP, topK, headDim);
+        name, fingerprint, layers, heads, grids, sinkScales, cfg, tau, topP, topK, headDim);
   }
 
   /** The same setup of other weights. */
   public CalibrationSetup fingerprinted(String other) {
     return new CalibrationSetup(
-        model, other, layers, heads, schedule, sinkScales, cfg, tau, topP, topK, headDim);
+        model, other, layers, heads, grids, sinkScales, cfg, tau, topP, topK, headDim);
   }
 
   /**
@@ -121,7 +121,7 @@ public record CalibrationSetup(
     require("model fingerprint", fingerprint, other.fingerprint, here, there, atoms);
     require("layers", layers, other.layers, here, there, atoms);
     require("heads", heads, other.heads, here, there, atoms);
-    require("scale schedule", schedule.toString(), other.schedule.toString(), here, there, atoms);
+    require("scales", grids.toString(), other.grids.toString(), here, there, atoms);
   }
 
   private static void require(

@@ -25,7 +25,7 @@ record CostSums(int bits, int prompts, int first, long[][][][] sums) {
    * Sums of no prompt, {@code count} of each atom, from scale {@code first} to the last but one.
    */
   static CostSums none(int bits, CalibrationSetup setup, int first, int count) {
-    int sources = setup.schedule().count() - 1 - first;
+    int sources = setup.grids().count() - 1 - first;
     return new CostSums(bits, 0, first, new long[sources][setup.layers()][setup.heads()][count]);
   }
 
@@ -71,7 +71,7 @@ record CostSums(int bits, int prompts, int first, long[][][][] sums) {
         });
   }
 
-  /** Adds the prompts of another calibration of the same model and scale schedule. */
+  /** Adds the prompts of another calibration of the same model and grids. */
   CostSums plus(CostSums other) {
     return map(prompts + other.prompts, (s, l, h, i) -> other.sums[s - first][l][h][i]);
   }

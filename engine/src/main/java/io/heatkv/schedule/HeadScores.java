@@ -68,7 +68,7 @@ public final class HeadScores {
    * @throws UserException if a sum is no sum of so many prompts
    */
   public static HeadScores of(CalibrationSetup setup, int prompts, long[][][] sums) {
-    int scales = setup.schedule().count();
+    int scales = setup.grids().count();
     int sinkScales = setup.sinkScales();
     checkPrompts(prompts);
     for (int source = sinkScales; source < scales - 1; source++) {
@@ -136,7 +136,7 @@ public final class HeadScores {
   }
 
   /**
-   * Adds the prompts of another calibration of the same model and scale schedule.
+   * Adds the prompts of another calibration of the same model and grids.
    *
    * @throws UserException if there are too many prompts
    */

@@ -51,7 +51,7 @@ public final class LevelCosts {
             i -> i == 0 ? "removing" : "level %s of".formatted(Level.ALL.get(i - 1))));
   }
 
-  /** Adds the prompts of another calibration of the same model and scale schedule. */
+  /** Adds the prompts of another calibration of the same model and grids. */
   public LevelCosts plus(LevelCosts other) {
     return new LevelCosts(costs.plus(other.costs));
   }

@@ -21,7 +21,7 @@ final class LevelJson {
       out.writeNumberField("version", VERSION);
       out.writeNumberField("layers", shape.sizes().layers());
       out.writeNumberField("heads", shape.sizes().heads());
-      out.writeStringField("scale_schedule", shape.schedule().toString());
+      out.writeStringField("scale_schedule", shape.grids().toString());
       out.writeObjectFieldStart("levels_by_scale");
       for (int t = 0; t < shape.sizes().scales(); t++) {
         out.writeObjectFieldStart(String.valueOf(t));

@@ -62,9 +62,9 @@ final class LevelList {
     return levels.levels().stream()
         .filter(level ->
             level.pool() == 1
-                || level.entries(shape.schedule().size(source))
+                || level.entries(shape.grids().size(source))
                     < new Level(level.pool() / 2, level.precision())
-                        .entries(shape.schedule().size(source)))
+                        .entries(shape.grids().size(source)))
         .mapToInt(level -> 1 + Level.ALL.indexOf(level))
         .toArray();
   }

@@ -175,11 +175,11 @@ final class LevelPlacer {
     for (StoredAtom atom : stored) {
       if (atom != null) {
         Level level = atom.level();
-        int entries = level.entries(shape.schedule().size(atom.atom().source()));
+        int entries = level.entries(shape.grids().size(atom.atom().source()));
         data += (long) entries * level.precision().entryGranules() * shape.granuleBytes();
         numbers += level.precision().numberBytes(entries, shape.headDim());
         all +=
-            (long) level.granules(shape.schedule().size(atom.atom().source()), shape.headDim())
+            (long) level.granules(shape.grids().size(atom.atom().source()), shape.headDim())
                 * shape.granuleBytes();
       }
     }

@@ -86,7 +86,7 @@ record LevelReport(LevelPlan plan) implements ScheduleReport {
     out.writeNumberField("num_layers", plan.shape().layers());
     out.writeNumberField("num_heads", plan.shape().heads());
     out.writeNumberField("head_dim", sizes.headDim());
-    out.writeStringField("scale_schedule", sizes.schedule().toString());
+    out.writeStringField("scale_schedule", sizes.grids().toString());
     out.writeNumberField("rows", sizes.rows());
     out.writeNumberField("full_bytes", sizes.budgetBytes());
     out.writeNumberField("peak_bytes", peak());

@@ -1,19 +1,19 @@
 package io.heatkv.schedule;
 
 import io.heatkv.error.UserException;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 
 /**
  * Sizes that a plan in bytes depends on. Its granule is head_dim / 2 bytes; budgets count 2 bytes a
  * number in any compute type.
  *
  * @param sizes layers, heads and tokens; sink scales serve the rules that keep or drop
- * @param schedule grids of the scales
+ * @param grids grids of the scales
  * @param headDim channels of a head, even; 0 where unknown, which serves the rules that keep or
  *     drop under a ratio
  * @param rows of one picture, to which a budget in bytes refers
  */
-public record LevelShape(ScheduleShape sizes, ScaleSchedule schedule, int headDim, int rows) {
+public record LevelShape(ScheduleShape sizes, ScaleGrids grids, int headDim, int rows) {
   private static final int BYTES_PER_CHANNEL = 4;
   private static final int WHOLE = Level.ALL.getFirst().precision().entryGranules();
 
@@ -25,15 +25,14 @@ public record LevelShape(ScheduleShape sizes, ScaleSchedule schedule, int headDi
       throw new UserException(
           "the full cache of "
               + sizes.allHeads()
-              + " heads has more than 2^31 - 1 parts of half a head; use a smaller scale schedule");
+              + " heads has more than 2^31 - 1 parts of half a head; use smaller grids");
     }
   }
 
   /** As above. */
   public static LevelShape of(
-      int layers, int heads, int headDim, int rows, ScaleSchedule schedule, int sinkScales) {
-    return new LevelShape(
-        ScheduleShape.of(layers, heads, schedule, sinkScales), schedule, headDim, rows);
+      int layers, int heads, int headDim, int rows, ScaleGrids grids, int sinkScales) {
+    return new LevelShape(ScheduleShape.of(layers, heads, grids, sinkScales), grids, headDim, rows);
   }
 
   private static long fullGranules(ScheduleShape sizes) {
@@ -60,7 +59,7 @@ public record LevelShape(ScheduleShape sizes, ScaleSchedule schedule, int headDi
     int[][] granules = new int[sizes.scales() - 1][LevelCosts.LEVELS];
     for (int s = 0; s < granules.length; s++) {
       for (int i = 1; i < LevelCosts.LEVELS; i++) {
-        granules[s][i] = Level.ALL.get(i - 1).granules(schedule.size(s), headDim);
+        granules[s][i] = Level.ALL.get(i - 1).granules(grids.size(s), headDim);
       }
     }
     return granules;

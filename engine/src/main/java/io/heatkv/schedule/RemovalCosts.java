@@ -55,7 +55,7 @@ public final class RemovalCosts {
     return new RemovalCosts(costs.plus((s, l, h, _) -> added[s][l][h], _ -> "removing"));
   }
 
-  /** Adds the prompts of another calibration of the same model and scale schedule. */
+  /** Adds the prompts of another calibration of the same model and grids. */
   public RemovalCosts plus(RemovalCosts other) {
     return new RemovalCosts(costs.plus(other.costs));
   }

@@ -1,7 +1,7 @@
 package io.heatkv.schedule;
 
 import io.heatkv.error.UserException;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import java.util.Arrays;
 
 /**
@@ -66,14 +66,14 @@ public final class ScheduleShape {
       throw new UserException(
           "the full cache of "
               + allHeads()
-              + " heads has more than 2^31 - 1 entries; use a smaller scale schedule");
+              + " heads has more than 2^31 - 1 entries; use smaller grids");
     }
   }
 
   /** All scales between the sink scales and the last one are removable, as the paper has it. */
-  public static ScheduleShape of(int layers, int heads, ScaleSchedule schedule, int sinkScales) {
+  public static ScheduleShape of(int layers, int heads, ScaleGrids grids, int sinkScales) {
     return new ScheduleShape(
-        layers, heads, schedule.tokens(), sinkScales, sinkScales, schedule.count() - 2);
+        layers, heads, grids.tokens(), sinkScales, sinkScales, grids.count() - 2);
   }
 
   public int layers() {

@@ -5,8 +5,8 @@ import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.StorageType;
 import io.heatkv.checkpoint.TensorEntry;
 import io.heatkv.error.UserException;
-import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.tensor.DType;
 import java.lang.foreign.ValueLayout;
@@ -25,7 +25,7 @@ import java.util.List;
  * @param channels of a code (Cvae)
  * @param entries of the codebook (vocab_size)
  * @param sharedAdaptive one adaptive layer for all blocks (shared_aln), else each has its own
- * @param scales the grids that it draws: it learned a vector for each of their positions
+ * @param grids the grids that it draws: it learned a vector for each of their positions
  */
 public record VarConfig(
     int depth,
@@ -36,13 +36,13 @@ public record VarConfig(
     int channels,
     int entries,
     boolean sharedAdaptive,
-    ScaleSchedule scales) {
+    ScaleGrids grids) {
   /** Epsilon of all norms. */
   public static final double EPSILON = 1e-6;
 
   private static final String POSITIONS = "pos_1LC";
-  private static final List<ScaleSchedule> PUBLISHED_SCALES =
-      List.of(PublishedVar.D16.config().scales(), PublishedVar.D36.config().scales());
+  private static final List<ScaleGrids> PUBLISHED_SCALES =
+      List.of(PublishedVar.D16.config().grids(), PublishedVar.D36.config().grids());
 
   public VarConfig {
     if (heads < 1 || width % heads != 0 || width / heads % 4 != 0) {
@@ -63,7 +63,7 @@ public record VarConfig(
    * @param rowsPerPicture with guidance 2, else 1
    * @param dtype in which keys and values come
    */
-  public KvShape kvShape(int pictures, int rowsPerPicture, DType dtype, ScaleSchedule grids) {
+  public KvShape kvShape(int pictures, int rowsPerPicture, DType dtype, ScaleGrids grids) {
     return new KvShape(
         depth, pictures * rowsPerPicture, rowsPerPicture, heads, headDim(), dtype, grids);
   }
@@ -97,10 +97,10 @@ public record VarConfig(
         scales(checkpoint));
   }
 
-  private static ScaleSchedule scales(Checkpoint checkpoint) {
+  private static ScaleGrids scales(Checkpoint checkpoint) {
     int positions = size(checkpoint, POSITIONS, 1);
     int levels = size(checkpoint, "lvl_embed.weight", 0);
-    ScaleSchedule scales =
+    ScaleGrids grids =
         checkpoint
             .find(VarKeys.LEVELS)
             .map(buffer -> squares(checkpoint, levels(checkpoint, buffer)))
@@ -113,7 +113,7 @@ public record VarConfig(
                     "%s: %s has %d positions, which no published grids have, and there is no %s that"
                             .formatted(checkpoint.path(), POSITIONS, positions, VarKeys.LEVELS)
                         + " tells its own; convert the file with its buffers"));
-    if (scales.totalTokens() != positions || scales.count() != levels) {
+    if (grids.totalTokens() != positions || grids.count() != levels) {
       throw new UserException(
           "%s: %s has %d positions and lvl_embed %d scales, but the grids %s have %d tokens and %d scales; the file's parts belong to different models"
               .formatted(
@@ -121,11 +121,11 @@ public record VarConfig(
                   POSITIONS,
                   positions,
                   levels,
-                  scales,
-                  scales.totalTokens(),
-                  scales.count()));
+                  grids,
+                  grids.totalTokens(),
+                  grids.count()));
     }
-    return scales;
+    return grids;
   }
 
   /** The scale of every token. */
@@ -138,7 +138,7 @@ public record VarConfig(
     return buffer.bytes().toArray(ValueLayout.JAVA_LONG_UNALIGNED);
   }
 
-  private static ScaleSchedule squares(Checkpoint checkpoint, long[] levels) {
+  private static ScaleGrids squares(Checkpoint checkpoint, long[] levels) {
     List<ScaleSize> sizes = new ArrayList<>();
     for (int start = 0; start < levels.length; ) {
       int end = start;
@@ -154,7 +154,7 @@ public record VarConfig(
       sizes.add(new ScaleSize(edge, edge));
       start = end;
     }
-    return ScaleSchedules.custom(sizes);
+    return GridParser.custom(sizes);
   }
 
   private static int size(Checkpoint checkpoint, String name, int dimension) {

@@ -28,9 +28,9 @@ public final class VarKeys {
   public static Map<String, long[]> shapes(VarConfig config) {
     long c = config.width();
     Map<String, long[]> shapes = new TreeMap<>();
-    shapes.put("pos_start", new long[] {1, config.scales().tokens(0), c});
-    shapes.put("pos_1LC", new long[] {1, config.scales().totalTokens(), c});
-    shapes.put("lvl_embed.weight", new long[] {config.scales().count(), c});
+    shapes.put("pos_start", new long[] {1, config.grids().tokens(0), c});
+    shapes.put("pos_1LC", new long[] {1, config.grids().totalTokens(), c});
+    shapes.put("lvl_embed.weight", new long[] {config.grids().count(), c});
     shapes.put("class_emb.weight", new long[] {config.classes() + 1, c});
     linear(shapes, "word_embed", config.channels(), c);
     if (config.sharedAdaptive()) {

@@ -8,7 +8,7 @@ import io.heatkv.family.NextScaleModel;
 import io.heatkv.family.Pass;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -91,14 +91,14 @@ public final class VarModel implements NextScaleModel {
   }
 
   @Override
-  public KvShape kvShape(int pictures, int rowsPerPicture, ScaleSchedule scales) {
-    return config().kvShape(pictures, rowsPerPicture, dtype(), scales);
+  public KvShape kvShape(int pictures, int rowsPerPicture, ScaleGrids grids) {
+    return config().kvShape(pictures, rowsPerPicture, dtype(), grids);
   }
 
   @Override
-  public void requireDrawable(ScaleSchedule scales) {
-    ScaleSchedule own = config().scales();
-    if (!scales.scales().equals(own.scales())) {
+  public void requireDrawable(ScaleGrids grids) {
+    ScaleGrids own = config().grids();
+    if (!grids.scales().equals(own.scales())) {
       throw new UserException(
           "model %s draws %dx%d pixels over the grids %s, not over %s; it learned a vector for each of their positions"
               .formatted(
@@ -106,7 +106,7 @@ public final class VarModel implements NextScaleModel {
                   own.last().width() * vae.config().stride(),
                   own.last().height() * vae.config().stride(),
                   own,
-                  scales));
+                  grids));
     }
   }
 
@@ -123,7 +123,7 @@ public final class VarModel implements NextScaleModel {
       }
 
       @Override
-      public Pass begin(ScaleSchedule scales) {
+      public Pass begin(ScaleGrids grids) {
         return new VarPass(transformer, vae.quantizer(), rows, rowsPerPicture);
       }
 

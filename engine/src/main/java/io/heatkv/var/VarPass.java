@@ -8,7 +8,7 @@ import io.heatkv.family.ScaleObserver;
 import io.heatkv.sample.BitNoise;
 import io.heatkv.sample.CategoricalSampler;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
@@ -19,7 +19,7 @@ import java.util.List;
 final class VarPass implements Pass {
   private final VarTransformer transformer;
   private final MultiScaleVq quantizer;
-  private final ScaleSchedule scales;
+  private final ScaleGrids grids;
   private final int rowsPerPicture;
   private final VarCondition condition;
   private final Scope state = Scope.detached();
@@ -33,10 +33,10 @@ final class VarPass implements Pass {
     this.transformer = transformer;
     this.quantizer = quantizer;
     this.rowsPerPicture = rowsPerPicture;
-    scales = transformer.config().scales();
+    grids = transformer.config().grids();
     condition = transformer.condition(classes);
     try (Scope _ = Scope.open()) {
-      canvas = state.adopt(quantizer.empty(scales, classes.length / rowsPerPicture));
+      canvas = state.adopt(quantizer.empty(grids, classes.length / rowsPerPicture));
     } catch (RuntimeException | Error e) {
       close();
       throw e;
@@ -47,7 +47,7 @@ final class VarPass implements Pass {
   public Tensor logits(
       int scale, List<PictureRequest> pictures, KvCache cache, ScaleObserver observer) {
     try (Scope scope = Scope.open()) {
-      Tensor codes = scale == 0 ? null : quantizer.nextInput(canvas, scales.size(scale));
+      Tensor codes = scale == 0 ? null : quantizer.nextInput(canvas, grids.size(scale));
       if (codes != null) {
         observer.codeInput(scale, codes);
       }
@@ -71,7 +71,7 @@ final class VarPass implements Pass {
    * @param rows [pictures, R, tokens, 1, entries]
    */
   private Tensor guided(Tensor rows, int scale, SamplingOptions sampling) {
-    double t = sampling.cfg(scale) * scale / Math.max(1, scales.count() - 1);
+    double t = sampling.cfg(scale) * scale / Math.max(1, grids.count() - 1);
     double tau = sampling.tau(scale);
     Tensor conditional = rows.select(1, 0);
     Tensor mixed =
@@ -106,14 +106,14 @@ final class VarPass implements Pass {
         canvas.device(),
         pictures.stream().mapToLong(PictureRequest::seed).toArray(),
         scale,
-        scales.tokens(scale),
+        grids.tokens(scale),
         1);
   }
 
   @Override
   public void accept(int scale, Tensor tokens) {
     try (Scope _ = Scope.open()) {
-      Ops.addInPlace(canvas, quantizer.codes(scales, scale, tokens.select(2, 0)));
+      Ops.addInPlace(canvas, quantizer.codes(grids, scale, tokens.select(2, 0)));
     }
   }
 

@@ -85,8 +85,8 @@ public final class VarTransformer implements AutoCloseable {
   /** A vector for every token and one for its scale, summed. */
   private Tensor positions() {
     long[] levels =
-        IntStream.range(0, config.scales().count())
-            .flatMap(t -> IntStream.range(0, config.scales().tokens(t)).map(_ -> t))
+        IntStream.range(0, config.grids().count())
+            .flatMap(t -> IntStream.range(0, config.grids().tokens(t)).map(_ -> t))
             .asLongStream()
             .toArray();
     try (Scope _ = Scope.open()) {
@@ -98,7 +98,7 @@ public final class VarTransformer implements AutoCloseable {
   }
 
   private Tensor unturned() {
-    int tokens = config.scales().last().tokens();
+    int tokens = config.grids().last().tokens();
     float[] ones = new float[tokens * config.headDim()];
     for (int i = 0; i < ones.length; i += 2) {
       ones[i] = 1;
@@ -194,8 +194,8 @@ public final class VarTransformer implements AutoCloseable {
             Ops.cat(1, Collections.nCopies(repeats, words.reshape(words.size(0), -1)))
                 .reshape(condition.rows(), words.size(1), words.size(2));
       }
-      int first = config.scales().offset(scale);
-      return scope.keep(x.add(positions.narrow(0, first, config.scales().tokens(scale))));
+      int first = config.grids().offset(scale);
+      return scope.keep(x.add(positions.narrow(0, first, config.grids().tokens(scale))));
     }
   }
 

@@ -1,6 +1,6 @@
 package io.heatkv.cache;
 
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.schedule.Atom;
 import io.heatkv.schedule.Level;
@@ -15,7 +15,7 @@ import java.util.Map;
 
 /** Atoms at levels as lists of entries, and attention over them in float64. */
 final class NaiveLevels {
-  private final ScaleSchedule scales;
+  private final ScaleGrids grids;
   private final int rows;
   private final int heads;
   private final int dim;
@@ -26,8 +26,8 @@ final class NaiveLevels {
   /** Key and value [2][dim] of a block. */
   private record Entry(int row, int column, int tokens, float[][] parts) {}
 
-  NaiveLevels(ScaleSchedule scales, int rows, int heads, int dim, DType dtype) {
-    this.scales = scales;
+  NaiveLevels(ScaleGrids grids, int rows, int heads, int dim, DType dtype) {
+    this.grids = grids;
     this.rows = rows;
     this.heads = heads;
     this.dim = dim;
@@ -36,7 +36,7 @@ final class NaiveLevels {
 
   double[] attend(LevelStep step, int scale, float[] q, float[] k, float[] v) {
     double[] out = new double[q.length];
-    int tokens = scales.tokens(scale);
+    int tokens = grids.tokens(scale);
     for (int row = 0; row < rows; row++) {
       for (int head = 0; head < heads; head++) {
         List<Entry> seen = new ArrayList<>();
@@ -86,7 +86,7 @@ final class NaiveLevels {
   }
 
   private List<Entry> tokens(int scale, int row, int head, float[] k, float[] v) {
-    ScaleSize size = scales.size(scale);
+    ScaleSize size = grids.size(scale);
     List<Entry> entries = new ArrayList<>();
     for (int n = 0; n < size.tokens(); n++) {
       int at = ((row * heads + head) * size.tokens() + n) * dim;

@@ -5,7 +5,7 @@ import io.heatkv.policy.PolicyInputs;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.profile.PromptMeasurement;
 import io.heatkv.profile.PromptSet;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.LevelCosts;
@@ -34,15 +34,14 @@ public final class PolicyCases {
 
   /** A finished calibration with random results. */
   public static CalibrationProfile profile(KvShape shape, long seed) {
-    ScaleSchedule schedule = shape.schedule();
+    ScaleGrids grids = shape.grids();
     Random random = new Random(seed);
-    double[][][][] masses =
-        new double[schedule.count()][schedule.count()][shape.layers()][shape.heads()];
+    double[][][][] masses = new double[grids.count()][grids.count()][shape.layers()][shape.heads()];
     for (double[][][] target : masses) {
       for (double[][] source : target) {
         for (double[] layer : source) {
           for (int h = 0; h < layer.length; h++) {
-            layer[h] = random.nextDouble() / schedule.count();
+            layer[h] = random.nextDouble() / grids.count();
           }
         }
       }
@@ -53,14 +52,14 @@ public final class PolicyCases {
             "ab",
             shape.layers(),
             shape.heads(),
-            schedule,
+            grids,
             2,
             List.of(3.0),
             List.of(1.0),
             0.97,
             0,
             shape.headDim());
-    double[][][][] levels = new double[schedule.count() - 1][shape.layers()][shape.heads()][];
+    double[][][][] levels = new double[grids.count() - 1][shape.layers()][shape.heads()][];
     for (double[][][] source : levels) {
       for (double[][] layer : source) {
         Arrays.setAll(layer, _ -> numbers(random, 1, LevelCosts.LEVELS)[0]);
@@ -72,10 +71,10 @@ public final class PolicyCases {
                 masses,
                 Optional.of(
                     new PromptStatistics(
-                        numbers(random, schedule.count(), shape.layers()),
+                        numbers(random, grids.count(), shape.layers()),
                         numbers(random, shape.layers(), shape.heads()),
                         numbers(random, 1, shape.layers())[0])),
-                masses[schedule.count() - 1],
+                masses[grids.count() - 1],
                 levels));
   }
 
@@ -119,7 +118,7 @@ public final class PolicyCases {
         .to(TestDevice.device());
   }
 
-  public static KvShape shape(int layers, int batch, int heads, ScaleSchedule schedule) {
-    return new KvShape(layers, batch, 1, heads, 8, DType.F32, schedule);
+  public static KvShape shape(int layers, int batch, int heads, ScaleGrids grids) {
+    return new KvShape(layers, batch, 1, heads, 8, DType.F32, grids);
   }
 }

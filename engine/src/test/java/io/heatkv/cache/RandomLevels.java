@@ -1,6 +1,6 @@
 package io.heatkv.cache;
 
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Atom;
 import io.heatkv.schedule.Level;
 import io.heatkv.schedule.LevelStep;
@@ -22,20 +22,20 @@ import java.util.TreeMap;
  */
 final class RandomLevels implements LevelSteps {
   private final Random random;
-  private final ScaleSchedule scales;
+  private final ScaleGrids grids;
   private final int dim;
   private final int granules;
   private final Deque<Integer> free = new ArrayDeque<>();
   private final Map<List<Integer>, LevelStep> steps = new HashMap<>();
   private final Map<List<Integer>, int[]> freeAfter = new HashMap<>();
 
-  RandomLevels(ScaleSchedule scales, int layers, int heads, int dim, long seed) {
+  RandomLevels(ScaleGrids grids, int layers, int heads, int dim, long seed) {
     random = new Random(seed);
-    this.scales = scales;
+    this.grids = grids;
     this.dim = dim;
     int all = 0;
-    for (int source = 0; source < scales.count() - 1; source++) {
-      all += layers * heads * Level.ALL.getFirst().granules(scales.size(source), dim);
+    for (int source = 0; source < grids.count() - 1; source++) {
+      all += layers * heads * Level.ALL.getFirst().granules(grids.size(source), dim);
     }
     granules = all;
     for (int i = 0; i < all; i++) {
@@ -45,14 +45,14 @@ final class RandomLevels implements LevelSteps {
     for (int layer = 0; layer < layers; layer++) {
       held.add(new TreeMap<>());
     }
-    for (int t = 0; t < scales.count(); t++) {
+    for (int t = 0; t < grids.count(); t++) {
       boolean[] early = new boolean[layers];
       for (int layer = 0; layer < layers; layer++) {
         List<StoredAtom> reads = new ArrayList<>(held.get(layer).values());
         reads.sort((a, b) -> a.atom().head() - b.atom().head());
         List<LevelStep.Move> moves = new ArrayList<>();
         List<StoredAtom> writes = new ArrayList<>();
-        if (t < scales.count() - 1) {
+        if (t < grids.count() - 1) {
           List<StoredAtom> leaving = new ArrayList<>();
           if (!early[layer]) {
             leaving.addAll(held.get(layer).values());
@@ -88,11 +88,11 @@ final class RandomLevels implements LevelSteps {
         give(atom);
         held.get(atom.atom().layer()).remove(atom.atom());
       } else if (choice < 3) {
-        int size = atom.level().granules(scales.size(atom.atom().source()), dim);
+        int size = atom.level().granules(grids.size(atom.atom().source()), dim);
         List<Level> lower =
             Level.ALL.stream()
                 .filter(level -> level.pool() >= atom.level().pool())
-                .filter(level -> level.granules(scales.size(atom.atom().source()), dim) <= size)
+                .filter(level -> level.granules(grids.size(atom.atom().source()), dim) <= size)
                 .toList();
         chosen.put(atom, any(lower));
       }
@@ -122,7 +122,7 @@ final class RandomLevels implements LevelSteps {
   }
 
   private StoredAtom place(Atom atom, Level level) {
-    int count = level.granules(scales.size(atom.source()), dim);
+    int count = level.granules(grids.size(atom.source()), dim);
     int[] runs = new int[2 * count];
     int used = 0;
     for (int i = 0; i < count; i++) {

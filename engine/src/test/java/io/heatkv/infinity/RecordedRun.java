@@ -4,7 +4,7 @@ import io.heatkv.TestDevice;
 import io.heatkv.json.JsonObject;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.Resolution;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleTemplate;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -50,9 +50,9 @@ record RecordedRun(String name, JsonObject options) {
     return patchify() ? 4 * CODE_CHANNELS : CODE_CHANNELS;
   }
 
-  ScaleSchedule schedule() {
+  ScaleGrids grids() {
     return ScaleTemplate.nearest(options.number("template"))
-        .schedule(Resolution.parse(options.text("pn")));
+        .grids(Resolution.parse(options.text("pn")));
   }
 
   List<Integer> texts() {

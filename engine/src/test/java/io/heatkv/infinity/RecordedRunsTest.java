@@ -16,7 +16,7 @@ import io.heatkv.family.PictureRequest;
 import io.heatkv.family.ScaleObserver;
 import io.heatkv.family.TokenChooser;
 import io.heatkv.infinity.vae.MultiScaleBsq;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Tensor;
@@ -51,7 +51,7 @@ class RecordedRunsTest {
   @MethodSource("runs")
   void agreesWithTheOfficialCode(RecordedRun run) {
     long live = backend.liveTensors();
-    ScaleSchedule schedule = run.schedule();
+    ScaleGrids grids = run.grids();
     try (Checkpoint recorded = open("recorded.safetensors");
         Checkpoint weights = Checkpoints.open(weights(run));
         Checkpoint texts = open("texts.safetensors");
@@ -63,7 +63,7 @@ class RecordedRunsTest {
                   .map(
                       text -> new PictureRequest(String.valueOf(text), negative, 0, run.sampling()))
                   .toList(),
-              schedule,
+              grids,
               CachePolicy.FULL);
       TokenChooser chooser = (scale, logits) -> compared(run, scale, logits, recorded);
       try (Conditioning text = model.encode(request.pictures(), run.sampling().isGuided());

@@ -32,7 +32,7 @@ class RotaryTableTest {
         int headDim = Integer.parseInt(matcher.group(2));
         float[] table =
             RotaryTable.build(
-                ScaleTemplate.nearest(Double.parseDouble(matcher.group(3))).schedule(Resolution.P1),
+                ScaleTemplate.nearest(Double.parseDouble(matcher.group(3))).grids(Resolution.P1),
                 headDim,
                 RotaryNormalization.of(Integer.parseInt(matcher.group(1))));
         long[] tokens = recorded.entry(name).bytes().toArray(ValueLayout.JAVA_LONG_UNALIGNED);

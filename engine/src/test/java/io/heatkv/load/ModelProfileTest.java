@@ -8,7 +8,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.infinity.load.InfinityDescription;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.profile.PromptSet;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
 import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;
@@ -28,7 +28,7 @@ class ModelProfileTest {
 
   @Test
   void theEmbeddedProfileIsWhatTheModelCardSays() {
-    CalibrationProfile profile = ModelProfile.find(EMOJI, EMOJI.schedule(), Optional.empty());
+    CalibrationProfile profile = ModelProfile.find(EMOJI, EMOJI.grids(), Optional.empty());
     assertThat(profile.promptSets())
         .containsExactly(
             PromptSet.of(PromptFiles.read(EMOJI.folder().resolve("prompts/calibration.txt")), 0));
@@ -42,7 +42,7 @@ class ModelProfileTest {
   @Test
   void otherScalesAreRefused() {
     assertThatThrownBy(
-            () -> ModelProfile.find(EMOJI, ScaleSchedules.parse("1x1,2x2,4x4"), Optional.empty()))
+            () -> ModelProfile.find(EMOJI, GridParser.parse("1x1,2x2,4x4"), Optional.empty()))
         .isInstanceOf(UserException.class)
         .hasMessageContaining("scales 1x1,2x2,4x4,6x6,8x8,12x12")
         .hasMessageContaining("scales 1x1,2x2,4x4 are asked for");
@@ -82,7 +82,7 @@ class ModelProfileTest {
   @Test
   void bytesAreARatioOfTheFullCache() {
     CalibrationProfile profile = ModelProfile.find(EMOJI, Optional.empty());
-    ScheduleShape shape = ScheduleShape.of(12, 10, EMOJI.schedule(), 3);
+    ScheduleShape shape = ScheduleShape.of(12, 10, EMOJI.grids(), 3);
     long full = 120L * 1497 * 512;
     for (double ratio : new double[] {0.05, 0.123, 0.5, 1}) {
       long bytes = (long) Math.floor(ratio * full);

@@ -10,8 +10,8 @@ import io.heatkv.cache.KvCache;
 import io.heatkv.cache.KvShape;
 import io.heatkv.cache.KvStorage;
 import io.heatkv.cache.PolicyCases;
-import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.schedule.AttentionStatistics;
 import io.heatkv.schedule.PromptStatistics;
@@ -34,9 +34,9 @@ import org.junit.jupiter.params.provider.CsvSource;
 class ClosedCasesTest {
   private static final Backend BACKEND = TestDevice.backend();
   // Scales begin at tokens 0, 1, 5, 14, 30.
-  private static final ScaleSchedule SMALL = ScaleSchedules.parse("1x1,2x2,3x3,4x4,5x5");
+  private static final ScaleGrids SMALL = GridParser.parse("1x1,2x2,3x3,4x4,5x5");
   // Scales begin at tokens 0, 1, 5, 21, 57.
-  private static final ScaleSchedule WIDE = ScaleSchedules.parse("1x1,2x2,4x4,6x6,8x8");
+  private static final ScaleGrids WIDE = GridParser.parse("1x1,2x2,4x4,6x6,8x8");
 
   /** Tokens held [layer][head] once all scales up to {@code last} are drawn. */
   private static int[][][] held(
@@ -47,11 +47,11 @@ class ClosedCasesTest {
     try (KvCache cache = PolicyCases.open(policy, shape)) {
       for (int t = 0; t <= last; t++) {
         for (int l = 0; l < shape.layers(); l++) {
-          int tokens = shape.schedule().tokens(t);
+          int tokens = shape.grids().tokens(t);
           float[] q = new float[shape.heads() * tokens * shape.headDim()];
           float[] k = new float[q.length];
           for (int i = 0; i < shape.heads() * tokens; i++) {
-            int token = shape.schedule().offset(t) + i % tokens;
+            int token = shape.grids().offset(t) + i % tokens;
             q[i * shape.headDim()] = 1;
             k[i * shape.headDim()] = heat.getOrDefault(token, 0.0).floatValue();
           }
@@ -72,9 +72,9 @@ class ClosedCasesTest {
   }
 
   private static int[] held(
-      EvictionRule rule, int quota, ScaleSchedule scales, int last, Map<Integer, Double> heat) {
-    KvShape shape = PolicyCases.shape(1, 1, 1, scales);
-    return held(rule, (quota + 0.5) / scales.cachedTokens(), shape, last, heat)[0][0];
+      EvictionRule rule, int quota, ScaleGrids grids, int last, Map<Integer, Double> heat) {
+    KvShape shape = PolicyCases.shape(1, 1, 1, grids);
+    return held(rule, (quota + 0.5) / grids.cachedTokens(), shape, last, heat)[0][0];
   }
 
   private static int[] range(int first, int last) {
@@ -156,7 +156,7 @@ class ClosedCasesTest {
 
   private static AttentionStatistics statistics(
       KvShape shape, double[][] selectivity, double[][] variance, double[] distance) {
-    return AttentionStatistics.none(shape.layers(), shape.heads(), shape.schedule().count())
+    return AttentionStatistics.none(shape.layers(), shape.heads(), shape.grids().count())
         .plus(new PromptStatistics(selectivity, variance, distance));
   }
 
@@ -199,7 +199,7 @@ class ClosedCasesTest {
     "2, 13, 800"
   })
   void scaleKvDecaysFromTheFirstScaleThatLosesTokens(int scale, double mean, double share) {
-    ScaleSchedule scales = ScaleSchedules.parse("1x1,2x2,3x3,4x4,5x5,6x6,7x7,8x8,9x9,10x10,11x11");
+    ScaleGrids grids = GridParser.parse("1x1,2x2,3x3,4x4,5x5,6x6,7x7,8x8,9x9,10x10,11x11");
     double[][] selectivity = new double[11][4];
     for (double[] target : selectivity) {
       Arrays.fill(target, 0.5);
@@ -208,10 +208,10 @@ class ClosedCasesTest {
     for (int target : new int[] {1, 5, scale + 1}) {
       selectivity[target][2] = 0.1;
     }
-    KvShape shape = PolicyCases.shape(4, 1, 1, scales);
+    KvShape shape = PolicyCases.shape(4, 1, 1, grids);
     ScaleKv rule =
-        ScaleKv.of(statistics(shape, selectivity, new double[4][1], new double[4]), 4, scales);
-    double drafter = Math.min(mean * share / 650, scales.offset(scale + 1));
+        ScaleKv.of(statistics(shape, selectivity, new double[4][1], new double[4]), 4, grids);
+    double drafter = Math.min(mean * share / 650, grids.offset(scale + 1));
     assertThat(rule.tokens(scale, 2, 0, mean)).isCloseTo(drafter, within(1e-9));
     for (int refiner : new int[] {0, 1, 3}) {
       assertThat(rule.tokens(scale, refiner, 0, mean))

@@ -7,7 +7,7 @@ import io.heatkv.cache.KvCache;
 import io.heatkv.cache.KvShape;
 import io.heatkv.cache.KvStorage;
 import io.heatkv.cache.PolicyCases;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import java.io.IOException;
@@ -40,12 +40,12 @@ class PolicyDocsTest {
 
   @Test
   void theExampleKeepsBlackFields() {
-    KvShape shape = PolicyCases.shape(1, 1, 1, ScaleSchedules.parse("1x1,2x2,3x3,4x4,5x5"));
+    KvShape shape = PolicyCases.shape(1, 1, 1, GridParser.parse("1x1,2x2,3x3,4x4,5x5"));
     EvictionPolicy policy =
         new EvictionPolicy("checkerboard", new Checkerboard(), 6.5 / 30, KvStorage.NATIVE);
     try (KvCache cache = PolicyCases.open(policy, shape)) {
       for (int t = 0; t <= 3; t++) {
-        int tokens = shape.schedule().tokens(t);
+        int tokens = shape.grids().tokens(t);
         try (Scope _ = Scope.open()) {
           Tensor any = PolicyCases.tensor(new float[tokens * shape.headDim()], shape, tokens);
           cache.attend(0, t, any, any, any);

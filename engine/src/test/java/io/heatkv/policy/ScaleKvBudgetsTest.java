@@ -12,8 +12,8 @@ import io.heatkv.cache.KvStorage;
 import io.heatkv.cache.PolicyCases;
 import io.heatkv.error.UserException;
 import io.heatkv.profile.ScaleKvBudgets;
-import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Budget;
 import io.heatkv.tensor.DType;
 import java.io.IOException;
@@ -26,8 +26,8 @@ import org.junit.jupiter.api.io.TempDir;
 /** The budgets that ScaleKV's authors publish for Infinity-2B. */
 class ScaleKvBudgetsTest {
   private static final Path FILE = TestDevice.resource("/scalekv/infinity-2b-10.json");
-  private static final ScaleSchedule SCALES =
-      ScaleSchedules.parse("1x1,2x2,4x4,6x6,8x8,12x12,16x16,20x20,24x24,32x32,40x40,48x48,64x64");
+  private static final ScaleGrids SCALES =
+      GridParser.parse("1x1,2x2,4x4,6x6,8x8,12x12,16x16,20x20,24x24,32x32,40x40,48x48,64x64");
   private static final KvShape SHAPE = new KvShape(32, 2, 2, 16, 128, DType.BF16, SCALES);
 
   @TempDir private Path folder;

@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.error.UserException;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.HeadOrders;
 import io.heatkv.schedule.HeadScores;
@@ -35,7 +35,7 @@ class CalibrationProfileTest {
         fingerprint,
         3,
         2,
-        ScaleSchedules.parse(scales),
+        GridParser.parse(scales),
         sink,
         List.of(cfg),
         List.of(tau),
@@ -167,8 +167,7 @@ class CalibrationProfileTest {
       delimiter = '|',
       value = {
         "ff|1x1,2x2,3x3,4x4,5x5|1|3|1|0.97|model fingerprint ff|ab12",
-        "ab12|1x1,2x2,3x3,4x4,6x5|1|3|1|0.97"
-            + "|scale schedule 1x1,2x2,3x3,4x4,6x5|1x1,2x2,3x3,4x4,5x5",
+        "ab12|1x1,2x2,3x3,4x4,6x5|1|3|1|0.97" + "|scales 1x1,2x2,3x3,4x4,6x5|1x1,2x2,3x3,4x4,5x5",
         "ab12|1x1,2x2,3x3,4x4,5x5|2|3|1|0.97|sink scales 2|1",
         "ab12|1x1,2x2,3x3,4x4,5x5|1|4|1|0.97|cfg [4.0]|[3.0]",
         "ab12|1x1,2x2,3x3,4x4,5x5|1|3|2|0.97|tau [2.0]|[1.0]",

@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.error.UserException;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.LevelCosts;
 import java.util.List;
@@ -24,7 +24,7 @@ class ProfileComparisonTest {
         fingerprint,
         2,
         heads,
-        ScaleSchedules.parse(scales),
+        GridParser.parse(scales),
         1,
         List.of(3.0),
         List.of(1.0),
@@ -75,7 +75,7 @@ class ProfileComparisonTest {
           """
           cd | 2 | 1x1,2x2,3x3 | model fingerprint
           ab | 3 | 1x1,2x2,3x3 | heads
-          ab | 2 | 1x1,2x2,4x4 | scale schedule
+          ab | 2 | 1x1,2x2,4x4 | scales
           """)
   void othersAreRefused(String fingerprint, int heads, String scales, String named) {
     CalibrationProfile other =
@@ -89,7 +89,7 @@ class ProfileComparisonTest {
   @Test
   void otherGuidanceIsCompared() {
     CalibrationSetup warm =
-        new CalibrationSetup("m", "ab", 2, 2, SETUP.schedule(), 0, List.of(1.0), List.of(0.5), 0.9);
+        new CalibrationSetup("m", "ab", 2, 2, SETUP.grids(), 0, List.of(1.0), List.of(0.5), 0.9);
     assertThat(ProfileComparison.of(whole("a"), start(warm, "a").plus(MASSES)).sharedPrompts())
         .isEqualTo(1);
   }

@@ -22,11 +22,11 @@ class OfficialSchedulesTest {
       assertThat(template.heightDivWidth()).isEqualTo(Double.parseDouble(ratio));
       List<?> largest = official.object(ratio).list("1M");
       for (Resolution resolution : Resolution.values()) {
-        ScaleSchedule schedule = template.schedule(resolution);
-        assertThat(schedule.scales().stream().map(OfficialSchedulesTest::pair).toList())
+        ScaleGrids grids = template.grids(resolution);
+        assertThat(grids.scales().stream().map(OfficialSchedulesTest::pair).toList())
             .as(ratio + " " + resolution)
             .isEqualTo(official.object(ratio).list(resolution.toString()));
-        assertThat(List.of((double) schedule.ropeRows(), (double) schedule.ropeColumns()))
+        assertThat(List.of((double) grids.ropeRows(), (double) grids.ropeColumns()))
             .isEqualTo(largest.getLast());
       }
     }

@@ -3,7 +3,7 @@ package io.heatkv.schedule;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
 import io.heatkv.schedule.RankCorrelation.Pair;
 import java.util.Arrays;
 import java.util.List;
@@ -14,7 +14,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** Ranks and costs of two calibrations, worked out by hand. */
 class AgreementTest {
   private static final LevelShape SHAPE =
-      LevelShape.of(2, 1, 32, 2, ScaleSchedules.parse("1x1,2x2,3x3"), 1);
+      LevelShape.of(2, 1, 32, 2, GridParser.parse("1x1,2x2,3x3"), 1);
 
   private static double[] numbers(String text) {
     return Arrays.stream(text.split(" ")).mapToDouble(Double::parseDouble).toArray();
@@ -61,7 +61,7 @@ class AgreementTest {
     assertThat(Agreement.of(many, few).overall()).isCloseTo(0.5, within(1e-12));
     RemovalCosts manyCosts = RemovalCosts.of(1, 1, new long[][][] {{{3, 2, 1}}, {{1, 2, 3}}});
     RemovalCosts fewCosts = RemovalCosts.of(1, 2, new long[][][] {{{10, 30, 20}}});
-    ScheduleShape sizes = ScheduleShape.of(1, 3, one.schedule(), 2);
+    ScheduleShape sizes = ScheduleShape.of(1, 3, one.grids(), 2);
     assertThat(Agreement.of(sizes, manyCosts, fewCosts).least()).isCloseTo(0.5, within(1e-12));
   }
 
@@ -71,7 +71,7 @@ class AgreementTest {
         "ab",
         1,
         3,
-        ScaleSchedules.parse("1x1,2x2,3x3,4x4"),
+        GridParser.parse("1x1,2x2,3x3,4x4"),
         sinkScales,
         List.of(3.0),
         List.of(1.0),
@@ -86,8 +86,7 @@ class AgreementTest {
     costs[1][0][0][1] = 0;
     costs[1][1][0][1] = 0;
     return LevelCosts.none(
-            new CalibrationSetup(
-                "m", "ab", 2, 1, SHAPE.schedule(), 1, List.of(3.0), List.of(1.0), 1))
+            new CalibrationSetup("m", "ab", 2, 1, SHAPE.grids(), 1, List.of(3.0), List.of(1.0), 1))
         .plus(costs);
   }
 

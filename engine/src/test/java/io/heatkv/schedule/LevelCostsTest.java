@@ -9,7 +9,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.profile.PromptMeasurement;
 import io.heatkv.profile.PromptSet;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -29,14 +29,14 @@ class LevelCostsTest {
           "ab",
           2,
           2,
-          ScaleSchedules.parse("1x1,2x2,3x3,4x4"),
+          GridParser.parse("1x1,2x2,3x3,4x4"),
           1,
           List.of(3.0),
           List.of(1.0),
           1,
           0,
           32);
-  private static final LevelShape SHAPE = LevelShape.of(2, 2, 32, 2, SETUP.schedule(), 1);
+  private static final LevelShape SHAPE = LevelShape.of(2, 2, 32, 2, SETUP.grids(), 1);
 
   @TempDir private Path folder;
 

@@ -6,8 +6,8 @@ import static org.assertj.core.api.Assertions.fail;
 import static org.assertj.core.api.Assertions.within;
 
 import io.heatkv.error.UserException;
-import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -31,24 +31,19 @@ class RateDistortionTest {
     static Case of(long seed) {
       SplittableRandom random = new SplittableRandom(seed);
       int scales = random.nextInt(2, 7);
-      List<String> grids = new ArrayList<>();
+      List<String> sizes = new ArrayList<>();
       int height = 1;
       int width = 1;
       for (int t = 0; t < scales; t++) {
         height += random.nextInt(t == 0 ? 2 : 4);
         width += random.nextInt(t == 0 ? 2 : 4);
-        grids.add(height + "x" + width);
+        sizes.add(height + "x" + width);
       }
-      ScaleSchedule schedule = ScaleSchedules.parse(String.join(",", grids));
+      ScaleGrids grids = GridParser.parse(String.join(",", sizes));
       int headDim = 2 << random.nextInt(1, 7);
       LevelShape shape =
           LevelShape.of(
-              random.nextInt(1, 5),
-              random.nextInt(1, 4),
-              headDim,
-              1 + random.nextInt(2),
-              schedule,
-              0);
+              random.nextInt(1, 5), random.nextInt(1, 4), headDim, 1 + random.nextInt(2), grids, 0);
       String[] sets = {"16", "8", "k8v4", "4", "pooled", "8,4", "16,8,k8v4,4,pooled", "8,pooled"};
       LevelSet levels = LevelSet.parse(sets[random.nextInt(sets.length)]);
       LevelCosts costs = RateDistortionTest.costs(shape, random);
@@ -94,7 +89,7 @@ class RateDistortionTest {
   private static long floor(LevelShape shape, LevelSet levels) {
     int least =
         levels.levels().stream()
-            .mapToInt(level -> level.granules(shape.schedule().size(0), shape.headDim()))
+            .mapToInt(level -> level.granules(shape.grids().size(0), shape.headDim()))
             .min()
             .orElseThrow();
     return shape.sizes().allHeads() * ((long) least * shape.headDim() / 2 + 8);
@@ -115,7 +110,7 @@ class RateDistortionTest {
     }
 
     int granules(StoredAtom atom) {
-      return atom.level().granules(shape.schedule().size(atom.atom().source()), shape.headDim());
+      return atom.level().granules(shape.grids().size(atom.atom().source()), shape.headDim());
     }
 
     /** Fails unless the atom lies there as it was written. */
@@ -261,7 +256,7 @@ class RateDistortionTest {
     Case random = Case.of(3);
     LevelShape shape = random.shape();
     LevelShape other =
-        new LevelShape(shape.sizes(), shape.schedule(), shape.headDim(), 3 * shape.rows());
+        new LevelShape(shape.sizes(), shape.grids(), shape.headDim(), 3 * shape.rows());
     assertThat(LevelPlan.of(other, random.costs(), random.levels(), random.budget()).sha256())
         .isEqualTo(random.plan().sha256());
   }
@@ -287,7 +282,7 @@ class RateDistortionTest {
               random.shape().sinkScales(),
               random.shape().firstSource(),
               random.shape().lastSource());
-      LevelShape shape = new LevelShape(sizes, new ScaleSchedule(grids, 1, 1), 32, 2);
+      LevelShape shape = new LevelShape(sizes, new ScaleGrids(grids, 1, 1), 32, 2);
       double least = RemovedHeads.smallestBudget(sizes);
       schedule = PruningSchedule.of(sizes, random.orders(), Math.max(least, random.budget()));
       LevelPlan plan = LevelPlan.of(shape, schedule);
@@ -303,7 +298,7 @@ class RateDistortionTest {
 
   /** One layer of one head of 32 channels: granules of 16 bytes, costs as given. */
   private static LevelPlan single(double budget, LevelSet levels, double[]... costs) {
-    LevelShape shape = LevelShape.of(1, 1, 32, 2, ScaleSchedules.parse(GRIDS), 0);
+    LevelShape shape = LevelShape.of(1, 1, 32, 2, GridParser.parse(GRIDS), 0);
     return LevelPlan.of(shape, costs(costs), levels, budget);
   }
 
@@ -376,7 +371,7 @@ class RateDistortionTest {
   /** An odd map, of which halves in 16 bits take more than all in 4: they can't be made from it. */
   @Test
   void nothingThatWasPooledBecomesFinerWhileItGoesDown() {
-    LevelShape shape = LevelShape.of(1, 1, 32, 2, ScaleSchedules.parse("1x1,9x13,9x13"), 0);
+    LevelShape shape = LevelShape.of(1, 1, 32, 2, GridParser.parse("1x1,9x13,9x13"), 0);
     int[][] granules = shape.granules();
     int pooled = 1 + Level.ALL.indexOf(new Level(2, Precision.FLOAT16));
     int fine = 1 + Level.ALL.indexOf(new Level(1, Precision.INT4));
@@ -400,7 +395,7 @@ class RateDistortionTest {
    */
   @Test
   void laterLayersMakeRoomEarlyWhereTheyLoseLeast() {
-    LevelShape shape = LevelShape.of(2, 3, 32, 1, ScaleSchedules.parse("1x1,2x2,2x2,2x2"), 0);
+    LevelShape shape = LevelShape.of(2, 3, 32, 1, GridParser.parse("1x1,2x2,2x2,2x2"), 0);
     double[][][] worth = {
       {{100, 100, 100}, {100, 100, 100}}, {{0, 0, 0}, {3, 1, 2}}, {{50, 50, 50}, {50, 0, 0}}
     };
@@ -429,8 +424,8 @@ class RateDistortionTest {
   @ParameterizedTest
   @CsvSource({"32, 0", "32, 1", "128, 1"})
   void aBudgetOfTheFloorServesAndLessIsRefused(int headDim, int first) {
-    ScaleSchedule schedule = ScaleSchedules.parse(first == 0 ? GRIDS : "2x3,4x4,5x5");
-    LevelShape shape = LevelShape.of(3, 2, headDim, 2, schedule, 0);
+    ScaleGrids grids = GridParser.parse(first == 0 ? GRIDS : "2x3,4x4,5x5");
+    LevelShape shape = LevelShape.of(3, 2, headDim, 2, grids, 0);
     LevelCosts costs = costs(shape, new SplittableRandom(1));
     long floor = 2 * floor(shape, LevelSet.ALL);
     Budget enough = new Budget.Bytes(floor);
@@ -459,7 +454,7 @@ class RateDistortionTest {
   /** A head of 128 channels: 260 bytes instead of 512 for each token; maps of one run. */
   @Test
   void everythingIn8Bits() {
-    LevelShape shape = LevelShape.of(2, 3, 128, 2, ScaleSchedules.parse("8x8,16x16,16x16"), 0);
+    LevelShape shape = LevelShape.of(2, 3, 128, 2, GridParser.parse("8x8,16x16,16x16"), 0);
     LevelPlan plan = LevelPlan.fixed(shape, new Level(1, Precision.INT8));
     execute("int8", plan);
     assertThat(plan.rowBytes()).isEqualTo(6 * (64 + 256) * 260);
@@ -478,8 +473,8 @@ class RateDistortionTest {
   /** Sizes and costs of Infinity-8B at 1024 x 1024: tables are a small part. */
   @Test
   void infinity8b() {
-    ScaleSchedule schedule = ScaleSchedules.parse("1M");
-    LevelShape shape = LevelShape.of(40, 28, 128, 2, schedule, 0);
+    ScaleGrids grids = GridParser.parse("1M");
+    LevelShape shape = LevelShape.of(40, 28, 128, 2, grids, 0);
     LevelCosts costs = costs(shape, new SplittableRandom(8));
     for (double budget : new double[] {0.0125, 0.1}) {
       LevelPlan plan = LevelPlan.of(shape, costs, LevelSet.ALL, budget);

@@ -8,7 +8,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.profile.PromptMeasurement;
 import io.heatkv.profile.PromptSet;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -27,14 +27,14 @@ class RemovalCostsTest {
           "ab",
           2,
           2,
-          ScaleSchedules.parse("1x1,2x2,3x3,4x4"),
+          GridParser.parse("1x1,2x2,3x3,4x4"),
           1,
           List.of(3.0),
           List.of(1.0),
           1,
           0,
           32);
-  private static final LevelShape SIZES = LevelShape.of(2, 2, 0, 2, SETUP.schedule(), 1);
+  private static final LevelShape SIZES = LevelShape.of(2, 2, 0, 2, SETUP.grids(), 1);
   private static final ScheduleShape SHAPE = SIZES.sizes();
   // [source][layer][head]; the first scale is a sink
   private static final double[][][] COSTS = {

@@ -6,8 +6,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.error.UserException;
 import io.heatkv.profile.PromptSet;
-import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import java.util.List;
 import java.util.Locale;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
@@ -64,7 +64,7 @@ class ScheduleShapeTest {
 
   @Test
   void tokensAndNumbersOfAtoms() {
-    ScheduleShape shape = ScheduleShape.of(3, 2, ScaleSchedules.parse("1x1,2x2,3x3,4x4"), 1);
+    ScheduleShape shape = ScheduleShape.of(3, 2, GridParser.parse("1x1,2x2,3x3,4x4"), 1);
     assertThat(shape.tokensBefore(0)).isZero();
     assertThat(shape.tokensBefore(3)).isEqualTo(14);
     assertThat(shape.fullTokens()).isEqualTo(14);
@@ -111,17 +111,17 @@ class ScheduleShapeTest {
       double number,
       double topP,
       @Nullable String expected) {
-    ScaleSchedule scales = ScaleSchedules.parse("1x1,2x2,3x3,4x4");
+    ScaleGrids grids = GridParser.parse("1x1,2x2,3x3,4x4");
     List<Double> one = List.of(1.0);
     List<Double> asked = List.of(number);
     judged(
-        () -> new CalibrationSetup("", fingerprint, layers, heads, scales, sinks, asked, one, topP),
+        () -> new CalibrationSetup("", fingerprint, layers, heads, grids, sinks, asked, one, topP),
         expected);
     judged(
-        () -> new CalibrationSetup("", fingerprint, layers, heads, scales, sinks, one, asked, topP),
+        () -> new CalibrationSetup("", fingerprint, layers, heads, grids, sinks, one, asked, topP),
         expected);
-    judged(() -> new CalibrationSetup("", "ab", 1, 1, scales, 0, List.of(), one, 1), "cfg, tau or");
-    judged(() -> new CalibrationSetup("", "ab", 1, 1, scales, 0, one, List.of(), 1), "cfg, tau or");
+    judged(() -> new CalibrationSetup("", "ab", 1, 1, grids, 0, List.of(), one, 1), "cfg, tau or");
+    judged(() -> new CalibrationSetup("", "ab", 1, 1, grids, 0, one, List.of(), 1), "cfg, tau or");
   }
 
   @ParameterizedTest
@@ -146,15 +146,7 @@ class ScheduleShapeTest {
   void rangesOfSums(int source, long sum, @Nullable String expected) {
     CalibrationSetup setup =
         new CalibrationSetup(
-            "",
-            "ab",
-            1,
-            1,
-            ScaleSchedules.parse("1x1,2x2,3x3,4x4"),
-            0,
-            List.of(1.0),
-            List.of(1.0),
-            1);
+            "", "ab", 1, 1, GridParser.parse("1x1,2x2,3x3,4x4"), 0, List.of(1.0), List.of(1.0), 1);
     long[][][] sums = new long[3][1][1];
     sums[source][0][0] = sum;
     judged(() -> HeadScores.of(setup, 1, sums), expected);
@@ -189,7 +181,7 @@ class ScheduleShapeTest {
   void rangesOfCosts(double cost) {
     CalibrationSetup setup =
         new CalibrationSetup(
-            "", "ab", 1, 1, ScaleSchedules.parse("1x1,2x2"), 0, List.of(1.0), List.of(1.0), 1);
+            "", "ab", 1, 1, GridParser.parse("1x1,2x2"), 0, List.of(1.0), List.of(1.0), 1);
     String expected = Math.abs(cost) <= 65536 ? null : "costs " + cost;
     judged(() -> RemovalCosts.none(setup).plus(new double[][][] {{{cost}}}), expected);
     if (!Double.isNaN(cost)) {

@@ -16,7 +16,7 @@ import io.heatkv.checkpoint.TensorEntry;
 import io.heatkv.error.UserException;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import java.io.IOException;
@@ -80,7 +80,7 @@ class VarModelTest {
 
   private List<byte[]> draw(PictureRequest... pictures) {
     GenerationRequest request =
-        new GenerationRequest(List.of(pictures), model.config().scales(), CachePolicy.FULL);
+        new GenerationRequest(List.of(pictures), model.config().grids(), CachePolicy.FULL);
     try (Generation generation = Generation.open(model, request)) {
       return generation.finish().images().stream().map(each -> each.pixels().rgb()).toList();
     }
@@ -100,7 +100,7 @@ class VarModelTest {
       assertThat(together.get(i)).isEqualTo(draw(pictures[i]).getFirst());
     }
     GenerationRequest request =
-        new GenerationRequest(List.of(pictures), model.config().scales(), CachePolicy.FULL);
+        new GenerationRequest(List.of(pictures), model.config().grids(), CachePolicy.FULL);
     try (Generation generation = Generation.open(model, request)) {
       generation.step();
       generation.step();
@@ -135,7 +135,7 @@ class VarModelTest {
   void drawsOverItsOwnGridsAlone() {
     for (String scales : List.of("1x1,2x2,3x3,4x4", "1x1,2x2,3x3,4x4,6x6", "1x1,2x3,3x3,4x4,5x5")) {
       refused(
-          () -> model.requireDrawable(ScaleSchedules.parse(scales)),
+          () -> model.requireDrawable(GridParser.parse(scales)),
           "model small draws 80x80 pixels over the grids 1x1,2x2,3x3,4x4,5x5, not over " + scales);
     }
   }
@@ -253,7 +253,7 @@ class VarModelTest {
     VarConfig config = VarConfig.infer(checkpoint);
     assertThat(config).isEqualTo(size.config());
     assertThat(PublishedVar.of(config)).contains(size);
-    assertThat(config.scales().cachedTokens()).isEqualTo(size == PublishedVar.D36 ? 1216 : 424);
+    assertThat(config.grids().cachedTokens()).isEqualTo(size == PublishedVar.D36 ? 1216 : 424);
   }
 
   private record ShapesOnly(Map<String, long[]> shapes, MemorySegment bytes) implements Checkpoint {

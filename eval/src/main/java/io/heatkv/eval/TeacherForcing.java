@@ -107,7 +107,7 @@ public final class TeacherForcing implements AutoCloseable {
    *
    * @return of each picture, in the order of the request
    * @throws CancellationException if the run was ended
-   * @throws io.heatkv.error.UserException if the policy doesn't fit the model or the schedule
+   * @throws io.heatkv.error.UserException if the policy doesn't fit the model or the grids
    */
   public List<TokenDivergence> divergence(CachePolicy policy) {
     List<double[]> scales = new ArrayList<>();
@@ -133,7 +133,7 @@ public final class TeacherForcing implements AutoCloseable {
       int picture = i;
       pictures.add(
           TokenDivergence.of(
-              scales.stream().map(means -> means[picture]).toList(), request.schedule()));
+              scales.stream().map(means -> means[picture]).toList(), request.grids()));
     }
     return pictures;
   }

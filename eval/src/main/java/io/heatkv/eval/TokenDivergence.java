@@ -1,6 +1,6 @@
 package io.heatkv.eval;
 
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -17,22 +17,22 @@ public record TokenDivergence(List<Double> scales, double overall) {
   }
 
   /** Weighs each scale by its tokens, since all tokens have as many symbols. */
-  static TokenDivergence of(List<Double> scales, ScaleSchedule schedule) {
+  static TokenDivergence of(List<Double> scales, ScaleGrids grids) {
     double sum = 0;
     for (int t = 0; t < scales.size(); t++) {
-      sum += scales.get(t) * schedule.tokens(t);
+      sum += scales.get(t) * grids.tokens(t);
     }
-    return new TokenDivergence(scales, sum / schedule.totalTokens());
+    return new TokenDivergence(scales, sum / grids.totalTokens());
   }
 
   /**
-   * Means over pictures of one schedule.
+   * Means over pictures of equal grids.
    *
    * @throws IllegalArgumentException if there are none or they have other numbers of scales
    */
   public static TokenDivergence mean(List<TokenDivergence> pictures) {
     if (pictures.stream().mapToInt(p -> p.scales.size()).distinct().count() != 1) {
-      throw new IllegalArgumentException("pictures of one schedule expected");
+      throw new IllegalArgumentException("pictures of equal grids expected");
     }
     List<Double> means = new ArrayList<>();
     for (int t = 0; t < pictures.getFirst().scales.size(); t++) {

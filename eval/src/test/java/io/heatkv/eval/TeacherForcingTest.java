@@ -17,8 +17,8 @@ import io.heatkv.policy.CachePolicies;
 import io.heatkv.policy.PolicyInputs;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Budget;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Scope;
@@ -40,7 +40,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** The embedded model over small scales, and divergences that follow from the definition. */
 class TeacherForcingTest {
-  private static final ScaleSchedule SCALES = ScaleSchedules.parse("1x1,2x2,4x4,6x6");
+  private static final ScaleGrids SCALES = GridParser.parse("1x1,2x2,4x4,6x6");
   private static final SamplingOptions SAMPLING = SamplingOptions.of(3, 0.7, 0.97);
 
   @TempDir static Path folder;
@@ -90,12 +90,12 @@ class TeacherForcingTest {
   }
 
   private static GenerationRequest request(
-      List<String> prompts, List<Long> seeds, ScaleSchedule scales) {
+      List<String> prompts, List<Long> seeds, ScaleGrids grids) {
     return new GenerationRequest(
         IntStream.range(0, seeds.size())
             .mapToObj(i -> new PictureRequest(prompts.get(i), seeds.get(i), SAMPLING))
             .toList(),
-        scales,
+        grids,
         CachePolicy.FULL);
   }
 
@@ -255,14 +255,14 @@ class TeacherForcingTest {
       assertThat(asked).hasValue(6);
       // A profile of other scales fits no cache of these.
       GenerationRequest other =
-          request(List.of("a cat"), List.of(1L), ScaleSchedules.parse("1x1,2x2,4x4"));
+          request(List.of("a cat"), List.of(1L), GridParser.parse("1x1,2x2,4x4"));
       CachePolicy heatKv = policy("heatkv", request, 0.5);
       try (Forced shorter = new Forced(other, () -> false)) {
         assertThatThrownBy(() -> shorter.divergence(heatKv)).isInstanceOf(UserException.class);
       }
     }
     String many = "1x1,".repeat(50) + "2x2";
-    GenerationRequest large = request(List.of("a cat"), List.of(1L), ScaleSchedules.parse(many));
+    GenerationRequest large = request(List.of("a cat"), List.of(1L), GridParser.parse(many));
     assertThatThrownBy(() -> new Forced(large, () -> false)).isInstanceOf(UserException.class);
   }
 

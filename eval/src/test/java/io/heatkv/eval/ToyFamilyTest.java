@@ -23,8 +23,8 @@ import io.heatkv.policy.PolicyInputs;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.profile.PromptSet;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.tensor.Backend;
@@ -57,7 +57,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** A family with a class, a codebook and odd grids, through everything that knows families. */
 class ToyFamilyTest {
-  private static final ScaleSchedule SCALES = ToyConfig.SCALES;
+  private static final ScaleGrids SCALES = ToyConfig.SCALES;
   private static final SamplingOptions SAMPLING = SamplingOptions.of(3, 0.9, 0.97);
   private static final double BUDGET = 0.6;
 
@@ -194,7 +194,7 @@ class ToyFamilyTest {
   void gridsThatWereNotLearnedAreRefused(String grids) {
     GenerationRequest large =
         new GenerationRequest(
-            List.of(picture("circle", 1)), ScaleSchedules.parse(grids), CachePolicy.FULL);
+            List.of(picture("circle", 1)), GridParser.parse(grids), CachePolicy.FULL);
     assertThatThrownBy(() -> Generation.open(model, large))
         .isInstanceOf(UserException.class)
         .hasMessageContaining(grids);

@@ -64,7 +64,7 @@ public final class HeatKvServer implements AutoCloseable {
       Consumer<String> log) {
     this.options = options;
     Forms forms = new Forms(model);
-    Form usual = forms.of(model.schedule(), options.policy(), options.budget(), model.sampling());
+    Form usual = forms.of(model.grids(), options.policy(), options.budget(), model.sampling());
     scheduler = Scheduler.start(model, limits, new Listener(), usual, sample(model));
     metrics.watch(scheduler, model, version);
     vertx =

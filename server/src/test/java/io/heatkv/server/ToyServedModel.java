@@ -16,7 +16,7 @@ import io.heatkv.policy.CachePolicies;
 import io.heatkv.policy.PolicyInputs;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Budget;
 import io.heatkv.server.core.ServedModel;
 import io.heatkv.tensor.Backend;
@@ -84,7 +84,7 @@ public final class ToyServedModel implements ServedModel, AutoCloseable {
   }
 
   @Override
-  public ScaleSchedule schedule() {
+  public ScaleGrids grids() {
     return ToyConfig.SCALES;
   }
 
@@ -107,12 +107,12 @@ public final class ToyServedModel implements ServedModel, AutoCloseable {
   }
 
   @Override
-  public CachePolicy policy(String name, String budget, ScaleSchedule schedule) {
+  public CachePolicy policy(String name, String budget, ScaleGrids grids) {
     return CachePolicies.create(
         name,
         new PolicyInputs(
             Budget.parse(budget),
-            toy.kvShape(1, 2, schedule),
+            toy.kvShape(1, 2, grids),
             Optional.empty(),
             () -> {
               throw new UserException("the toy has no profile");
@@ -121,7 +121,7 @@ public final class ToyServedModel implements ServedModel, AutoCloseable {
 
   @Override
   public MemoryNeed need(GenerationRequest request) {
-    KvShape shape = toy.kvShape(request.images(), request.rowsPerPicture(), request.schedule());
+    KvShape shape = toy.kvShape(request.images(), request.rowsPerPicture(), request.grids());
     return new MemoryNeed(0, request.policy().plan(shape).bytes(), 1000L + 500L * request.images());
   }
 
@@ -167,13 +167,13 @@ public final class ToyServedModel implements ServedModel, AutoCloseable {
     }
 
     @Override
-    public KvShape kvShape(int pictures, int rowsPerPicture, ScaleSchedule scales) {
-      return toy.kvShape(pictures, rowsPerPicture, scales);
+    public KvShape kvShape(int pictures, int rowsPerPicture, ScaleGrids grids) {
+      return toy.kvShape(pictures, rowsPerPicture, grids);
     }
 
     @Override
-    public void requireDrawable(ScaleSchedule scales) {
-      toy.requireDrawable(scales);
+    public void requireDrawable(ScaleGrids grids) {
+      toy.requireDrawable(grids);
     }
 
     @Override

@@ -8,7 +8,7 @@ import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.infinity.TransformerConfigs;
 import io.heatkv.infinity.vae.MultiScaleBsq;
 import io.heatkv.json.JsonObject;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.scale.ScaleTemplate;
 import io.heatkv.tensor.DType;
@@ -119,7 +119,7 @@ final class GoldenInfinity implements AutoCloseable {
    *
    * @param template height over width as file names have it, such as 1.5
    */
-  ScaleSchedule schedule(String template, int scales) {
+  ScaleGrids grids(String template, int scales) {
     ScaleTemplate nearest = ScaleTemplate.nearest(Double.parseDouble(template));
     Optional<JsonObject> run =
         info.filter(json -> json.has("full_" + template))

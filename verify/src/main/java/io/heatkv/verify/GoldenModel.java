@@ -94,9 +94,7 @@ final class GoldenModel implements GoldenGroup {
 
     private GenerationRequest request(SamplingOptions sampling) {
       return new GenerationRequest(
-          List.of(new PictureRequest(prompt, 0, sampling)),
-          description.schedule(),
-          CachePolicy.FULL);
+          List.of(new PictureRequest(prompt, 0, sampling)), description.grids(), CachePolicy.FULL);
     }
 
     /** Bit 1 where the recorded uniform is below its probability, without a nucleus filter. */
@@ -143,8 +141,7 @@ final class GoldenModel implements GoldenGroup {
       MultiScaleBsq.Quantized quantized =
           model
               .quantizer()
-              .quantize(
-                  golden.tensor(recorded, "encoder.z", 3).unsqueeze(0), description.schedule());
+              .quantize(golden.tensor(recorded, "encoder.z", 3).unsqueeze(0), description.grids());
       for (int scale = 0; scale < quantized.bits().size(); scale++) {
         bits.addExact(quantized.bits().get(scale), recorded, "encoder.bits." + scale);
       }

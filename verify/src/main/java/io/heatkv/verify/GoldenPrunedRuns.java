@@ -6,7 +6,7 @@ import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.json.JsonObject;
 import io.heatkv.policy.HeatKvPolicy;
 import io.heatkv.profile.OrdersFile;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Atom;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;
@@ -37,10 +37,9 @@ final class GoldenPrunedRuns implements GoldenGroup {
           try (Checkpoint recorded = golden.open(file);
               Scope _ = Scope.open()) {
             String label = "pruned " + name.group(1) + " to " + name.group(2);
-            ScaleSchedule scales =
-                infinity.schedule(name.group(1), GoldenTransformer.scales(recorded));
+            ScaleGrids grids = infinity.grids(name.group(1), GoldenTransformer.scales(recorded));
             PruningSchedule pruning =
-                schedule(golden, infinity, scales, Double.parseDouble(name.group(2)));
+                schedule(golden, infinity, grids, Double.parseDouble(name.group(2)));
             String schedule = file.replace(".safetensors", ".schedule.json");
             if (golden.has(schedule)) {
               compare(label, pruning, JsonObject.read(golden.folder().resolve(schedule)), checks);
@@ -48,7 +47,7 @@ final class GoldenPrunedRuns implements GoldenGroup {
             new GoldenTransformer(infinity.model(), infinity.text(0), recorded)
                 .run(
                     label,
-                    scales,
+                    grids,
                     infinity.nearTies(file),
                     new HeatKvPolicy(pruning, KvStorage.NATIVE),
                     checks);
@@ -59,7 +58,7 @@ final class GoldenPrunedRuns implements GoldenGroup {
   }
 
   private static PruningSchedule schedule(
-      Golden golden, GoldenInfinity infinity, ScaleSchedule scales, double budget) {
+      Golden golden, GoldenInfinity infinity, ScaleGrids grids, double budget) {
     TransformerConfig config = infinity.config();
     Path file = golden.folder().resolve(ORDERS);
     JsonObject orders = JsonObject.read(file);
@@ -67,7 +66,7 @@ final class GoldenPrunedRuns implements GoldenGroup {
         new ScheduleShape(
             config.depth(),
             config.heads(),
-            scales.tokens(),
+            grids.tokens(),
             (int) orders.number("protected_prefix_scales"),
             (int) orders.number("source_scale_start"),
             (int) orders.number("source_scale_end"));

@@ -27,7 +27,7 @@ final class GoldenRuns implements GoldenGroup {
             new GoldenTransformer(infinity.model(), infinity.text(0), recorded)
                 .run(
                     "full " + name.group(1),
-                    infinity.schedule(name.group(1), GoldenTransformer.scales(recorded)),
+                    infinity.grids(name.group(1), GoldenTransformer.scales(recorded)),
                     infinity.nearTies(file),
                     CachePolicy.FULL,
                     checks);

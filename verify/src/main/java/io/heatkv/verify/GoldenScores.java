@@ -12,7 +12,7 @@ import io.heatkv.infinity.BitSampler;
 import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.json.JsonObject;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.HeadOrders;
 import io.heatkv.schedule.HeadScores;
 import io.heatkv.tensor.Tensor;
@@ -52,7 +52,7 @@ final class GoldenScores implements GoldenGroup {
             new Run(
                     infinity,
                     recorded,
-                    infinity.schedule(name.group(1), scales),
+                    infinity.grids(name.group(1), scales),
                     cfg,
                     infinity.nearTies(file))
                 .verify(golden, name.group(1), checks);
@@ -66,7 +66,7 @@ final class GoldenScores implements GoldenGroup {
   record Run(
       GoldenInfinity infinity,
       Checkpoint recorded,
-      ScaleSchedule schedule,
+      ScaleGrids grids,
       List<Double> cfg,
       Map<Integer, Set<Integer>> nearTies) {
     void verify(Golden golden, String template, Consumer<Check> checks) {
@@ -74,7 +74,7 @@ final class GoldenScores implements GoldenGroup {
       Comparison bits = new Comparison(label + " bits", 0);
       TransformerConfig config = infinity.config();
       double[] expected = Comparison.values(golden.backend(), recorded, "scores");
-      int scales = schedule.count();
+      int scales = grids.count();
       if (!Arrays.equals(
           recorded.entry("scores").shape(), new long[] {config.depth(), config.heads(), scales})) {
         throw new UserException(
@@ -140,9 +140,7 @@ final class GoldenScores implements GoldenGroup {
       Observation observation = new Observation(sinks, false);
       GenerationRequest request =
           new GenerationRequest(
-              List.of(new PictureRequest(String.valueOf(prompt), 0, sampling)),
-              schedule,
-              observation);
+              List.of(new PictureRequest(String.valueOf(prompt), 0, sampling)), grids, observation);
       TokenChooser chooser = (scale, logits) -> choose(prompt, scale, logits, bits);
       try (Conditioning text = infinity.model().encode(request.pictures(), sampling.isGuided());
           Generation generation =

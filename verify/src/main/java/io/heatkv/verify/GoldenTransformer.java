@@ -13,7 +13,7 @@ import io.heatkv.infinity.Condition;
 import io.heatkv.infinity.InfinityModel;
 import io.heatkv.infinity.InfinityTransformer;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
@@ -65,7 +65,7 @@ final class GoldenTransformer {
    */
   void run(
       String name,
-      ScaleSchedule schedule,
+      ScaleGrids grids,
       Map<Integer, Set<Integer>> nearTies,
       CachePolicy policy,
       Consumer<Check> checks) {
@@ -73,7 +73,7 @@ final class GoldenTransformer {
     InfinityTransformer transformer = model.transformer();
     SamplingOptions sampling =
         new SamplingOptions(
-            guidance(recorded, model.backend(), schedule.count()),
+            guidance(recorded, model.backend(), grids.count()),
             List.of(1.0),
             0,
             1,
@@ -82,7 +82,7 @@ final class GoldenTransformer {
             Set.of(),
             1);
     GenerationRequest request =
-        new GenerationRequest(List.of(new PictureRequest("0", 0, sampling)), schedule, policy);
+        new GenerationRequest(List.of(new PictureRequest("0", 0, sampling)), grids, policy);
     try (Scope _ = Scope.open();
         Condition condition = transformer.condition(List.of(text, none(text)))) {
       Tensor normed = transformer.normedText(Ops.cat(0, text, none(text)));

@@ -4,7 +4,7 @@ import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.infinity.RotaryNormalization;
 import io.heatkv.infinity.RotaryTable;
 import io.heatkv.infinity.vae.MultiScaleBsq;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.scale.ScaleTemplate;
 import io.heatkv.tensor.Ops;
@@ -76,11 +76,11 @@ final class GoldenUnits implements GoldenGroup {
     int headDim = Integer.parseInt(name.group(1));
     ScaleTemplate template = ScaleTemplate.nearest(Double.parseDouble(name.group(2)));
     int scales = Math.min(Integer.parseInt(name.group(3)), template.sizes().size());
-    ScaleSchedule schedule = template.withRope(template.sizes().subList(0, scales));
-    float[] table = RotaryTable.build(schedule, headDim, RotaryNormalization.ROUNDED);
+    ScaleGrids grids = template.withRope(template.sizes().subList(0, scales));
+    float[] table = RotaryTable.build(grids, headDim, RotaryNormalization.ROUNDED);
     // Recorded as cosines, then sines.
     comparison.add(
-        Tensor.of(golden.backend(), table, schedule.totalTokens(), headDim / 2, 2).permute(2, 0, 1),
+        Tensor.of(golden.backend(), table, grids.totalTokens(), headDim / 2, 2).permute(2, 0, 1),
         recorded,
         name.group());
   }

@@ -5,7 +5,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.json.JsonObject;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.HeadOrders;
 import io.heatkv.schedule.ScheduleShape;
 import io.heatkv.tensor.DType;
@@ -92,8 +92,8 @@ final class GoldenVar implements AutoCloseable {
     return model;
   }
 
-  ScaleSchedule scales() {
-    return model.config().scales();
+  ScaleGrids grids() {
+    return model.config().grids();
   }
 
   /** First scales that are never removed. */
@@ -127,7 +127,7 @@ final class GoldenVar implements AutoCloseable {
   ScheduleShape shape() {
     VarConfig config = model.config();
     return new ScheduleShape(
-        config.depth(), config.heads(), scales().tokens(), sinks(), sinks(), scales().count() - 2);
+        config.depth(), config.heads(), grids().tokens(), sinks(), sinks(), grids().count() - 2);
   }
 
   boolean hasOrders() {

@@ -119,7 +119,7 @@ final class GoldenVarRuns implements GoldenGroup {
 
     void verify(boolean argmax, CachePolicy policy, Consumer<Check> checks) {
       GenerationRequest request =
-          new GenerationRequest(var.pictures(cfg, argmax), var.scales(), policy);
+          new GenerationRequest(var.pictures(cfg, argmax), var.grids(), policy);
       try (Conditioning classes = var.model().encode(request.pictures(), true);
           Generation generation = Generation.open(var.model(), classes, request, this, this)) {
         while (!generation.isDone()) {

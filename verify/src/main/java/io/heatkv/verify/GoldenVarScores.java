@@ -85,7 +85,7 @@ final class GoldenVarScores implements GoldenGroup {
 
   private static double[][][][] masses(GoldenVar var, PictureRequest picture) {
     Observation observation = new Observation(var.sinks(), false);
-    GenerationRequest request = new GenerationRequest(List.of(picture), var.scales(), observation);
+    GenerationRequest request = new GenerationRequest(List.of(picture), var.grids(), observation);
     try (Conditioning label = var.model().encode(request.pictures(), true);
         Generation generation = Generation.open(var.model(), label, request, null, observation)) {
       while (!generation.isDone()) {

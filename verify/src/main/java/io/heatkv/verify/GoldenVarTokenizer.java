@@ -2,8 +2,8 @@ package io.heatkv.verify;
 
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.json.JsonObject;
-import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Ops;
@@ -37,14 +37,14 @@ final class GoldenVarTokenizer implements GoldenGroup {
     if (golden.has(FORMULA)) {
       JsonObject formula = info.object("vqvae_formula");
       try (Checkpoint weights = FormulaWeights.of(formula)) {
-        ScaleSchedule scales = scales(formula.list("v_patch_nums"));
-        verify(golden, FORMULA, weights, scales, "tokenizer by formula ", checks);
+        ScaleGrids grids = scales(formula.list("v_patch_nums"));
+        verify(golden, FORMULA, weights, grids, "tokenizer by formula ", checks);
       }
     }
   }
 
-  private static ScaleSchedule scales(List<?> edges) {
-    return ScaleSchedules.custom(
+  private static ScaleGrids scales(List<?> edges) {
+    return GridParser.custom(
         edges.stream()
             .map(edge -> edge instanceof Double number ? number.intValue() : 0)
             .map(edge -> new ScaleSize(edge, edge))
@@ -55,7 +55,7 @@ final class GoldenVarTokenizer implements GoldenGroup {
       Golden golden,
       String file,
       Checkpoint weights,
-      ScaleSchedule scales,
+      ScaleGrids grids,
       String label,
       Consumer<Check> checks) {
     Comparison features = new Comparison(label + "features", 1e-4);
@@ -81,15 +81,15 @@ final class GoldenVarTokenizer implements GoldenGroup {
       features.add(vae.encoderOutput(picture), recorded, "encoder_out");
       Tensor encoded = vae.encode(picture);
       features.add(encoded, recorded, "f");
-      MultiScaleVq.Quantized quantized = vae.quantizer().quantize(encoded, scales);
+      MultiScaleVq.Quantized quantized = vae.quantizer().quantize(encoded, grids);
       List<Tensor> next = new ArrayList<>();
-      for (int scale = 0; scale < scales.count(); scale++) {
+      for (int scale = 0; scale < grids.count(); scale++) {
         tokens.addEqual(quantized.tokens().get(scale), recorded, "idx." + scale);
         rests.add(quantized.rests().get(scale), recorded, "rest." + scale);
         Tensor sum = quantized.sums().get(scale);
         sums.add(sum, recorded, "f_hat." + scale);
-        if (scale < scales.count() - 1) {
-          next.add(vae.quantizer().nextInput(sum, scales.size(scale + 1)));
+        if (scale < grids.count() - 1) {
+          next.add(vae.quantizer().nextInput(sum, grids.size(scale + 1)));
         }
       }
       inputs.add(Ops.cat(1, next), recorded, "var_input");

@@ -19,7 +19,7 @@ import io.heatkv.eval.run.Cell;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.sample.ImageSeeds;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.util.ArrayList;
@@ -134,8 +134,8 @@ public final class BenchCommand implements Callable<Integer> {
   }
 
   private void time(ModelChoice choice, List<Integer> counts) {
-    ScaleSchedule schedule = scales.schedule(choice.description().schedule());
-    List<Timed> timed = timed(choice, schedule, counts);
+    ScaleGrids grids = scales.grids(choice.description().grids());
+    List<Timed> timed = timed(choice, grids, counts);
     timed.forEach(one -> MemoryCheck.host(choice, one.request));
     LibTorch library = choice.library();
     timed.forEach(one -> MemoryCheck.device(choice, library, one.request));
@@ -146,7 +146,7 @@ public final class BenchCommand implements Callable<Integer> {
     report.put("device", choice.device());
     report.put("dtype", choice.dtype());
     report.put("threads", library.threads());
-    report.put("scales", schedule);
+    report.put("scales", grids);
     double fp32 = Hardware.gigaflops(library, choice.device(), DType.F32);
     double bf16 = Hardware.gigaflops(library, choice.device(), DType.BF16);
     report.put("gflops_fp32", fp32);
@@ -170,19 +170,19 @@ public final class BenchCommand implements Callable<Integer> {
   /** What is timed, as it was asked for. */
   private record Timed(Cell cell, GenerationRequest request) {}
 
-  private List<Timed> timed(ModelChoice choice, ScaleSchedule schedule, List<Integer> counts) {
-    List<Cell> cells = policies.cells(budgets, choice, schedule);
+  private List<Timed> timed(ModelChoice choice, ScaleGrids grids, List<Integer> counts) {
+    List<Cell> cells = policies.cells(budgets, choice, grids);
     List<Timed> timed = new ArrayList<>();
     for (int batch : counts) {
       for (Cell cell : cells) {
-        timed.add(new Timed(cell, request(choice.description(), schedule, batch, cell.cache())));
+        timed.add(new Timed(cell, request(choice.description(), grids, batch, cell.cache())));
       }
     }
     return timed;
   }
 
   private static GenerationRequest request(
-      ModelDescription description, ScaleSchedule schedule, int batch, CachePolicy policy) {
+      ModelDescription description, ScaleGrids grids, int batch, CachePolicy policy) {
     List<Long> seeds = new ArrayList<>();
     for (int i = 0; i < batch; i++) {
       seeds.add(ImageSeeds.of(1, i));
@@ -191,7 +191,7 @@ public final class BenchCommand implements Callable<Integer> {
         seeds.stream()
             .map(seed -> new PictureRequest(description.example(), seed, description.sampling()))
             .toList(),
-        schedule,
+        grids,
         policy);
   }
 

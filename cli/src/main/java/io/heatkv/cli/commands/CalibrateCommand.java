@@ -21,7 +21,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.profile.ProfileComparison;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.ScheduleShape;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.nio.file.Path;
@@ -194,18 +194,18 @@ public final class CalibrateCommand implements Callable<Integer> {
   }
 
   private void calibrate(ModelChoice choice, List<String> texts) {
-    ScaleSchedule schedule = scales.schedule(choice.description().schedule());
-    SamplingOptions options = sampling.with(choice.description(), schedule);
+    ScaleGrids grids = scales.grids(choice.description().grids());
+    SamplingOptions options = sampling.with(choice.description(), grids);
     if (options.argmax() || !options.guidedLayers().isEmpty()) {
       throw new UserException(
           "a profile doesn't tell --argmax and --cfg-layer; leave them out of a calibration");
     }
     // Refuses sizes that no schedule can have.
-    KvShape shape = choice.description().kvShape(choice.dtype(), schedule);
-    ScheduleShape.of(shape.layers(), shape.heads(), schedule, sinkScales);
+    KvShape shape = choice.description().kvShape(choice.dtype(), grids);
+    ScheduleShape.of(shape.layers(), shape.heads(), grids, sinkScales);
     GenerationRequest request =
         GenerationRequest.of(
-            texts.subList(0, 1), Optional.empty(), 1, seed, schedule, options, CachePolicy.FULL);
+            texts.subList(0, 1), Optional.empty(), 1, seed, grids, options, CachePolicy.FULL);
     MemoryCheck.host(choice, request);
     LibTorch library = choice.library();
     MemoryCheck.calibration(choice, library, request);
@@ -213,7 +213,7 @@ public final class CalibrateCommand implements Callable<Integer> {
         ImageGenerator engine = choice.load(library)) {
       PromptProgress progress = new PromptProgress(console, output, quiet, interruption);
       CalibrationProfile profile =
-          new Calibrator(engine, schedule, options, sinkScales, seed, !heatkvOnly)
+          new Calibrator(engine, grids, options, sinkScales, seed, !heatkvOnly)
               .calibrate(texts, output, progress);
       Map<String, Object> summary = summary(profile);
       summary.put("prompts_before", progress.before());
@@ -228,7 +228,7 @@ public final class CalibrateCommand implements Callable<Integer> {
     summary.put("file", output);
     summary.put("model", profile.setup().model());
     summary.put("fingerprint", profile.setup().fingerprint());
-    summary.put("scales", profile.setup().schedule());
+    summary.put("scales", profile.setup().grids());
     summary.put("sink_scales", profile.setup().sinkScales());
     summary.put("prompts", profile.prompts());
     summary.put("prompts_sha256", profile.promptsSha256());

@@ -25,7 +25,7 @@ import io.heatkv.eval.Drawing;
 import io.heatkv.eval.run.Cell;
 import io.heatkv.image.PngText;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -138,12 +138,12 @@ public final class CompareCommand implements Callable<Integer> {
   }
 
   private void compare(ModelChoice choice, String drawn) {
-    ScaleSchedule schedule = scales.schedule(choice.description().schedule());
-    PictureSize size = PictureSize.of(choice, schedule);
+    ScaleGrids grids = scales.grids(choice.description().grids());
+    PictureSize size = PictureSize.of(choice, grids);
     size.requireComparable();
-    List<Cell> cells = cells(choice, schedule);
+    List<Cell> cells = cells(choice, grids);
     new OutputFiles(output, 1).requireWritable(sheetBytes(size, cells.size() + 1));
-    List<GenerationRequest> requests = requests(choice, schedule, drawn, cells);
+    List<GenerationRequest> requests = requests(choice, grids, drawn, cells);
     MemoryCheck.host(choice, requests.getFirst());
     try (Interruption interruption = new Interruption()) {
       LibTorch library = choice.library();
@@ -155,7 +155,7 @@ public final class CompareCommand implements Callable<Integer> {
           String label = i == 0 ? "full cache" : label(cells, cells.get(i - 1));
           Drawing drawing;
           try (Generation generation = engine.open(request)) {
-            drawing = Drawing.of(generation, follower(label, schedule, interruption));
+            drawing = Drawing.of(generation, follower(label, grids, interruption));
           }
           drawing.result().warnings().stream()
               .filter(_ -> rows.isEmpty())
@@ -174,9 +174,9 @@ public final class CompareCommand implements Callable<Integer> {
   }
 
   /** What is compared with the full cache, which is drawn anyway. */
-  private List<Cell> cells(ModelChoice choice, ScaleSchedule schedule) {
+  private List<Cell> cells(ModelChoice choice, ScaleGrids grids) {
     List<Cell> cells =
-        policies.cells(budgets, choice, schedule).stream()
+        policies.cells(budgets, choice, grids).stream()
             .filter(cell -> !cell.policy().equals(CachePolicy.FULL.name()))
             .toList();
     if (cells.isEmpty()) {
@@ -199,13 +199,12 @@ public final class CompareCommand implements Callable<Integer> {
 
   /** The full cache first. */
   private List<GenerationRequest> requests(
-      ModelChoice choice, ScaleSchedule schedule, String text, List<Cell> cells) {
-    SamplingOptions options = sampling.with(choice.description(), schedule);
+      ModelChoice choice, ScaleGrids grids, String text, List<Cell> cells) {
+    SamplingOptions options = sampling.with(choice.description(), grids);
     long drawn = seed != null ? seed : ThreadLocalRandom.current().nextLong(1L << 32);
     return Stream.concat(Stream.of(CachePolicy.FULL), cells.stream().map(Cell::cache))
         .map(policy ->
-            GenerationRequest.of(
-                List.of(text), Optional.empty(), 1, drawn, schedule, options, policy))
+            GenerationRequest.of(List.of(text), Optional.empty(), 1, drawn, grids, options, policy))
         .toList();
   }
 
@@ -216,10 +215,9 @@ public final class CompareCommand implements Callable<Integer> {
         : cell.label();
   }
 
-  private GenerationListener follower(
-      String label, ScaleSchedule schedule, Interruption interruption) {
+  private GenerationListener follower(String label, ScaleGrids grids, Interruption interruption) {
     Optional<ScaleProgress> progress =
-        quiet ? Optional.empty() : Optional.of(new ScaleProgress(console, label, schedule));
+        quiet ? Optional.empty() : Optional.of(new ScaleProgress(console, label, grids));
     return new GenerationListener() {
       @Override
       public void scaleDone(int scale, int count, Generation generation) {

@@ -139,7 +139,7 @@ public final class EvaluateCommand implements Callable<Integer> {
     for (PromptSources.Source source : sources.all(console)) {
       Evaluation evaluation = options.evaluation(choice, source.preset(), source.file());
       Path folder = sources.config().isPresent() ? output.resolve(source.preset().name()) : output;
-      PictureSize size = PictureSize.of(choice, evaluation.schedule());
+      PictureSize size = PictureSize.of(choice, evaluation.grids());
       size.requireComparable();
       MemoryCheck.host(choice, fullest(evaluation));
       tasks.add(new Task(source, evaluation, new EvaluationFolder(folder), size));
@@ -242,7 +242,7 @@ public final class EvaluateCommand implements Callable<Integer> {
         Optional.empty(),
         1,
         evaluation.seed(),
-        evaluation.schedule(),
+        evaluation.grids(),
         evaluation.sampling(),
         CachePolicy.FULL);
   }
@@ -296,7 +296,7 @@ public final class EvaluateCommand implements Callable<Integer> {
     }
     CacheSchedule schedule = schedules.get(schedules.size() / 2);
     CalibrationProfile profile =
-        ModelProfile.find(choice.description(), evaluation.schedule(), options.profile(choice));
+        ModelProfile.find(choice.description(), evaluation.grids(), options.profile(choice));
     try {
       HeatMap map = new HeatMap(profile.setup().model(), profile, Optional.of(schedule));
       return List.of(

@@ -31,7 +31,7 @@ import io.heatkv.load.MemoryEstimate;
 import io.heatkv.resource.AvailableMemory;
 import io.heatkv.sample.ImageSeeds;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -136,11 +136,11 @@ public final class GenerateCommand implements Callable<Integer> {
   }
 
   private void draw(ModelChoice choice, List<String> texts) {
-    ScaleSchedule schedule = scales.schedule(choice.description().schedule());
+    ScaleGrids grids = scales.grids(choice.description().grids());
     int pictures = count * texts.size();
     OutputFiles files = new OutputFiles(output, pictures);
-    files.requireWritable(largestOutput(pictures, choice, schedule));
-    List<GenerationRequest> requests = requests(texts, choice, schedule);
+    files.requireWritable(largestOutput(pictures, choice, grids));
+    List<GenerationRequest> requests = requests(texts, choice, grids);
     if (!choice.device().isCuda()) {
       MemoryEstimate memory = MemoryCheck.estimate(choice, requests.getFirst());
       memory.requireAtMost(AvailableMemory.bytes());
@@ -186,9 +186,9 @@ public final class GenerateCommand implements Callable<Integer> {
 
   /** One request for each pass. */
   private List<GenerationRequest> requests(
-      List<String> texts, ModelChoice choice, ScaleSchedule schedule) {
-    CachePolicy policy = cache.policy(choice, schedule);
-    SamplingOptions options = sampling.with(choice.description(), schedule);
+      List<String> texts, ModelChoice choice, ScaleGrids grids) {
+    CachePolicy policy = cache.policy(choice, grids);
+    SamplingOptions options = sampling.with(choice.description(), grids);
     List<String> each =
         texts.stream().flatMap(text -> Collections.nCopies(count, text).stream()).toList();
     long first = seed != null ? seed : ThreadLocalRandom.current().nextLong(1L << 32);
@@ -201,16 +201,16 @@ public final class GenerateCommand implements Callable<Integer> {
               IntStream.range(from, Math.min(from + batch, each.size()))
                   .mapToObj(i -> new PictureRequest(each.get(i), negative, seeds.get(i), options))
                   .toList(),
-              schedule,
+              grids,
               policy));
     }
     return requests;
   }
 
-  private long largestOutput(int pictures, ModelChoice choice, ScaleSchedule schedule) {
+  private long largestOutput(int pictures, ModelChoice choice, ScaleGrids grids) {
     long stride = choice.description().pixelsPerToken();
-    long files = (long) pictures * (saveScales ? 1 + schedule.count() : 1);
-    return files * (3 * stride * stride * schedule.last().tokens() + (64 << 10));
+    long files = (long) pictures * (saveScales ? 1 + grids.count() : 1);
+    return files * (3 * stride * stride * grids.last().tokens() + (64 << 10));
   }
 
   private void draw(
@@ -223,7 +223,7 @@ public final class GenerateCommand implements Callable<Integer> {
     Optional<ScaleProgress> progress =
         quiet
             ? Optional.empty()
-            : Optional.of(new ScaleProgress(console, label(files), request.schedule()));
+            : Optional.of(new ScaleProgress(console, label(files), request.grids()));
     List<List<Path>> scaleFiles = files.stream().<List<Path>>map(_ -> new ArrayList<>()).toList();
     GenerationListener listener =
         new GenerationListener() {

@@ -11,8 +11,8 @@ import io.heatkv.error.UserException;
 import io.heatkv.json.JsonFile;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.profile.OrdersFile;
-import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.CacheSchedule;
@@ -147,7 +147,7 @@ public final class ScheduleCommand implements Callable<Integer> {
         ScheduleShape.of(
             layers,
             heads,
-            scales.schedule(ScaleSchedules.parse("1M")),
+            scales.grids(GridParser.parse("1M")),
             sinkScales == null ? 3 : sinkScales);
     return PruningSchedule.of(
         shape,
@@ -162,11 +162,11 @@ public final class ScheduleCommand implements Callable<Integer> {
     }
     try (ProfileSchedule source = new ProfileSchedule(profile, model)) {
       CalibrationProfile found = source.profile();
-      ScaleSchedule own = found.setup().schedule();
-      if (scales.areGiven() && !scales.schedule(own).toString().equals(own.toString())) {
+      ScaleGrids own = found.setup().grids();
+      if (scales.areGiven() && !scales.grids(own).toString().equals(own.toString())) {
         throw new UserException(
             "the profile is of scales %s, but scales %s are asked for; calibrate with these scales"
-                .formatted(own, scales.schedule(own)));
+                .formatted(own, scales.grids(own)));
       }
       return source.schedule(found, parsed, allocation);
     }

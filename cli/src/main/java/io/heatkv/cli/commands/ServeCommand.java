@@ -142,12 +142,12 @@ public final class ServeCommand implements Callable<Integer> {
         Optional.empty(),
         1,
         0,
-        choice.description().schedule(),
+        choice.description().grids(),
         choice.description().sampling(),
         policies.policy(
             policy,
             choice,
-            choice.description().schedule(),
+            choice.description().grids(),
             Budget.parse(budget == null ? "1" : budget)));
   }
 

@@ -23,7 +23,7 @@ import io.heatkv.load.RandomModel;
 import io.heatkv.policy.HeatKvPolicy;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.resource.AvailableMemory;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.LevelPlan;
@@ -75,21 +75,21 @@ public record SyntheticBench(
   /** The report. */
   public String run(List<String> budgets, List<Integer> batches, boolean json) {
     RandomModel sizes = sizes(model.syntheticName());
-    ScaleSchedule schedule = scales.schedule(sizes.schedule());
+    ScaleGrids grids = scales.grids(sizes.grids());
     DType dtype = model.dtype(sizes);
-    KvShape shape = sizes.kvShape(dtype, schedule);
+    KvShape shape = sizes.kvShape(dtype, grids);
     List<Cell> cells =
         policies.cells(budgets, shape, (name, budget) -> policy(name, shape, budget));
     List<Workload> workloads = new ArrayList<>();
     for (int batch : batches) {
       for (Cell cell : cells) {
-        workloads.add(new Workload(sizes, schedule, batch, cell.cache(), repeats));
+        workloads.add(new Workload(sizes, grids, batch, cell.cache(), repeats));
       }
     }
     LibTorch library = model.open();
     Device device = model.device();
     long available = device.isCuda() ? library.memory(device).free() : AvailableMemory.bytes();
-    Workload one = new Workload(sizes, schedule, 1, CachePolicy.FULL, repeats);
+    Workload one = new Workload(sizes, grids, 1, CachePolicy.FULL, repeats);
     workloads.forEach(workload -> requireMemory(workload, 0, available, device, dtype));
     if (calibration && device.isCuda()) {
       long probes = ObservedCache.scratchBytes(one.kvShape(dtype));
@@ -109,7 +109,7 @@ public record SyntheticBench(
             "calibration_with_peers_ms", benchmark.calibrate(one, SINK_SCALES, true).millis());
       }
       if (decoder) {
-        extras.put("decode_ms", benchmark.decodeMillis(schedule));
+        extras.put("decode_ms", benchmark.decodeMillis(grids));
       }
     }
     if (json) {
@@ -163,7 +163,7 @@ public record SyntheticBench(
       return CachePolicy.FULL;
     }
     ScheduleShape pruned =
-        ScheduleShape.of(shape.layers(), shape.heads(), shape.schedule(), SINK_SCALES);
+        ScheduleShape.of(shape.layers(), shape.heads(), shape.grids(), SINK_SCALES);
     return new HeatKvPolicy(
         name,
         paper
@@ -197,11 +197,11 @@ public record SyntheticBench(
     json.put("policy", workload.policy().name());
     json.put("budget", workload.policy().budget());
     json.put("batch", workload.images());
-    json.put("scales", workload.schedule());
+    json.put("scales", workload.grids());
     json.put("scales_ms", measured.scaleMillis());
     json.put(
         "scales_tflops",
-        IntStream.range(0, workload.schedule().count())
+        IntStream.range(0, workload.grids().count())
             .mapToObj(t -> measured.rate(t) / 1e12)
             .toList());
     json.put("transformer_ms", measured.millis());

@@ -1,6 +1,6 @@
 package io.heatkv.cli.console;
 
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import java.io.PrintWriter;
 import java.util.Locale;
 
@@ -10,13 +10,13 @@ public final class ScaleProgress {
 
   private final Console console;
   private final String label;
-  private final ScaleSchedule schedule;
+  private final ScaleGrids grids;
   private final long start = System.nanoTime();
 
-  public ScaleProgress(Console console, String label, ScaleSchedule schedule) {
+  public ScaleProgress(Console console, String label, ScaleGrids grids) {
     this.console = console;
     this.label = label;
-    this.schedule = schedule;
+    this.grids = grids;
     if (console.live()) {
       draw(0);
     }
@@ -29,11 +29,11 @@ public final class ScaleProgress {
 
   private void draw(int done) {
     PrintWriter err = console.err();
-    int count = schedule.count();
+    int count = grids.count();
     // Time goes with the tokens, not with the scales.
-    int tokens = schedule.offset(done);
+    int tokens = grids.offset(done);
     if (console.live()) {
-      int filled = (int) ((long) CELLS * tokens / schedule.totalTokens());
+      int filled = (int) ((long) CELLS * tokens / grids.totalTokens());
       err.print(
           "\r%s [%s%s] scale %d/%d %s s "
               .formatted(
@@ -44,7 +44,7 @@ public final class ScaleProgress {
     } else {
       err.println(
           "%s: scale %d/%d (%s), %s s"
-              .formatted(label, done, count, schedule.size(done - 1), seconds()));
+              .formatted(label, done, count, grids.size(done - 1), seconds()));
     }
     err.flush();
   }

@@ -2,7 +2,7 @@ package io.heatkv.cli.options;
 
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.error.UserException;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Budget;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Mixin;
@@ -28,10 +28,10 @@ public final class CacheOptions {
   /**
    * The policy asked for.
    *
-   * @param schedule grids of the scales that are to be drawn
+   * @param grids grids of the scales that are to be drawn
    * @throws UserException if the budget can't be read or is infeasible, or the profile doesn't fit
    */
-  public CachePolicy policy(ModelChoice choice, ScaleSchedule schedule) {
+  public CachePolicy policy(ModelChoice choice, ScaleGrids grids) {
     if (budget == null) {
       return policies.unlimited();
     }
@@ -41,6 +41,6 @@ public final class CacheOptions {
               + String.join(", ", policies.names())
               + "; heatkv compare takes several");
     }
-    return policies.policy(policies.names().getFirst(), choice, schedule, Budget.parse(budget));
+    return policies.policy(policies.names().getFirst(), choice, grids, Budget.parse(budget));
   }
 }

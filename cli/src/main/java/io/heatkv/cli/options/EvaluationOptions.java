@@ -9,7 +9,7 @@ import io.heatkv.eval.run.Evaluation;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelProfile;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.text.PromptFiles;
 import java.nio.file.Path;
 import java.util.EnumMap;
@@ -140,8 +140,8 @@ public final class EvaluationOptions {
               + seed
               + " is out of range; expected 0 or more, and the last picture's below 2^63");
     }
-    ScaleSchedule schedule = schedule(choice, preset);
-    KvShape shape = choice.description().kvShape(choice.dtype(), schedule);
+    ScaleGrids grids = grids(choice, preset);
+    KvShape shape = choice.description().kvShape(choice.dtype(), grids);
     List<String> names = policies.isEmpty() ? preset.policies() : policies;
     levels.requireServes(names);
     store.requireServes(names);
@@ -151,29 +151,29 @@ public final class EvaluationOptions {
             budgets.isEmpty() ? preset.budgets() : budgets,
             shape,
             profile.path(),
-            () -> ModelProfile.find(choice.description(), schedule, profile.path()),
+            () -> ModelProfile.find(choice.description(), grids, profile.path()),
             levels.levels(),
             store.storage());
     return new Evaluation(
         texts,
         each,
         seed,
-        schedule,
-        sampled(choice, preset, schedule),
+        grids,
+        sampled(choice, preset, grids),
         cells.cells(),
         cells.absent(),
         batch == null ? defaultBatch(choice, shape) : inRange("batch", batch, 1),
         images == null ? preset.images() : inRange("images", images, 0));
   }
 
-  private ScaleSchedule schedule(ModelChoice choice, Preset preset) {
-    return scales.schedule(choice.description().schedule(), preset.resolution());
+  private ScaleGrids grids(ModelChoice choice, Preset preset) {
+    return scales.grids(choice.description().grids(), preset.resolution());
   }
 
-  private SamplingOptions sampled(ModelChoice choice, Preset preset, ScaleSchedule schedule) {
+  private SamplingOptions sampled(ModelChoice choice, Preset preset, ScaleGrids grids) {
     ModelDescription own = choice.description();
     return sampling.with(
-        own, preset.cfg().orElse(own.cfg()), preset.tau().orElse(own.tau()), schedule);
+        own, preset.cfg().orElse(own.cfg()), preset.tau().orElse(own.tau()), grids);
   }
 
   private List<String> prompts(ModelChoice choice, Preset preset, Optional<Path> file) {

@@ -43,7 +43,7 @@ public final class MemoryCheck {
 
   /** As above, for a calibration. */
   public static void calibration(ModelChoice choice, LibTorch library, GenerationRequest request) {
-    KvShape shape = choice.description().kvShape(choice.dtype(), request.schedule());
+    KvShape shape = choice.description().kvShape(choice.dtype(), request.grids());
     device(choice, library, request, ObservedCache.scratchBytes(shape));
   }
 
@@ -51,7 +51,7 @@ public final class MemoryCheck {
       ModelChoice choice, LibTorch library, GenerationRequest request, long besides) {
     Device device = choice.device();
     if (device.isCuda()) {
-      KvShape picture = choice.description().kvShape(choice.dtype(), request.schedule());
+      KvShape picture = choice.description().kvShape(choice.dtype(), request.grids());
       choice
           .description()
           .need(shape(choice, request), request.policy(), device)

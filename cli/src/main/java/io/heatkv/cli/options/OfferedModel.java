@@ -14,7 +14,7 @@ import io.heatkv.load.MemoryNeed;
 import io.heatkv.load.ModelProfile;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Budget;
 import io.heatkv.server.core.ServedModel;
 import io.heatkv.tensor.libtorch.LibTorch;
@@ -41,8 +41,8 @@ public record OfferedModel(
   }
 
   @Override
-  public ScaleSchedule schedule() {
-    return choice.description().schedule();
+  public ScaleGrids grids() {
+    return choice.description().grids();
   }
 
   @Override
@@ -66,8 +66,8 @@ public record OfferedModel(
   }
 
   @Override
-  public CachePolicy policy(String name, String budget, ScaleSchedule schedule) {
-    return policies.policy(name, choice, schedule, Budget.parse(budget));
+  public CachePolicy policy(String name, String budget, ScaleGrids grids) {
+    return policies.policy(name, choice, grids, Budget.parse(budget));
   }
 
   @Override
@@ -84,7 +84,7 @@ public record OfferedModel(
   @Override
   public Optional<CalibrationProfile> profile() {
     try {
-      return Optional.of(ModelProfile.find(choice.description(), schedule(), policies.profile()));
+      return Optional.of(ModelProfile.find(choice.description(), grids(), policies.profile()));
     } catch (UserException _) {
       return Optional.empty();
     }

@@ -2,7 +2,7 @@ package io.heatkv.cli.options;
 
 import io.heatkv.error.UserException;
 import io.heatkv.eval.Ssim;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 
 /**
  * Pixels of what a model draws.
@@ -11,11 +11,11 @@ import io.heatkv.scale.ScaleSchedule;
  * @param height of a picture
  */
 public record PictureSize(int width, int height) {
-  public static PictureSize of(ModelChoice choice, ScaleSchedule schedule) {
+  public static PictureSize of(ModelChoice choice, ScaleGrids grids) {
     long edge = choice.description().pixelsPerToken();
     return new PictureSize(
-        Math.toIntExact(edge * schedule.last().width()),
-        Math.toIntExact(edge * schedule.last().height()));
+        Math.toIntExact(edge * grids.last().width()),
+        Math.toIntExact(edge * grids.last().height()));
   }
 
   /**

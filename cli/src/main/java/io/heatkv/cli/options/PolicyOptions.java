@@ -10,7 +10,7 @@ import io.heatkv.load.ModelProfile;
 import io.heatkv.policy.CachePolicies;
 import io.heatkv.policy.PolicyInputs;
 import io.heatkv.profile.CalibrationProfile;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.LevelSet;
@@ -132,13 +132,13 @@ public final class PolicyOptions {
   /**
    * All policies under all budgets, each once, as {@link #policy} makes them.
    *
-   * @param schedule grids of the scales that are to be drawn
+   * @param grids grids of the scales that are to be drawn
    */
-  public List<Cell> cells(List<String> budgets, ModelChoice choice, ScaleSchedule schedule) {
+  public List<Cell> cells(List<String> budgets, ModelChoice choice, ScaleGrids grids) {
     return cells(
         budgets,
-        choice.description().kvShape(choice.dtype(), schedule),
-        (name, budget) -> policy(name, choice, schedule, budget));
+        choice.description().kvShape(choice.dtype(), grids),
+        (name, budget) -> policy(name, choice, grids, budget));
   }
 
   /**
@@ -168,17 +168,16 @@ public final class PolicyOptions {
   /**
    * A policy under a budget; bytes refer to one picture with guidance.
    *
-   * @param schedule grids of the scales that are to be drawn
+   * @param grids grids of the scales that are to be drawn
    * @throws UserException if there is no such policy, it needs a profile and there is none that
    *     fits, or the budget is infeasible
    */
-  public CachePolicy policy(
-      String name, ModelChoice choice, ScaleSchedule schedule, Budget budget) {
+  public CachePolicy policy(String name, ModelChoice choice, ScaleGrids grids, Budget budget) {
     return policy(
         name,
-        choice.description().kvShape(choice.dtype(), schedule),
+        choice.description().kvShape(choice.dtype(), grids),
         budget,
-        () -> ModelProfile.find(choice.description(), schedule, profile.path()));
+        () -> ModelProfile.find(choice.description(), grids, profile.path()));
   }
 
   /**

@@ -56,7 +56,7 @@ public final class ProfileSchedule implements AutoCloseable {
             setup.heads(),
             headDim(setup, budget),
             GUIDED_ROWS,
-            setup.schedule(),
+            setup.grids(),
             setup.sinkScales());
     Allocation rule = allocation.rule().orElse(Allocation.DEFAULT);
     return rule.schedule(shape, profile, budget, allocation.levels(rule));
@@ -68,7 +68,7 @@ public final class ProfileSchedule implements AutoCloseable {
       return setup.headDim();
     }
     ModelProfile.find(found(), option.path());
-    return found().kvShape(model.dtype(found(), Device.CPU), setup.schedule()).headDim();
+    return found().kvShape(model.dtype(found(), Device.CPU), setup.grids()).headDim();
   }
 
   /** What the profile is called: its file, or that it is the model's own. */

@@ -3,7 +3,7 @@ package io.heatkv.cli.options;
 import io.heatkv.error.UserException;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.DType;
 import java.util.List;
 import java.util.Set;
@@ -63,16 +63,16 @@ public final class SamplingChoices {
    *
    * @throws UserException if a value is out of range or there are more values than scales
    */
-  public SamplingOptions with(ModelDescription model, ScaleSchedule schedule) {
-    return with(model, model.cfg(), model.tau(), schedule);
+  public SamplingOptions with(ModelDescription model, ScaleGrids grids) {
+    return with(model, model.cfg(), model.tau(), grids);
   }
 
   /** As above with other defaults of guidance and temperature than the model's. */
   public SamplingOptions with(
-      ModelDescription model, double standardCfg, double standardTau, ScaleSchedule schedule) {
-    requireAtMost(schedule.count(), cfg, "cfg");
-    requireAtMost(schedule.count(), tau, "tau");
-    int layers = model.kvShape(DType.F32, schedule).layers();
+      ModelDescription model, double standardCfg, double standardTau, ScaleGrids grids) {
+    requireAtMost(grids.count(), cfg, "cfg");
+    requireAtMost(grids.count(), tau, "tau");
+    int layers = model.kvShape(DType.F32, grids).layers();
     for (int layer : cfgLayers) {
       if (layer > 0 || layer < -layers) {
         throw new UserException(

@@ -1,9 +1,9 @@
 package io.heatkv.cli.options;
 
 import io.heatkv.error.UserException;
+import io.heatkv.scale.GridParser;
 import io.heatkv.scale.Resolution;
-import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleTemplate;
 import java.util.Arrays;
 import java.util.Optional;
@@ -38,8 +38,8 @@ public final class ScaleOptions {
    * @param own the model's
    * @throws UserException if the options contradict each other or are out of range
    */
-  public ScaleSchedule schedule(ScaleSchedule own) {
-    return schedule(own, Optional.empty());
+  public ScaleGrids grids(ScaleGrids own) {
+    return grids(own, Optional.empty());
   }
 
   /**
@@ -47,7 +47,7 @@ public final class ScaleOptions {
    *
    * @param standard resolution that holds where no option is given, instead of the model's
    */
-  public ScaleSchedule schedule(ScaleSchedule own, Optional<String> standard) {
+  public ScaleGrids grids(ScaleGrids own, Optional<String> standard) {
     if (scales != null) {
       return listed(scales);
     }
@@ -57,14 +57,14 @@ public final class ScaleOptions {
     }
     double heightDivWidth =
         aspectRatio != null
-            ? ScaleSchedules.parseAspect(aspectRatio)
+            ? GridParser.parseAspect(aspectRatio)
             : (double) own.last().height() / own.last().width();
     return ScaleTemplate.nearest(heightDivWidth)
-        .schedule(size != null ? Resolution.parse(size) : nearest(own));
+        .grids(size != null ? Resolution.parse(size) : nearest(own));
   }
 
   /** What --scales says, whatever the model. */
-  private ScaleSchedule listed(String list) {
+  private ScaleGrids listed(String list) {
     boolean named = list.endsWith("M");
     if (resolution != null || (aspectRatio != null && !named)) {
       throw new UserException(
@@ -76,9 +76,8 @@ public final class ScaleOptions {
                   : "size and aspect ratio; leave out --aspect-ratio and --resolution"));
     }
     return aspectRatio == null
-        ? ScaleSchedules.parse(list)
-        : ScaleTemplate.nearest(ScaleSchedules.parseAspect(aspectRatio))
-            .schedule(Resolution.parse(list));
+        ? GridParser.parse(list)
+        : ScaleTemplate.nearest(GridParser.parseAspect(aspectRatio)).grids(Resolution.parse(list));
   }
 
   /** Whether any of the options is given. */
@@ -87,7 +86,7 @@ public final class ScaleOptions {
   }
 
   /** The resolution that draws as many scales as the model's own schedule, else the largest. */
-  private static Resolution nearest(ScaleSchedule own) {
+  private static Resolution nearest(ScaleGrids own) {
     return Arrays.stream(Resolution.values())
         .filter(size -> size.scales() == own.count())
         .findFirst()

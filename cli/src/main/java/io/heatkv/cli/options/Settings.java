@@ -54,7 +54,7 @@ public final class Settings {
                 .flatMap(cell -> cell.cache().schedule().stream())
                 .map(schedule -> schedule.sha256().substring(0, SHORT))
                 .toList()));
-    values.put("scales", evaluation.schedule().toString());
+    values.put("scales", evaluation.grids().toString());
     SamplingOptions sampling = evaluation.sampling();
     values.put("cfg", joined(sampling.cfg().stream().map(String::valueOf).toList()));
     values.put("tau", joined(sampling.tau().stream().map(String::valueOf).toList()));

@@ -56,7 +56,7 @@ public record ComparisonReport(
     json.put("device", choice.device());
     json.put("dtype", choice.dtype());
     json.put("libtorch", libtorch);
-    json.put("scales", request.schedule());
+    json.put("scales", request.grids());
     json.put("cfg", request.pictures().getFirst().sampling().cfg());
     json.put("tau", request.pictures().getFirst().sampling().tau());
     int topK = request.pictures().getFirst().sampling().topK();
@@ -116,7 +116,7 @@ public record ComparisonReport(
     lines.add("equal bits by scale, %");
     lines.add(
         " ".repeat(width)
-            + request.schedule().scales().stream()
+            + request.grids().scales().stream()
                 .map(size -> "%7s".formatted(size))
                 .collect(Collectors.joining()));
     for (Row row : budgeted()) {

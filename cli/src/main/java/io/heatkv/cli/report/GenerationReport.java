@@ -55,7 +55,7 @@ public record GenerationReport(
     json.put("seed", image.request().seed());
     json.put("width", image.pixels().width());
     json.put("height", image.pixels().height());
-    json.put("scales", request.schedule());
+    json.put("scales", request.grids());
     json.put("tokens", result.tokens());
     json.put("cache", request.policy().name());
     json.putAll(kv.toJson());

@@ -4,7 +4,7 @@ import io.heatkv.cli.console.Sizes;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.NetworkSummary;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.DType;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -26,19 +26,19 @@ public record ModelSummary(ModelDescription description, List<NetworkSummary> ne
 
   /** Bytes of the full cache of one picture, both guidance halves counted. */
   private long kvBytes(DType dtype) {
-    return description.kvShape(dtype, description.schedule()).fullBytes();
+    return description.kvShape(dtype, description.grids()).fullBytes();
   }
 
   private int width() {
-    return description.schedule().last().width() * description.pixelsPerToken();
+    return description.grids().last().width() * description.pixelsPerToken();
   }
 
   private int height() {
-    return description.schedule().last().height() * description.pixelsPerToken();
+    return description.grids().last().height() * description.pixelsPerToken();
   }
 
   public Map<String, Object> toJson() {
-    ScaleSchedule schedule = description.schedule();
+    ScaleGrids grids = description.grids();
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("name", description.name());
     json.put("folder", description.folder());
@@ -52,9 +52,9 @@ public record ModelSummary(ModelDescription description, List<NetworkSummary> ne
       json.put(network.key(), one);
     }
     json.put("image", object("width", width(), "height", height()));
-    json.put("scales", schedule);
-    json.put("tokens", schedule.totalTokens());
-    json.put("cached_tokens", schedule.cachedTokens());
+    json.put("scales", grids);
+    json.put("tokens", grids.totalTokens());
+    json.put("cached_tokens", grids.cachedTokens());
     json.put("kv_bytes", object("fp32", kvBytes(DType.F32), "bf16", kvBytes(DType.BF16)));
     SamplingOptions sampling = description.sampling();
     Map<String, Object> drawing =
@@ -84,7 +84,7 @@ public record ModelSummary(ModelDescription description, List<NetworkSummary> ne
   }
 
   public String toText() {
-    ScaleSchedule schedule = description.schedule();
+    ScaleGrids grids = description.grids();
     List<String> lines = new ArrayList<>();
     lines.add(line("model", description.name() + ", " + millions(parameters())));
     random().ifPresent(note -> lines.add(line("weights", note)));
@@ -92,11 +92,9 @@ public record ModelSummary(ModelDescription description, List<NetworkSummary> ne
     networks.forEach(network ->
         lines.add(line(network.label(), network.text().formatted(millions(network.parameters())))));
     lines.add(line("picture", width() + " x " + height() + " pixels"));
-    lines.add(line("scales", schedule.toString()));
+    lines.add(line("scales", grids.toString()));
     lines.add(
-        line(
-            "tokens",
-            schedule.totalTokens() + ", of which " + schedule.cachedTokens() + " are cached"));
+        line("tokens", grids.totalTokens() + ", of which " + grids.cachedTokens() + " are cached"));
     lines.add(
         line(
             "full KV cache",

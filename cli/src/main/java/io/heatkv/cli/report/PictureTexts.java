@@ -46,7 +46,7 @@ public final class PictureTexts {
     PictureRequest picture = request.pictures().get(index);
     SamplingOptions sampling = picture.sampling();
     Map<String, String> settings = new LinkedHashMap<>();
-    settings.put("Steps", String.valueOf(request.schedule().count()));
+    settings.put("Steps", String.valueOf(request.grids().count()));
     settings.put("Sampler", sampling.argmax() ? "Argmax" : choice.description().sampler());
     settings.put("CFG scale", numbers(sampling.cfg()));
     settings.put("Seed", String.valueOf(picture.seed()));
@@ -102,7 +102,7 @@ public final class PictureTexts {
     json.put("width", width);
     json.put("height", height);
     json.put("model", choice.description().name());
-    json.put("scales", request.schedule().toString());
+    json.put("scales", request.grids().toString());
     json.put("cfg", sampling.cfg());
     json.put("tau", sampling.tau());
     if (sampling.topK() > 0) {

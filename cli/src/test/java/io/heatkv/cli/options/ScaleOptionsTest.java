@@ -2,8 +2,8 @@ package io.heatkv.cli.options;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -12,8 +12,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** What is left out follows the model; grids are those of the official dynamic resolution. */
 class ScaleOptionsTest {
   // The scales of 0.25M at 3:4, which is 4/3 high.
-  private static final ScaleSchedule TALL =
-      ScaleSchedules.parse("1x1,2x2,4x3,8x6,12x9,16x12,20x15,24x18,28x21,36x27");
+  private static final ScaleGrids TALL =
+      GridParser.parse("1x1,2x2,4x3,8x6,12x9,16x12,20x15,24x18,28x21,36x27");
 
   @ParameterizedTest
   @CsvSource({
@@ -44,13 +44,13 @@ class ScaleOptionsTest {
     options.aspectRatio = aspectRatio;
     options.resolution = resolution;
     options.scales = scales;
-    ScaleSchedule schedule = options.schedule(TALL, Optional.ofNullable(standard));
-    assertThat(schedule.count()).isEqualTo(count);
-    assertThat(schedule.last()).hasToString(last);
+    ScaleGrids grids = options.grids(TALL, Optional.ofNullable(standard));
+    assertThat(grids.count()).isEqualTo(count);
+    assertThat(grids.last()).hasToString(last);
     assertThat(options.areGiven())
         .isEqualTo(aspectRatio != null || resolution != null || scales != null);
     if (standard == null) {
-      assertThat(options.schedule(TALL)).isEqualTo(schedule);
+      assertThat(options.grids(TALL)).isEqualTo(grids);
     }
   }
 
@@ -60,6 +60,6 @@ class ScaleOptionsTest {
   void otherModelsDrawTheLargestResolution(String own, String last) {
     ScaleOptions options = new ScaleOptions();
     options.aspectRatio = "1:1";
-    assertThat(options.schedule(ScaleSchedules.parse(own)).last()).hasToString(last);
+    assertThat(options.grids(GridParser.parse(own)).last()).hasToString(last);
   }
 }

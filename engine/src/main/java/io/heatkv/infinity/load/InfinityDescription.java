@@ -18,8 +18,8 @@ import io.heatkv.load.MemoryNeed;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelFiles;
 import io.heatkv.load.NetworkSummary;
-import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
@@ -46,7 +46,7 @@ import java.util.Optional;
  * @param vaeFile weights of the image tokenizer
  * @param textEncoder folder of the T5 encoder: config and tokenizer
  * @param textWeights weights of the T5 encoder
- * @param schedule default scale schedule
+ * @param grids of all scales, unless others are asked for
  * @param cfg default guidance strength
  * @param tau default temperature
  * @param topP default nucleus filter
@@ -62,7 +62,7 @@ public record InfinityDescription(
     Path vaeFile,
     Path textEncoder,
     Path textWeights,
-    ScaleSchedule schedule,
+    ScaleGrids grids,
     double cfg,
     double tau,
     double topP,
@@ -94,7 +94,7 @@ public record InfinityDescription(
         inside(folder, vae.text("file"), file),
         text,
         text,
-        schedule(json),
+        grids(json),
         sampling.number("cfg"),
         sampling.number("tau"),
         sampling.number("top_p", 1),
@@ -216,8 +216,8 @@ public record InfinityDescription(
   }
 
   @Override
-  public double decodeFlops(ScaleSchedule scales) {
-    ScaleSize last = scales.last();
+  public double decodeFlops(ScaleGrids grids) {
+    ScaleSize last = grids.last();
     return InfinityFlops.decode(vae(), (long) last.height() * edge(), (long) last.width() * edge());
   }
 
@@ -238,7 +238,7 @@ public record InfinityDescription(
 
   @Override
   public RandomInfinity random() {
-    return new RandomInfinity(name, transformer, schedule);
+    return new RandomInfinity(name, transformer, grids);
   }
 
   @Override
@@ -282,7 +282,7 @@ public record InfinityDescription(
   }
 
   /** Grids at the key scale_schedule. */
-  static ScaleSchedule schedule(JsonObject json) {
+  static ScaleGrids grids(JsonObject json) {
     List<ScaleSize> sizes = new ArrayList<>();
     for (Object item : json.list("scale_schedule")) {
       if (item instanceof List<?> scale
@@ -297,6 +297,6 @@ public record InfinityDescription(
             json.source() + ": scale_schedule has " + item + "; expected [1, height, width]");
       }
     }
-    return ScaleSchedules.custom(sizes);
+    return GridParser.custom(sizes);
   }
 }

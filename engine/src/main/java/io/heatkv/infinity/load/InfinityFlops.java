@@ -4,7 +4,7 @@ import io.heatkv.autoencoder.DecoderFlops;
 import io.heatkv.cache.KvShape;
 import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.infinity.vae.VaeConfig;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 
 /** Counts floating-point operations. */
 final class InfinityFlops {
@@ -16,10 +16,10 @@ final class InfinityFlops {
    * @param textTokens of every prompt
    */
   static double transformer(TransformerConfig config, KvShape shape, int scale, int textTokens) {
-    ScaleSchedule schedule = shape.schedule();
+    ScaleGrids grids = shape.grids();
     double width = config.width();
-    double tokens = schedule.tokens(scale);
-    double seen = schedule.offset(scale) + tokens;
+    double tokens = grids.tokens(scale);
+    double seen = grids.offset(scale) + tokens;
     // Query, key, value, their projection, the text's query and projection: 6 width^2 a token.
     double products = 6 * width * width + 2 * width * config.hidden();
     double attention = 2 * width * (seen + textTokens);

@@ -10,7 +10,7 @@ import io.heatkv.infinity.TransformerKeys;
 import io.heatkv.infinity.vae.VaeConfig;
 import io.heatkv.load.MemoryEstimate;
 import io.heatkv.load.MemoryNeed;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.text.T5Config;
@@ -44,7 +44,7 @@ final class InfinityMemory {
     T5Encoder.names(text, encoder).stream()
         .flatMap(name -> encoder.find(name).stream())
         .forEach(weighed::addStored);
-    long decoding = decoding(model, shape.schedule());
+    long decoding = decoding(model, shape.grids());
     return new MemoryEstimate(
         weighed.converted,
         weighed.mapped,
@@ -60,7 +60,7 @@ final class InfinityMemory {
     return new MemoryNeed(
         estimate.weights() + estimate.mapped(),
         estimate.cache(),
-        Math.max(drawing.scratch(), decoding(model, shape.schedule())));
+        Math.max(drawing.scratch(), decoding(model, shape.grids())));
   }
 
   /**
@@ -105,20 +105,20 @@ final class InfinityMemory {
    */
   private static long scratch(
       TransformerConfig config, KvShape shape, int textTokens, long copies, Device device) {
-    ScaleSchedule schedule = shape.schedule();
+    ScaleGrids grids = shape.grids();
     long rows = shape.batch();
-    long tokens = rows * schedule.last().tokens();
+    long tokens = rows * grids.last().tokens();
     long unit = tokens * config.width() * shape.dtype().bytes();
     long stream = tokens * config.width() * DType.F32.bytes();
     long earlier =
         device.isCuda()
             ? copies + 2 * unit
-            : 2 * rows * schedule.totalTokens() * config.width() * shape.dtype().bytes();
+            : 2 * rows * grids.totalTokens() * config.width() * shape.dtype().bytes();
     long attending = 8 * unit + earlier;
     long feeding = 4 * unit + tokens * config.hidden() * shape.dtype().bytes();
     long text = 2 * rows * textTokens * config.width() * config.depth() * shape.dtype().bytes();
     long adaptive = 6 * rows * config.width() * config.depth() * DType.F32.bytes();
-    long rotary = 2L * schedule.totalTokens() * config.headDim() / 2 * DType.F32.bytes();
+    long rotary = 2L * grids.totalTokens() * config.headDim() / 2 * DType.F32.bytes();
     return stream + Math.max(attending, feeding) + text + adaptive + rotary;
   }
 
@@ -158,8 +158,8 @@ final class InfinityMemory {
    */
   private static long blocks(TransformerConfig config, KvShape shape) {
     int bytes = shape.dtype().bytes();
-    long tokens = (long) shape.batch() * shape.schedule().last().tokens();
-    long joined = 2L * shape.batch() * shape.schedule().totalTokens() * config.width() * bytes;
+    long tokens = (long) shape.batch() * shape.grids().last().tokens();
+    long joined = 2L * shape.batch() * shape.grids().totalTokens() * config.width() * bytes;
     return tokens
             * (4L * config.width() * DType.F32.bytes()
                 + (5L * config.width() + 2L * config.hidden()) * bytes)
@@ -170,13 +170,13 @@ final class InfinityMemory {
    * The finest level of the image tokenizer, by measurement: a residual block takes up to twelve
    * maps of its channels, the convolution on the enlarged map before it six of the next level's.
    */
-  private static long decoding(InfinityDescription model, ScaleSchedule schedule) {
+  private static long decoding(InfinityDescription model, ScaleGrids grids) {
     VaeConfig config = model.vae();
     List<Integer> multipliers = config.decoderMultipliers();
     int maps =
         Math.max(12 * multipliers.get(0), multipliers.size() > 1 ? 6 * multipliers.get(1) : 0);
     long edge = model.pixelsPerToken();
-    long pixels = edge * edge * schedule.last().tokens();
+    long pixels = edge * edge * grids.last().tokens();
     return maps * pixels * config.baseChannels() * DType.F32.bytes();
   }
 }

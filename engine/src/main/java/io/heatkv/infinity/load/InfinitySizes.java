@@ -6,7 +6,7 @@ import io.heatkv.infinity.PublishedModel;
 import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.load.MemoryNeed;
 import io.heatkv.load.ModelSizes;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 
@@ -18,7 +18,7 @@ sealed interface InfinitySizes extends ModelSizes permits InfinityDescription, R
   int textTokens();
 
   @Override
-  default KvShape kvShape(int pictures, int rowsPerPicture, DType dtype, ScaleSchedule scales) {
+  default KvShape kvShape(int pictures, int rowsPerPicture, DType dtype, ScaleGrids grids) {
     TransformerConfig config = transformer();
     return new KvShape(
         config.depth(),
@@ -27,7 +27,7 @@ sealed interface InfinitySizes extends ModelSizes permits InfinityDescription, R
         config.heads(),
         config.headDim(),
         dtype,
-        scales);
+        grids);
   }
 
   @Override

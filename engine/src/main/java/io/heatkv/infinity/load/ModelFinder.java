@@ -88,9 +88,9 @@ final class ModelFinder {
             vae,
             pinnedText.orElseGet(() -> ModelFiles.folder(text)),
             text,
-            pins.schedule(
+            pins.grids(
                 ScaleTemplate.nearest(1)
-                    .schedule(known.map(PublishedModel::resolution).orElse(Resolution.P1))),
+                    .grids(known.map(PublishedModel::resolution).orElse(Resolution.P1))),
             pins.sampling("cfg", () -> known.map(PublishedModel::cfg).orElse(CFG)),
             pins.sampling("tau", () -> known.map(PublishedModel::tau).orElse(TAU)),
             pins.sampling("top_p", () -> PublishedModel.TOP_P),
@@ -132,7 +132,7 @@ final class ModelFinder {
                   model.cfg(),
                   model.tau(),
                   model.topP(),
-                  model.schedule()));
+                  model.grids()));
     }
     model.profile().ifPresent(file -> notes.add("calibration profile " + files.shortened(file)));
     if (model.profile().isEmpty() && files.profiles().size() > 1) {

@@ -47,7 +47,7 @@ record ModelJson(
       json.writeStringField(note.getKey(), note.getValue());
     }
     json.writeArrayFieldStart("scale_schedule");
-    for (ScaleSize size : model.schedule().scales()) {
+    for (ScaleSize size : model.grids().scales()) {
       json.writeArray(new int[] {1, size.height(), size.width()}, 0, 3);
     }
     json.writeEndArray();

@@ -4,7 +4,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.infinity.TransformerConfigs;
 import io.heatkv.json.JsonObject;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -92,8 +92,8 @@ record ModelPins(Path folder, JsonObject json) {
     return json.optionalText("name").orElse(inferred);
   }
 
-  ScaleSchedule schedule(ScaleSchedule inferred) {
-    return json.has("scale_schedule") ? InfinityDescription.schedule(json) : inferred;
+  ScaleGrids grids(ScaleGrids inferred) {
+    return json.has("scale_schedule") ? InfinityDescription.grids(json) : inferred;
   }
 
   /** The number at a key of {@code sampling}. */

@@ -15,8 +15,8 @@ import io.heatkv.infinity.vae.MultiScaleBsq;
 import io.heatkv.infinity.vae.VaeConfig;
 import io.heatkv.infinity.vae.VaeKeys;
 import io.heatkv.load.RandomModel;
-import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleTemplate;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
@@ -32,7 +32,7 @@ import java.util.Random;
 record RandomInfinity(
     String name,
     TransformerConfig transformer,
-    ScaleSchedule schedule,
+    ScaleGrids grids,
     int textTokens,
     double cfg,
     double tau,
@@ -43,11 +43,10 @@ record RandomInfinity(
   private static final TransformerConfig TINY =
       new TransformerConfig(
           1, 256, 2, 1024, 8, 256, 16, 1, true, RotaryNormalization.ROUNDED, true, false);
-  private static final ScaleSchedule TINY_SCALES =
-      ScaleSchedules.parse("1x1,2x2,4x4,8x8,16x16,24x24");
+  private static final ScaleGrids TINY_SCALES = GridParser.parse("1x1,2x2,4x4,8x8,16x16,24x24");
 
-  RandomInfinity(String name, TransformerConfig transformer, ScaleSchedule schedule) {
-    this(name, transformer, schedule, InfinityMemory.TEXT_TOKENS, 3, 1, PublishedModel.TOP_P);
+  RandomInfinity(String name, TransformerConfig transformer, ScaleGrids grids) {
+    this(name, transformer, grids, InfinityMemory.TEXT_TOKENS, 3, 1, PublishedModel.TOP_P);
   }
 
   /**
@@ -58,7 +57,7 @@ record RandomInfinity(
   static RandomInfinity of(String size) {
     PublishedModel like = PublishedModel.parse(size);
     return new RandomInfinity(
-        size, like.transformer(), ScaleTemplate.nearest(1).schedule(like.resolution()));
+        size, like.transformer(), ScaleTemplate.nearest(1).grids(like.resolution()));
   }
 
   @Override

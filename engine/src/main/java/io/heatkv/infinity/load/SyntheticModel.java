@@ -111,7 +111,7 @@ final class SyntheticModel {
             none,
             none,
             none,
-            ScaleTemplate.nearest(1).schedule(like.resolution()),
+            ScaleTemplate.nearest(1).grids(like.resolution()),
             like.cfg(),
             like.tau(),
             PublishedModel.TOP_P,

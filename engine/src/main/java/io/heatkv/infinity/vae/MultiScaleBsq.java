@@ -1,6 +1,6 @@
 package io.heatkv.infinity.vae;
 
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Ops;
@@ -42,8 +42,8 @@ public record MultiScaleBsq(int channels, boolean patchify) {
   }
 
   /** A sum of no codes [batch, channels, rows, columns] of the last scale. */
-  public Tensor empty(ScaleSchedule schedule, long batch, Tensor like) {
-    ScaleSize last = schedule.last();
+  public Tensor empty(ScaleGrids grids, long batch, Tensor like) {
+    ScaleSize last = grids.last();
     int factor = patchify ? PATCH : 1;
     return Tensor.full(
         like.backend(),
@@ -75,15 +75,15 @@ public record MultiScaleBsq(int channels, boolean patchify) {
    *
    * @param features [batch, channels, rows, columns] of the last scale
    */
-  public Quantized quantize(Tensor features, ScaleSchedule schedule) {
+  public Quantized quantize(Tensor features, ScaleGrids grids) {
     try (Scope scope = Scope.open()) {
       Tensor zero = Tensor.full(features.backend(), 0, DType.F32, features.device(), 1);
       int factor = patchify ? PATCH : 1;
       Tensor residual = features;
-      Tensor sum = empty(schedule, features.size(0), features);
+      Tensor sum = empty(grids, features.size(0), features);
       List<Tensor> bits = new ArrayList<>();
-      for (int t = 0; t < schedule.count(); t++) {
-        ScaleSize size = schedule.size(t);
+      for (int t = 0; t < grids.count(); t++) {
+        ScaleSize size = grids.size(t);
         Tensor coarse =
             Ops.interpolateArea(
                 residual, (long) size.height() * factor, (long) size.width() * factor);

@@ -13,7 +13,7 @@ import io.heatkv.load.MemoryNeed;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelFiles;
 import io.heatkv.load.NetworkSummary;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -135,14 +135,14 @@ record VarDescription(
   }
 
   @Override
-  public double decodeFlops(ScaleSchedule scales) {
+  public double decodeFlops(ScaleGrids grids) {
     return DecoderFlops.of(
         vae.channels(),
         vae.baseChannels(),
         vae.multipliers(),
         vae.blocks() + 1,
         vae.multipliers().size() - 1,
-        scales.last().tokens());
+        grids.last().tokens());
   }
 
   @Override

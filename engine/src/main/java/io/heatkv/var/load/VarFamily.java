@@ -66,7 +66,7 @@ public final class VarFamily implements ModelFamily {
                 config.width(),
                 config.heads(),
                 config.classes(),
-                config.scales(),
+                config.grids(),
                 files.shortened(transformer),
                 files.shortened(vae)));
     model.profile().ifPresent(file -> notes.add("calibration profile " + files.shortened(file)));

@@ -8,7 +8,7 @@ import io.heatkv.checkpoint.TensorEntry;
 import io.heatkv.load.MemoryEstimate;
 import io.heatkv.load.MemoryNeed;
 import io.heatkv.sample.CategoricalSampler;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.var.VarConfig;
@@ -43,10 +43,7 @@ final class VarMemory {
     KvPlan plan = policy.plan(shape);
     long drawing = scratch(model.config(), shape, plan.copyBytes(), Device.CPU);
     return new MemoryEstimate(
-        converted,
-        mapped,
-        plan.bytes(),
-        Math.max(drawing, decoding(model.vae(), shape.schedule())));
+        converted, mapped, plan.bytes(), Math.max(drawing, decoding(model.vae(), shape.grids())));
   }
 
   /** Of a generation on a device, its pictures' decoding included. */
@@ -55,7 +52,7 @@ final class VarMemory {
     return new MemoryNeed(
         drawing.weights(),
         drawing.cache(),
-        Math.max(drawing.scratch(), decoding(model.vae(), shape.schedule())));
+        Math.max(drawing.scratch(), decoding(model.vae(), shape.grids())));
   }
 
   /** The same without decoding; the decoder's weights are there all the same. */
@@ -92,15 +89,15 @@ final class VarMemory {
    * <p>Besides, the adaptive parameters of all layers.
    */
   private static long scratch(VarConfig config, KvShape shape, long copies, Device device) {
-    ScaleSchedule schedule = shape.schedule();
+    ScaleGrids grids = shape.grids();
     long rows = shape.batch();
-    long tokens = rows * schedule.last().tokens();
+    long tokens = rows * grids.last().tokens();
     long bytes = shape.dtype().bytes();
     long unit = tokens * config.width() * bytes;
     long earlier =
         device.isCuda()
             ? copies + 2 * unit
-            : 2 * rows * schedule.totalTokens() * config.width() * bytes;
+            : 2 * rows * grids.totalTokens() * config.width() * bytes;
     long feeding = 4 * unit + tokens * config.hidden() * bytes;
     long logits = tokens * config.entries();
     long guided = logits / shape.pictureRows();
@@ -118,12 +115,12 @@ final class VarMemory {
    * same: a residual block takes up to twelve maps of its channels, the convolution on the enlarged
    * map before it six of the next level's.
    */
-  private static long decoding(VqConfig config, ScaleSchedule schedule) {
+  private static long decoding(VqConfig config, ScaleGrids grids) {
     List<Integer> multipliers = config.multipliers();
     int maps =
         Math.max(12 * multipliers.get(0), multipliers.size() > 1 ? 6 * multipliers.get(1) : 0);
     long edge = config.stride();
-    long pixels = edge * edge * schedule.last().tokens();
+    long pixels = edge * edge * grids.last().tokens();
     return maps * pixels * config.baseChannels() * Float.BYTES;
   }
 }

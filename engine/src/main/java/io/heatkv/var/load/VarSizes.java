@@ -5,7 +5,7 @@ import io.heatkv.cache.KvShape;
 import io.heatkv.load.MemoryNeed;
 import io.heatkv.load.ModelSizes;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.var.ClassNames;
@@ -20,8 +20,8 @@ sealed interface VarSizes extends ModelSizes permits VarDescription, RandomVar {
   VqConfig vae();
 
   @Override
-  default ScaleSchedule schedule() {
-    return config().scales();
+  default ScaleGrids grids() {
+    return config().grids();
   }
 
   @Override
@@ -51,8 +51,8 @@ sealed interface VarSizes extends ModelSizes permits VarDescription, RandomVar {
   }
 
   @Override
-  default KvShape kvShape(int pictures, int rowsPerPicture, DType dtype, ScaleSchedule scales) {
-    return config().kvShape(pictures, rowsPerPicture, dtype, scales);
+  default KvShape kvShape(int pictures, int rowsPerPicture, DType dtype, ScaleGrids grids) {
+    return config().kvShape(pictures, rowsPerPicture, dtype, grids);
   }
 
   /** As the official demo's autocast has it; on the CPU files of float32 stay mapped. */
@@ -70,8 +70,8 @@ sealed interface VarSizes extends ModelSizes permits VarDescription, RandomVar {
   default double flops(KvShape shape, int scale) {
     VarConfig config = config();
     double width = config.width();
-    double tokens = shape.schedule().tokens(scale);
-    double seen = shape.schedule().offset(scale) + tokens;
+    double tokens = shape.grids().tokens(scale);
+    double seen = shape.grids().offset(scale) + tokens;
     // Query, key, value and their projection: 4 width^2 a token.
     double layer = 4 * width * width + 2 * width * config.hidden() + 2 * width * seen;
     return 2 * shape.batch() * tokens * (config.depth() * layer + width * config.entries());

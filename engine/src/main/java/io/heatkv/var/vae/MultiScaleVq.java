@@ -1,7 +1,7 @@
 package io.heatkv.var.vae;
 
 import io.heatkv.autoencoder.Convolution;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Ops;
@@ -58,8 +58,8 @@ public record MultiScaleVq(Tensor codebook, List<Convolution> phis) {
   }
 
   /** A sum of no codes [batch, channels, rows, columns] of the last scale. */
-  public Tensor empty(ScaleSchedule scales, long batch) {
-    ScaleSize last = scales.last();
+  public Tensor empty(ScaleGrids grids, long batch) {
+    ScaleSize last = grids.last();
     return Tensor.full(
         codebook.backend(),
         0,
@@ -77,16 +77,16 @@ public record MultiScaleVq(Tensor codebook, List<Convolution> phis) {
    * @param tokens [batch, tokens], int64
    * @return [batch, channels, rows, columns] of the last scale
    */
-  public Tensor codes(ScaleSchedule scales, int scale, Tensor tokens) {
-    ScaleSize size = scales.size(scale);
-    ScaleSize last = scales.last();
+  public Tensor codes(ScaleGrids grids, int scale, Tensor tokens) {
+    ScaleSize size = grids.size(scale);
+    ScaleSize last = grids.last();
     Tensor codes =
         Ops.embedding(codebook, tokens)
             .transpose(1, 2)
             .reshape(tokens.size(0), channels(), size.height(), size.width());
-    boolean full = scale == scales.count() - 1;
+    boolean full = scale == grids.count() - 1;
     Tensor resized = full ? codes : Ops.interpolateBicubic(codes, last.height(), last.width());
-    return smooth(phi(scale, scales.count(), phis.size()), resized);
+    return smooth(phi(scale, grids.count(), phis.size()), resized);
   }
 
   /**
@@ -103,18 +103,18 @@ public record MultiScaleVq(Tensor codebook, List<Convolution> phis) {
    *
    * @param features [batch, channels, rows, columns] of the last scale
    */
-  public Quantized quantize(Tensor features, ScaleSchedule scales) {
+  public Quantized quantize(Tensor features, ScaleGrids grids) {
     try (Scope scope = Scope.open()) {
       Tensor rest = features.copy();
-      Tensor sum = empty(scales, features.size(0));
+      Tensor sum = empty(grids, features.size(0));
       List<Tensor> rests = new ArrayList<>();
       List<Tensor> tokens = new ArrayList<>();
       List<Tensor> sums = new ArrayList<>();
-      for (int scale = 0; scale < scales.count(); scale++) {
-        Tensor coarse = nextInput(rest, scales.size(scale)).contiguous();
+      for (int scale = 0; scale < grids.count(); scale++) {
+        Tensor coarse = nextInput(rest, grids.size(scale)).contiguous();
         rests.add(scope.keep(coarse));
         tokens.add(scope.keep(nearest(coarse)));
-        Tensor codes = codes(scales, scale, tokens.getLast());
+        Tensor codes = codes(grids, scale, tokens.getLast());
         rest = rest.sub(codes);
         Ops.addInPlace(sum, codes);
         sums.add(scope.keep(sum.copy()));

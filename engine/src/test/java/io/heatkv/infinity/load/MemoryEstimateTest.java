@@ -11,8 +11,8 @@ import io.heatkv.error.UserException;
 import io.heatkv.load.MemoryEstimate;
 import io.heatkv.load.MemoryNeed;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import java.io.IOException;
@@ -26,8 +26,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 class MemoryEstimateTest {
   private static final InfinityDescription MODEL = TestDevice.model();
 
-  private static MemoryEstimate estimate(DType dtype, ScaleSchedule schedule) {
-    return estimate(dtype, request(1, 3, schedule));
+  private static MemoryEstimate estimate(DType dtype, ScaleGrids grids) {
+    return estimate(dtype, request(1, 3, grids));
   }
 
   private static MemoryEstimate estimate(DType dtype, GenerationRequest request) {
@@ -38,21 +38,21 @@ class MemoryEstimateTest {
     return MODEL.need(request.kvShape(MODEL, DType.BF16), request.policy(), Device.cuda(0));
   }
 
-  private static GenerationRequest request(int images, double cfg, ScaleSchedule schedule) {
+  private static GenerationRequest request(int images, double cfg, ScaleGrids grids) {
     return GenerationRequest.of(
         List.of("an apple"),
         Optional.empty(),
         images,
         0,
-        schedule,
+        grids,
         SamplingOptions.of(cfg, 1, 1),
         CachePolicy.FULL);
   }
 
   @Test
   void weightsFollowFromTheFile() throws IOException {
-    MemoryEstimate single = estimate(DType.F32, MODEL.schedule());
-    MemoryEstimate half = estimate(DType.BF16, MODEL.schedule());
+    MemoryEstimate single = estimate(DType.F32, MODEL.grids());
+    MemoryEstimate half = estimate(DType.BF16, MODEL.grids());
     // The transformer is stored in bfloat16: its blocks stay mapped, or are widened to twice that.
     long blocks = half.mapped() - single.mapped();
     assertThat(single.weights() - half.weights()).isEqualTo(2 * blocks);
@@ -66,16 +66,14 @@ class MemoryEstimateTest {
   @Test
   void cacheIsTheWholeCacheOfBothGuidanceHalves() {
     // 12 layers, 2 rows, keys and values, 320 channels, 1497 tokens before the last scale.
-    assertThat(estimate(DType.F32, MODEL.schedule()).cache())
-        .isEqualTo(12 * 2 * 2 * 320 * 1497 * 4);
-    assertThat(estimate(DType.BF16, MODEL.schedule()).cache())
-        .isEqualTo(12 * 2 * 2 * 320 * 1497 * 2);
+    assertThat(estimate(DType.F32, MODEL.grids()).cache()).isEqualTo(12 * 2 * 2 * 320 * 1497 * 4);
+    assertThat(estimate(DType.BF16, MODEL.grids()).cache()).isEqualTo(12 * 2 * 2 * 320 * 1497 * 2);
   }
 
   /** Resident memory beyond the loaded model, seen while decoding 1024 x 1024: 2.0 GB. */
   @Test
   void activationsCoverWhatWasMeasured() {
-    long activations = estimate(DType.F32, ScaleSchedules.parse("1M")).activations() * 4;
+    long activations = estimate(DType.F32, GridParser.parse("1M")).activations() * 4;
     assertThat(activations).isBetween(2_000_000_000L, 3_000_000_000L);
   }
 
@@ -96,24 +94,24 @@ class MemoryEstimateTest {
     "BF16, 1, 8, 150994944"
   })
   void theLargestOfBlocksAndDecoding(DType dtype, double cfg, int images, long expected) {
-    assertThat(estimate(dtype, request(images, cfg, MODEL.schedule())).activations())
+    assertThat(estimate(dtype, request(images, cfg, MODEL.grids())).activations())
         .isEqualTo(expected);
   }
 
   /** One layer of the text encoder, converted: four of 256 x 256 and three of 256 x 512. */
   @Test
   void ofSmallPicturesTheTextTakesMost() {
-    assertThat(estimate(DType.F32, ScaleSchedules.parse("1x1")).activations())
+    assertThat(estimate(DType.F32, GridParser.parse("1x1")).activations())
         .isEqualTo(4 * (4 * 256 * 256 + 3 * 256 * 512));
   }
 
   @Test
   void aDeviceHoldsAllWeights() {
-    MemoryEstimate host = estimate(DType.BF16, MODEL.schedule());
-    MemoryNeed few = onDevice(request(1, 3, MODEL.schedule()));
+    MemoryEstimate host = estimate(DType.BF16, MODEL.grids());
+    MemoryNeed few = onDevice(request(1, 3, MODEL.grids()));
     assertThat(few)
         .isEqualTo(new MemoryNeed(host.weights() + host.mapped(), host.cache(), 150994944));
-    MemoryNeed many = onDevice(request(16, 3, MODEL.schedule()));
+    MemoryNeed many = onDevice(request(16, 3, MODEL.grids()));
     // 32 rows of 1024 tokens of 320 channels: two in float32, ten in bfloat16; 64 tokens of text,
     // twice, and six vectors in each of 12 layers; the rotary table.
     assertThat(many.scratch())
@@ -121,7 +119,7 @@ class MemoryEstimateTest {
             32 * 1024 * 320 * (4 + 10 * 2)
                 + 32 * 12 * 320 * (2 * 64 * 2 + 6 * 4)
                 + 2521 * 2 * 16 * 4);
-    MemoryNeed alone = onDevice(request(32, 1, MODEL.schedule()));
+    MemoryNeed alone = onDevice(request(32, 1, MODEL.grids()));
     assertThat(alone).isEqualTo(many);
   }
 

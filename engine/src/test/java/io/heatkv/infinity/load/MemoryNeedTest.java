@@ -12,8 +12,8 @@ import io.heatkv.error.UserException;
 import io.heatkv.infinity.PublishedModel;
 import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.load.MemoryNeed;
+import io.heatkv.scale.GridParser;
 import io.heatkv.scale.Resolution;
-import io.heatkv.scale.ScaleSchedules;
 import io.heatkv.scale.ScaleTemplate;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -30,7 +30,7 @@ class MemoryNeedTest {
   private static MemoryNeed infinity2b(int images, CachePolicy policy, Device device) {
     RandomInfinity sizes = RandomInfinity.of("infinity-2b");
     return sizes.transformerNeed(
-        sizes.kvShape(images, 2, DType.BF16, sizes.schedule()), policy, device);
+        sizes.kvShape(images, 2, DType.BF16, sizes.grids()), policy, device);
   }
 
   /**
@@ -87,7 +87,7 @@ class MemoryNeedTest {
     MemoryNeed need =
         InfinityMemory.transformer(
             wide,
-            new KvShape(1, 3, 1, 2, 32, DType.F32, ScaleSchedules.parse("1x1,2x2")),
+            new KvShape(1, 3, 1, 2, 32, DType.F32, GridParser.parse("1x1,2x2")),
             5,
             CachePolicy.FULL,
             Device.cuda(0));
@@ -149,7 +149,7 @@ class MemoryNeedTest {
             config.heads(),
             config.headDim(),
             DType.BF16,
-            ScaleTemplate.nearest(1).schedule(Resolution.P1));
+            ScaleTemplate.nearest(1).grids(Resolution.P1));
     long scratch = ObservedCache.scratchBytes(shape);
     assertThat(scratch >> 20).isBetween(1686L, 1686L * 110 / 100);
     assertThat(new MemoryNeed(1, 20, 300).plusScratch(4000)).isEqualTo(new MemoryNeed(1, 20, 4300));

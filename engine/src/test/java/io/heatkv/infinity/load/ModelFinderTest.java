@@ -56,7 +56,7 @@ class ModelFinderTest {
     assertThat(model.textEncoder()).isEqualTo(folder.resolve("weights/text"));
     assertThat(model.transformer().rotary()).isEqualTo(RotaryNormalization.ROUNDED);
     assertThat(model.transformer().levelEmbeddingOnce()).isTrue();
-    assertThat(model.schedule()).isEqualTo(ScaleTemplate.nearest(1).schedule(Resolution.P1));
+    assertThat(model.grids()).isEqualTo(ScaleTemplate.nearest(1).grids(Resolution.P1));
     assertThat(model.topP()).isEqualTo(0.97);
     assertThat(found.notes()).hasSize(2);
     assertThat(found.notes().getFirst())

@@ -52,7 +52,7 @@ class ModelPinsTest {
     InfinityDescription model = found.description();
     assertThat(model.name()).isEqualTo("mine");
     assertThat(model.tau()).isEqualTo(0.25);
-    assertThat(model.schedule()).hasToString("1x1,2x2,4x4");
+    assertThat(model.grids()).hasToString("1x1,2x2,4x4");
     assertThat(model.transformer().rotary()).isEqualTo(RotaryNormalization.of(1));
     assertThat(model.cfg()).isEqualTo(3);
     assertThat(model.topP()).isEqualTo(0.97);
@@ -130,7 +130,7 @@ class ModelPinsTest {
   void gridsAreHeightAndWidth(String scale) throws IOException {
     assertRefused(
         "{\"scale_schedule\": [[1, 1, 1], " + scale + "]}", "expected [1, height, width]");
-    assertThat(locate("{\"scale_schedule\": [[1, 1, 1], [1, 2, 3]]}").description().schedule())
+    assertThat(locate("{\"scale_schedule\": [[1, 1, 1], [1, 2, 3]]}").description().grids())
         .hasToString("1x1,2x3");
   }
 

@@ -67,7 +67,7 @@ class VarFamilyTest {
     try (ModelDescription model = found.description()) {
       assertThat(model.name()).isEqualTo("var-depth3");
       assertThat(model.isClassConditional()).isTrue();
-      assertThat(model.schedule()).hasToString("1x1,2x2,3x3,4x4,5x5");
+      assertThat(model.grids()).hasToString("1x1,2x2,3x3,4x4,5x5");
       assertThat(model.sampling().topK()).isEqualTo(900);
       assertThat(model.sampling().neutralCfg()).isZero();
       assertThat(model.pixelsPerToken()).isEqualTo(16);
@@ -88,7 +88,7 @@ class VarFamilyTest {
     refused(() -> ModelSource.locate(folder.toString()), "more than one VAR transformer", SHARED);
     Path shared = folder.resolve("own-" + SHARED);
     try (ModelDescription model = ModelSource.find(shared.toString())) {
-      assertThat(model.kvShape(DType.F32, model.schedule()).heads()).isEqualTo(2);
+      assertThat(model.kvShape(DType.F32, model.grids()).heads()).isEqualTo(2);
     }
   }
 
@@ -136,7 +136,7 @@ class VarFamilyTest {
                 loaded,
                 new GenerationRequest(
                     List.of(new PictureRequest(model.example(), 4, model.sampling())),
-                    model.schedule(),
+                    model.grids(),
                     CachePolicy.FULL))) {
       return generation.finish().images().getFirst().pixels().rgb();
     }
@@ -149,7 +149,7 @@ class VarFamilyTest {
     try (ModelDescription model = ModelSource.find(folder.toString())) {
       model.convert(target, StorageType.F32, (name, done, total) -> {});
       try (ModelDescription converted = ModelSource.find(target.toString())) {
-        assertThat(converted.schedule()).isEqualTo(model.schedule());
+        assertThat(converted.grids()).isEqualTo(model.grids());
         assertThat(drawn(converted)).isEqualTo(drawn(model));
       }
     }
@@ -164,9 +164,9 @@ class VarFamilyTest {
   })
   void randomModelsHaveThePublishedSizes(String size, int layers, int cached, int megabytes) {
     ModelSizes model = ModelFamilies.ofSize(size).random(size);
-    KvShape row = model.kvShape(1, 1, DType.BF16, model.schedule());
+    KvShape row = model.kvShape(1, 1, DType.BF16, model.grids());
     assertThat(row.layers()).isEqualTo(layers);
-    assertThat(row.schedule().cachedTokens()).isEqualTo(cached);
+    assertThat(row.grids().cachedTokens()).isEqualTo(cached);
     assertThat(row.fullBytes() / 1e6).isBetween(megabytes - 0.7, megabytes + 0.7);
     assertThat(model.computeType(Device.parse("cuda"))).isEqualTo(DType.F16);
     long weights = model.transformerNeed(row, CachePolicy.FULL, Device.parse("cuda")).weights();
@@ -183,7 +183,7 @@ class VarFamilyTest {
       GenerationRequest request =
           new GenerationRequest(
               List.of(new PictureRequest(tiny.example(), 1, tiny.sampling())),
-              tiny.schedule(),
+              tiny.grids(),
               CachePolicy.FULL);
       try (Generation generation = Generation.open(model, request)) {
         while (!generation.isDone()) {

@@ -71,7 +71,7 @@ public final class HeatMap {
 
   /** A panel for each scale that is stored, sink scales first. */
   private ChartPage overview() {
-    int panels = setup.schedule().count() - 1;
+    int panels = setup.grids().count() - 1;
     int columns = (int) Math.ceil(Math.sqrt(panels));
     int width = 340;
     int height = 250;
@@ -93,7 +93,7 @@ public final class HeatMap {
   /** Source scales over target scales, each row beginning with all heads. */
   private ChartPage scheduled(CacheSchedule planned) {
     int first = setup.sinkScales();
-    int last = setup.schedule().count() - 1;
+    int last = setup.grids().count() - 1;
     int width = 215;
     int height = 185;
     HeatMapHeader header =
@@ -130,7 +130,7 @@ public final class HeatMap {
   }
 
   private HeatMapHeader header(List<String> further) {
-    int last = setup.schedule().count() - 1;
+    int last = setup.grids().count() - 1;
     List<String> lines = new ArrayList<>();
     lines.add(
         "Model %s, fingerprint %.12s…: %d layers of %d heads. Profile %s: %d prompts."
@@ -143,14 +143,14 @@ public final class HeatMap {
                 profile.promptsDone()));
     lines.add(
         "A picture is drawn scale by scale, %s to %s tokens; each scale attends to the keys and values"
-                .formatted(setup.schedule().size(0), setup.schedule().last())
+                .formatted(setup.grids().size(0), setup.grids().last())
             + " that earlier ones left in the cache.");
     lines.add(
         "Colour: S-CAS, the share of a later scale's attention that falls on all tokens of the source"
             + " scale; mean over queries, prompts and later scales.");
     lines.add(
         "%s The last scale, %d (%s), attends but is never stored."
-            .formatted(sinks(), last, setup.schedule().last()));
+            .formatted(sinks(), last, setup.grids().last()));
     lines.addAll(further);
     List<Swatch> swatches =
         schedule.isPresent()
@@ -184,7 +184,7 @@ public final class HeatMap {
   }
 
   private String scale(int scale) {
-    return "scale %d (%s)".formatted(scale, setup.schedule().size(scale));
+    return "scale %d (%s)".formatted(scale, setup.grids().size(scale));
   }
 
   /** How many of a source scale's heads are there, and how they are stored on average. */
@@ -195,11 +195,11 @@ public final class HeatMap {
             .map(Map.Entry::getValue)
             .toList();
     String count = "%d of %d".formatted(levels.size(), setup.layers() * setup.heads());
-    double most = 1.0 * setup.schedule().tokens(source) * Precision.FLOAT16.entryGranules();
+    double most = 1.0 * setup.grids().tokens(source) * Precision.FLOAT16.entryGranules();
     double mean =
         levels.stream()
             .mapToDouble(level ->
-                level.entries(setup.schedule().size(source)) * level.precision().entryGranules())
+                level.entries(setup.grids().size(source)) * level.precision().entryGranules())
             .average()
             .orElse(most);
     // At one level, the whole of it, nothing is to be said.

@@ -191,7 +191,7 @@ record Page(
   }
 
   private String bits(List<String> policies) {
-    ScaleTable table = new ScaleTable(summary, policies, evaluation.schedule());
+    ScaleTable table = new ScaleTable(summary, policies, evaluation.grids());
     String html =
         "<p>Percent of the bits of each scale that are equal to the full cache's. Each run draws its scales from its own earlier ones, so that differences spread; half of all bits would be equal by chance.</p>\n"
             + table.agreement();

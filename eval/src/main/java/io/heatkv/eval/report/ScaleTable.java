@@ -2,7 +2,7 @@ package io.heatkv.eval.report;
 
 import io.heatkv.eval.run.CellSummary;
 import io.heatkv.eval.run.Summary;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import java.util.List;
 import java.util.Locale;
 import java.util.function.Function;
@@ -12,9 +12,9 @@ import java.util.function.Function;
  *
  * @param summary of all cells
  * @param policies in the order of their colours
- * @param schedule names the columns
+ * @param grids names the columns
  */
-record ScaleTable(Summary summary, List<String> policies, ScaleSchedule schedule) {
+record ScaleTable(Summary summary, List<String> policies, ScaleGrids grids) {
   ScaleTable {
     policies = List.copyOf(policies);
   }
@@ -53,7 +53,7 @@ record ScaleTable(Summary summary, List<String> policies, ScaleSchedule schedule
     StringBuilder html =
         new StringBuilder(
             "<div class=\"wide\"><table class=\"heat\">\n<thead><tr><th>policy</th><th>budget</th>");
-    schedule.scales().forEach(size -> html.append("<th>").append(size).append("</th>"));
+    grids.scales().forEach(size -> html.append("<th>").append(size).append("</th>"));
     html.append("</tr></thead>\n");
     for (String policy : policies) {
       html.append("<tbody>");

@@ -1,7 +1,7 @@
 package io.heatkv.eval.run;
 
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import java.util.List;
 
 /**
@@ -10,7 +10,7 @@ import java.util.List;
  * @param prompts what to draw
  * @param seeds pictures of each prompt
  * @param seed of the first picture; the next ones have the next numbers
- * @param schedule grids of the scales
+ * @param grids grids of the scales
  * @param sampling how bits are drawn
  * @param cells policies under budgets
  * @param absent a line for each policy and budget that can't be
@@ -21,7 +21,7 @@ public record Evaluation(
     List<String> prompts,
     int seeds,
     long seed,
-    ScaleSchedule schedule,
+    ScaleGrids grids,
     SamplingOptions sampling,
     List<Cell> cells,
     List<String> absent,

@@ -139,7 +139,7 @@ public final class Evaluator {
                     evaluation.seedOf(i),
                     evaluation.sampling()))
             .toList(),
-        evaluation.schedule(),
+        evaluation.grids(),
         CachePolicy.FULL);
   }
 

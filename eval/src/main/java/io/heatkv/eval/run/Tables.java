@@ -29,8 +29,8 @@ public record Tables(Evaluation evaluation, EvaluationSettings settings, Summary
         List.of("kv_bytes", "kv_current_scale_bytes", "kv_workspace_bytes", "transformer_ms"));
     List<MetricInfo> metrics = ofPictures(batches);
     metrics.forEach(metric -> header.add(metric.id()));
-    for (int t = 0; t < evaluation.schedule().count(); t++) {
-      header.add("equal_bits_" + evaluation.schedule().size(t));
+    for (int t = 0; t < evaluation.grids().count(); t++) {
+      header.add("equal_bits_" + evaluation.grids().size(t));
     }
     row(csv, header);
     for (BatchResult batch : batches) {
@@ -78,7 +78,7 @@ public record Tables(Evaluation evaluation, EvaluationSettings settings, Summary
       List<Double> values = result.values().getOrDefault(metric.id(), List.of());
       fields.add(values.isEmpty() ? "" : number(values.get(index)));
     }
-    for (int t = 0; t < evaluation.schedule().count(); t++) {
+    for (int t = 0; t < evaluation.grids().count(); t++) {
       fields.add(result.bits().isEmpty() ? "" : number(result.bits().get(index).get(t)));
     }
     row(csv, fields);

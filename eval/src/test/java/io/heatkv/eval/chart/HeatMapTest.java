@@ -8,7 +8,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.image.PngImage;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.profile.PromptSet;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
 import io.heatkv.schedule.CacheSchedule;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.PruningSchedule;
@@ -37,7 +37,7 @@ class HeatMapTest {
             "00ff",
             LAYERS,
             HEADS,
-            ScaleSchedules.parse("1x1,2x2,4x4,6x6"),
+            GridParser.parse("1x1,2x2,4x4,6x6"),
             1,
             List.of(1.0),
             List.of(1.0),
@@ -57,7 +57,7 @@ class HeatMapTest {
 
   private static PngImage drawn(double budget) {
     CalibrationProfile profile = profile();
-    ScheduleShape shape = ScheduleShape.of(LAYERS, HEADS, profile.setup().schedule(), 1);
+    ScheduleShape shape = ScheduleShape.of(LAYERS, HEADS, profile.setup().grids(), 1);
     CacheSchedule schedule = PruningSchedule.of(shape, profile.orders(), budget);
     return new HeatMap("tiny.heatkv.json", profile, Optional.of(schedule)).png();
   }

@@ -14,8 +14,8 @@ import io.heatkv.family.NextScaleModel;
 import io.heatkv.family.Pass;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -48,9 +48,9 @@ class BatchDrawerTest {
         }
 
         @Override
-        public Pass begin(ScaleSchedule scales) {
+        public Pass begin(ScaleGrids grids) {
           passes++;
-          return text.begin(scales);
+          return text.begin(grids);
         }
 
         @Override
@@ -76,13 +76,13 @@ class BatchDrawerTest {
     }
 
     @Override
-    public KvShape kvShape(int pictures, int rowsPerPicture, ScaleSchedule scales) {
-      return model.kvShape(pictures, rowsPerPicture, scales);
+    public KvShape kvShape(int pictures, int rowsPerPicture, ScaleGrids grids) {
+      return model.kvShape(pictures, rowsPerPicture, grids);
     }
 
     @Override
-    public void requireDrawable(ScaleSchedule scales) {
-      model.requireDrawable(scales);
+    public void requireDrawable(ScaleGrids grids) {
+      model.requireDrawable(grids);
     }
 
     @Override
@@ -121,7 +121,7 @@ class BatchDrawerTest {
                 new PictureRequest("a cat", 1, sampling),
                 new PictureRequest("a red apple", 2, sampling),
                 new PictureRequest("a cat", 3, sampling)),
-            ScaleSchedules.parse("1x1,2x2,3x3"),
+            GridParser.parse("1x1,2x2,3x3"),
             CachePolicy.FULL);
     try (ImageGenerator generator = TestModel.open()) {
       Counting model = new Counting(generator.model());

@@ -82,8 +82,7 @@ final class BatchMeasurement {
   private boolean draw(int pictures, BooleanSupplier interrupted, Heartbeat heartbeat) {
     long start = System.nanoTime();
     GenerationRequest request =
-        new GenerationRequest(
-            Collections.nCopies(pictures, picture), form.schedule(), form.policy());
+        new GenerationRequest(Collections.nCopies(pictures, picture), form.grids(), form.policy());
     try (Generation generation = Generation.open(model, request)) {
       while (!generation.isDone()) {
         if (interrupted.getAsBoolean()) {

@@ -2,7 +2,7 @@ package io.heatkv.server.core;
 
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.load.MemoryNeed;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.IntFunction;
@@ -12,7 +12,7 @@ import java.util.function.IntFunction;
  * see {@link Forms}.
  */
 public final class Form {
-  private final ScaleSchedule schedule;
+  private final ScaleGrids grids;
   private final CachePolicy policy;
   private final IntFunction<MemoryNeed> needs;
   private final Map<Integer, MemoryNeed> known = new ConcurrentHashMap<>();
@@ -22,14 +22,14 @@ public final class Form {
   /**
    * @param needs of a number of pictures
    */
-  Form(ScaleSchedule schedule, CachePolicy policy, IntFunction<MemoryNeed> needs) {
-    this.schedule = schedule;
+  Form(ScaleGrids grids, CachePolicy policy, IntFunction<MemoryNeed> needs) {
+    this.grids = grids;
     this.policy = policy;
     this.needs = needs;
   }
 
-  public ScaleSchedule schedule() {
-    return schedule;
+  public ScaleGrids grids() {
+    return grids;
   }
 
   public CachePolicy policy() {

@@ -5,7 +5,7 @@ import io.heatkv.cache.CachePolicy;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.load.MemoryNeed;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -28,7 +28,7 @@ public final class Forms {
       };
 
   private record Key(
-      ScaleSchedule schedule,
+      ScaleGrids grids,
       String policy,
       String budget,
       boolean guided,
@@ -47,10 +47,10 @@ public final class Forms {
    * @throws io.heatkv.error.UserException if the policy or its budget can't be had, or the model
    *     can't draw the scales
    */
-  public Form of(ScaleSchedule schedule, String policy, String budget, SamplingOptions sampling) {
+  public Form of(ScaleGrids grids, String policy, String budget, SamplingOptions sampling) {
     Key key =
         new Key(
-            schedule,
+            grids,
             policy,
             budget,
             sampling.isGuided(),
@@ -59,24 +59,23 @@ public final class Forms {
     synchronized (kept) {
       Form known = kept.get(key);
       if (known == null) {
-        known = make(schedule, model.policy(policy, budget, schedule), sampling);
+        known = make(grids, model.policy(policy, budget, grids), sampling);
         kept.put(key, known);
       }
       return known;
     }
   }
 
-  private Form make(ScaleSchedule schedule, CachePolicy policy, SamplingOptions sampling) {
-    model.model().requireDrawable(schedule);
+  private Form make(ScaleGrids grids, CachePolicy policy, SamplingOptions sampling) {
+    model.model().requireDrawable(grids);
     PictureRequest picture = new PictureRequest(model.samplePrompt(), 0, sampling);
     Form form =
         new Form(
-            schedule,
+            grids,
             policy,
             pictures ->
                 model.need(
-                    new GenerationRequest(
-                        Collections.nCopies(pictures, picture), schedule, policy)));
+                    new GenerationRequest(Collections.nCopies(pictures, picture), grids, policy)));
     // What can't be told is said now.
     MemoryNeed _ = form.need(1);
     return form;

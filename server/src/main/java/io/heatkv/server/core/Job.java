@@ -47,7 +47,7 @@ public final class Job {
    */
   public Job(Form form, List<PictureRequest> pictures, int partials, Encoding encoding) {
     this.form = form;
-    this.pictures = new GenerationRequest(pictures, form.schedule(), form.policy()).pictures();
+    this.pictures = new GenerationRequest(pictures, form.grids(), form.policy()).pictures();
     this.partials = partials;
     this.encoding = encoding;
     left = pictures.size();

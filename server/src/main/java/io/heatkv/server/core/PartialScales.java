@@ -1,6 +1,6 @@
 package io.heatkv.server.core;
 
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import java.util.SortedSet;
 import java.util.TreeSet;
 
@@ -12,20 +12,20 @@ final class PartialScales {
   private PartialScales() {}
 
   /**
-   * Scales spread over the schedule, coarser ones where those would take too long.
+   * Scales spread over all scales, coarser ones where those would take too long.
    *
    * @param count asked for
    * @param decodeShare share of a picture's time that decoding its last scale takes; others take as
    *     much less as they have fewer tokens
    */
-  static SortedSet<Integer> choose(ScaleSchedule schedule, int count, double decodeShare) {
-    int last = schedule.count() - 1;
+  static SortedSet<Integer> choose(ScaleGrids grids, int count, double decodeShare) {
+    int last = grids.count() - 1;
     int most = Math.min(count, last);
     TreeSet<Integer> chosen = new TreeSet<>();
     for (int i = 0; i < most; i++) {
       chosen.add((i + 1) * last / (most + 1));
     }
-    while (!chosen.isEmpty() && cost(schedule, chosen) * decodeShare > SHARE) {
+    while (!chosen.isEmpty() && cost(grids, chosen) * decodeShare > SHARE) {
       int coarser = chosen.removeLast() - 1;
       while (chosen.contains(coarser)) {
         coarser--;
@@ -37,7 +37,7 @@ final class PartialScales {
     return chosen;
   }
 
-  private static double cost(ScaleSchedule schedule, SortedSet<Integer> scales) {
-    return scales.stream().mapToInt(schedule::tokens).sum() / (double) schedule.last().tokens();
+  private static double cost(ScaleGrids grids, SortedSet<Integer> scales) {
+    return scales.stream().mapToInt(grids::tokens).sum() / (double) grids.last().tokens();
   }
 }

@@ -402,7 +402,7 @@ public final class Scheduler implements AutoCloseable {
     GenerationRequest probe =
         new GenerationRequest(
             List.of(first.job().pictures().get(first.picture())),
-            first.job().form().schedule(),
+            first.job().form().grids(),
             first.job().form().policy());
     try (Generation generation = Generation.open(model.model(), probe)) {
       generation.step();

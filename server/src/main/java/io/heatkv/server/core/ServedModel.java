@@ -7,7 +7,7 @@ import io.heatkv.image.PngText;
 import io.heatkv.load.MemoryNeed;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import java.util.List;
 import java.util.Optional;
 
@@ -19,7 +19,7 @@ public interface ServedModel {
   NextScaleModel model();
 
   /** Its own scales, drawn where a request asks for no size. */
-  ScaleSchedule schedule();
+  ScaleGrids grids();
 
   /** How it samples where a request doesn't say. */
   SamplingOptions sampling();
@@ -40,7 +40,7 @@ public interface ServedModel {
    *
    * @throws io.heatkv.error.UserException if there is none, or it can't be had for these scales
    */
-  CachePolicy policy(String name, String budget, ScaleSchedule schedule);
+  CachePolicy policy(String name, String budget, ScaleGrids grids);
 
   /**
    * What drawing takes besides the weights; more for more pictures.

@@ -47,7 +47,7 @@ final class SharedPass {
     GenerationRequest request =
         new GenerationRequest(
             pass.stream().map(each -> each.job().pictures().get(each.picture())).toList(),
-            form.schedule(),
+            form.grids(),
             form.policy());
     long start = System.nanoTime();
     listener.passBegins(form, pass.size());
@@ -82,7 +82,7 @@ final class SharedPass {
       scales.add(
           each.job().partials() == 0
               ? new TreeSet<>()
-              : PartialScales.choose(form.schedule(), each.job().partials(), form.decodeShare()));
+              : PartialScales.choose(form.grids(), each.job().partials(), form.decodeShare()));
     }
     return scales;
   }
@@ -100,8 +100,7 @@ final class SharedPass {
     for (int i : generation.pictures()) {
       QueuedPicture each = pass.get(i);
       Job job = each.job();
-      JobEvent drawn =
-          new JobEvent.ScaleDrawn(each.picture(), scale, job.form().schedule().count());
+      JobEvent drawn = new JobEvent.ScaleDrawn(each.picture(), scale, job.form().grids().count());
       job.addLater(encoders, () -> drawn);
       if (partials.get(i).contains(scale)) {
         Picture shown = generation.preview(i);

@@ -260,7 +260,7 @@ public final class HttpService implements AutoCloseable {
     json.put("policy", options.policy());
     json.put("kv_budget", options.budget());
     json.put("guidance_scale", model.sampling().cfg(0));
-    json.put("scales", model.schedule().count());
+    json.put("scales", model.grids().count());
     json.put("max_n", options.maxImages());
     json.put("calibrated", model.profile().isPresent());
     return json;

@@ -284,7 +284,7 @@ final class ImagesRequest {
   private Form make(
       PictureSizes.Size size, String policy, String budget, SamplingOptions sampling) {
     try {
-      return forms.of(size.schedule(), policy, budget, sampling);
+      return forms.of(size.grids(), policy, budget, sampling);
     } catch (UserException e) {
       if (size.equals(sizes.all().getFirst())) {
         throw ApiException.invalid("policy", String.valueOf(e.getMessage()));
@@ -316,7 +316,7 @@ final class ImagesRequest {
   private boolean canBeHad(
       PictureSizes.Size size, String policy, String budget, SamplingOptions sampling) {
     try {
-      Form _ = forms.of(size.schedule(), policy, budget, sampling);
+      Form _ = forms.of(size.grids(), policy, budget, sampling);
       return true;
     } catch (UserException _) {
       return false;
@@ -339,7 +339,7 @@ final class ImagesRequest {
     Optional<PictureSizes.Size> smaller =
         sizes.all().stream()
             .filter(other -> canBeHad(other, policy, budget, sampling))
-            .filter(other -> scheduler.fits(forms.of(other.schedule(), policy, budget, sampling)))
+            .filter(other -> scheduler.fits(forms.of(other.grids(), policy, budget, sampling)))
             .max(Comparator.comparingLong(other -> (long) other.width() * other.height()));
     Optional<String> less = fittingBudget(form, size, policy, sampling);
     if (smaller.isEmpty() && less.isEmpty()) {
@@ -362,17 +362,17 @@ final class ImagesRequest {
                 1,
                 new GenerationRequest(
                         List.of(new PictureRequest(model.samplePrompt(), 0, sampling)),
-                        form.schedule(),
+                        form.grids(),
                         form.policy())
                     .rowsPerPicture(),
-                form.schedule())
+                form.grids())
             .fullBytes();
     String name = isWhole(policy) ? Allocation.DEFAULT.policy() : policy;
     long room = Math.min(limits.kvBytes(), limits.bytes() - form.need(1).scratch());
     for (int most = (int) Math.min(1000, 1000.0 * room / full); most > 0; most--) {
       String budget = String.format(Locale.ROOT, "%.3f", most / 1e3);
       if (canBeHad(size, name, budget, sampling)
-          && scheduler.fits(forms.of(size.schedule(), name, budget, sampling))) {
+          && scheduler.fits(forms.of(size.grids(), name, budget, sampling))) {
         return Optional.of(budget);
       }
       // What scratch takes besides depends on the budget a little.

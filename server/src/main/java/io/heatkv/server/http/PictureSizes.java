@@ -2,7 +2,7 @@ package io.heatkv.server.http;
 
 import io.heatkv.error.UserException;
 import io.heatkv.scale.Resolution;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleTemplate;
 import io.heatkv.server.core.ServedModel;
 import java.util.ArrayList;
@@ -13,7 +13,7 @@ import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** Sizes in pixels that a model draws, and the schedules that they mean. */
+/** Sizes in pixels that a model draws, and the grids that they mean. */
 final class PictureSizes {
   // Between neighbouring templates lies less.
   private static final double RATIO_SLACK = Math.log(1.15);
@@ -25,7 +25,7 @@ final class PictureSizes {
    * @param width in pixels
    * @param height in pixels
    */
-  record Size(int width, int height, ScaleSchedule schedule) {
+  record Size(int width, int height, ScaleGrids grids) {
     double ratio() {
       return Math.log((double) width / height);
     }
@@ -42,7 +42,7 @@ final class PictureSizes {
 
   PictureSizes(ServedModel model) {
     int pixels = model.pixelsPerToken();
-    ScaleSchedule own = model.schedule();
+    ScaleGrids own = model.grids();
     sizes = new ArrayList<>(List.of(size(own, pixels)));
     Optional<Resolution> largest =
         Arrays.stream(Resolution.values()).filter(each -> each.scales() == own.count()).findFirst();
@@ -50,7 +50,7 @@ final class PictureSizes {
       for (ScaleTemplate template : ScaleTemplate.values()) {
         for (Resolution resolution : Resolution.values()) {
           if (resolution.compareTo(largest.get()) <= 0) {
-            offer(model, size(template.schedule(resolution), pixels));
+            offer(model, size(template.grids(resolution), pixels));
           }
         }
       }
@@ -59,7 +59,7 @@ final class PictureSizes {
 
   private void offer(ServedModel model, Size size) {
     try {
-      model.model().requireDrawable(size.schedule);
+      model.model().requireDrawable(size.grids);
     } catch (UserException _) {
       return;
     }
@@ -68,8 +68,8 @@ final class PictureSizes {
     }
   }
 
-  private static Size size(ScaleSchedule schedule, int pixels) {
-    return new Size(pixels * schedule.last().width(), pixels * schedule.last().height(), schedule);
+  private static Size size(ScaleGrids grids, int pixels) {
+    return new Size(pixels * grids.last().width(), pixels * grids.last().height(), grids);
   }
 
   /** The model's own first. */
@@ -77,9 +77,9 @@ final class PictureSizes {
     return sizes;
   }
 
-  /** The size of a schedule that is among them. */
-  Size of(ScaleSchedule schedule) {
-    return sizes.stream().filter(size -> size.schedule.equals(schedule)).findFirst().orElseThrow();
+  /** The size of grids that is among them. */
+  Size of(ScaleGrids grids) {
+    return sizes.stream().filter(size -> size.grids.equals(grids)).findFirst().orElseThrow();
   }
 
   /**
@@ -99,7 +99,7 @@ final class PictureSizes {
     }
     int width = Integer.parseInt(matcher.group(1));
     int height = Integer.parseInt(matcher.group(2));
-    Size wanted = new Size(width, height, sizes.getFirst().schedule);
+    Size wanted = new Size(width, height, sizes.getFirst().grids);
     double off = sizes.stream().mapToDouble(size -> distance(size, wanted)).min().orElseThrow();
     if (off > RATIO_SLACK) {
       throw ApiException.invalid(

@@ -30,9 +30,9 @@ final class ProfileAnswer {
   static Map<String, Object> of(CalibrationProfile profile, Optional<CacheSchedule> schedule) {
     CalibrationSetup setup = profile.setup();
     HeadScores scores = profile.scores();
-    int sources = setup.schedule().count() - 1;
+    int sources = setup.grids().count() - 1;
     Map<String, Object> json = new LinkedHashMap<>();
-    json.put("scales", setup.schedule().scales().stream().map(Object::toString).toList());
+    json.put("scales", setup.grids().scales().stream().map(Object::toString).toList());
     json.put("layers", setup.layers());
     json.put("heads", setup.heads());
     json.put("sink_scales", setup.sinkScales());

@@ -14,7 +14,7 @@ final class BatchMeasurementTest {
   @Test
   void itEndsWithABatchThatMayBeTriedAndLeavesNothingBehind(@TempDir Path folder) {
     try (ToyServedModel model = new ToyServedModel(folder)) {
-      Form form = new Forms(model).of(model.schedule(), "full", "1", model.sampling());
+      Form form = new Forms(model).of(model.grids(), "full", "1", model.sampling());
       PictureRequest picture = new PictureRequest("circle", 0, model.sampling());
       BatchMeasurement measurement = new BatchMeasurement(model.plain(), form, picture, 8);
       long before = TestDevice.backend().liveTensors();

@@ -52,7 +52,7 @@ final class SchedulerTest {
   }
 
   private Form form(String policy, String budget) {
-    return forms.of(model.schedule(), policy, budget, model.sampling());
+    return forms.of(model.grids(), policy, budget, model.sampling());
   }
 
   private Form full() {
@@ -126,7 +126,7 @@ final class SchedulerTest {
   /** The file that a picture becomes when it is drawn alone. */
   private byte[] alone(Form form, PictureRequest picture) {
     GenerationRequest request =
-        new GenerationRequest(List.of(picture), form.schedule(), form.policy());
+        new GenerationRequest(List.of(picture), form.grids(), form.policy());
     try (Generation generation = Generation.open(model.plain(), request)) {
       Picture result = generation.finish().images().getFirst();
       return new Encoding.OfPng()
@@ -373,9 +373,9 @@ final class SchedulerTest {
       assertThat(shown)
           .allSatisfy(partial -> {
             assertThat(partial.width())
-                .isEqualTo(4 * first.form().schedule().size(partial.scale()).width());
+                .isEqualTo(4 * first.form().grids().size(partial.scale()).width());
             assertThat(partial.height())
-                .isEqualTo(4 * first.form().schedule().size(partial.scale()).height());
+                .isEqualTo(4 * first.form().grids().size(partial.scale()).height());
           });
       assertThat(first.events().indexOf(shown.getLast())).isLessThan(first.events().size() - 2);
     }

@@ -58,7 +58,7 @@ final class HttpServiceTest {
     GenerationRequest request =
         new GenerationRequest(
             List.of(new PictureRequest(prompt, seed, running.model.sampling())),
-            running.model.schedule(),
+            running.model.grids(),
             CachePolicy.FULL);
     try (Generation generation = Generation.open(running.model.plain(), request)) {
       PngImage image = generation.finish().images().getFirst().pixels();

@@ -2,8 +2,8 @@ package io.heatkv.testkit.toy;
 
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.error.UserException;
-import io.heatkv.scale.ScaleSchedule;
-import io.heatkv.scale.ScaleSchedules;
+import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -18,7 +18,7 @@ public record ToyConfig(int layers) {
   public static final List<String> CLASSES = List.of("circle", "square", "cross");
 
   /** Grids that it draws by default; others may have no more scales and no larger edges. */
-  public static final ScaleSchedule SCALES = ScaleSchedules.parse("1x1,2x3,3x4,4x5,5x7");
+  public static final ScaleGrids SCALES = GridParser.parse("1x1,2x3,3x4,4x5,5x7");
 
   static final int HEADS = 2;
   static final int HEAD_DIM = 16;

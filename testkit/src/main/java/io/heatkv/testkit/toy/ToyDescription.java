@@ -13,7 +13,7 @@ import io.heatkv.load.MemoryNeed;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelFiles;
 import io.heatkv.load.NetworkSummary;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -88,8 +88,8 @@ record ToyDescription(ToyConfig config, Path file, ModelFiles files)
 
   /** One linear map a token. */
   @Override
-  public double decodeFlops(ScaleSchedule scales) {
-    return 2.0 * scales.last().tokens() * ToyConfig.CHANNELS * 3 * pixelsPerToken();
+  public double decodeFlops(ScaleGrids grids) {
+    return 2.0 * grids.last().tokens() * ToyConfig.CHANNELS * 3 * pixelsPerToken();
   }
 
   @Override

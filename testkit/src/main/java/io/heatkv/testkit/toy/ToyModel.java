@@ -7,7 +7,7 @@ import io.heatkv.family.Conditioning;
 import io.heatkv.family.NextScaleModel;
 import io.heatkv.family.Pass;
 import io.heatkv.family.PictureRequest;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
@@ -64,7 +64,7 @@ public final class ToyModel implements NextScaleModel {
   }
 
   @Override
-  public KvShape kvShape(int pictures, int rowsPerPicture, ScaleSchedule scales) {
+  public KvShape kvShape(int pictures, int rowsPerPicture, ScaleGrids grids) {
     return new KvShape(
         config.layers(),
         pictures * rowsPerPicture,
@@ -72,18 +72,18 @@ public final class ToyModel implements NextScaleModel {
         ToyConfig.HEADS,
         ToyConfig.HEAD_DIM,
         dtype(),
-        scales);
+        grids);
   }
 
   @Override
-  public void requireDrawable(ScaleSchedule scales) {
+  public void requireDrawable(ScaleGrids grids) {
     ScaleSize most = ToyConfig.SCALES.last();
-    if (scales.count() > ToyConfig.SCALES.count()
-        || scales.last().height() > most.height()
-        || scales.last().width() > most.width()) {
+    if (grids.count() > ToyConfig.SCALES.count()
+        || grids.last().height() > most.height()
+        || grids.last().width() > most.width()) {
       throw new UserException(
           "the grids %s are more or larger than %s; expected no more than those"
-              .formatted(scales, ToyConfig.SCALES));
+              .formatted(grids, ToyConfig.SCALES));
     }
   }
 
@@ -113,8 +113,8 @@ public final class ToyModel implements NextScaleModel {
       }
 
       @Override
-      public Pass begin(ScaleSchedule scales) {
-        return new ToyPass(networks, scales, rows, rowsPerPicture);
+      public Pass begin(ScaleGrids grids) {
+        return new ToyPass(networks, grids, rows, rowsPerPicture);
       }
 
       @Override

@@ -7,7 +7,7 @@ import io.heatkv.family.ScaleObserver;
 import io.heatkv.sample.BitNoise;
 import io.heatkv.sample.CategoricalSampler;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Ops;
@@ -23,7 +23,7 @@ final class ToyPass implements Pass {
   private static final int TOP_K = ToyConfig.ENTRIES - 2;
 
   private final ToyNetworks networks;
-  private final ScaleSchedule scales;
+  private final ScaleGrids grids;
   private final int rowsPerPicture;
   private final Scope state = Scope.detached();
   // [rows, width]
@@ -34,9 +34,9 @@ final class ToyPass implements Pass {
    * @param classes of every row
    * @param rowsPerPicture 2 under guidance, else 1
    */
-  ToyPass(ToyNetworks networks, ScaleSchedule scales, long[] classes, int rowsPerPicture) {
+  ToyPass(ToyNetworks networks, ScaleGrids grids, long[] classes, int rowsPerPicture) {
     this.networks = networks;
-    this.scales = scales;
+    this.grids = grids;
     this.rowsPerPicture = rowsPerPicture;
     Tensor like = networks.classes;
     try (Scope _ = Scope.open()) {
@@ -51,8 +51,8 @@ final class ToyPass implements Pass {
                   like.device(),
                   classes.length / rowsPerPicture,
                   ToyConfig.CHANNELS,
-                  scales.last().height(),
-                  scales.last().width()));
+                  grids.last().height(),
+                  grids.last().width()));
     } catch (RuntimeException | Error e) {
       close();
       throw e;
@@ -63,7 +63,7 @@ final class ToyPass implements Pass {
   public Tensor logits(
       int scale, List<PictureRequest> pictures, KvCache cache, ScaleObserver observer) {
     try (Scope scope = Scope.open()) {
-      ScaleSize size = scales.size(scale);
+      ScaleSize size = grids.size(scale);
       Tensor codes = null;
       if (scale > 0) {
         codes = Ops.upsampleNearest(canvas, size.height(), size.width());
@@ -102,7 +102,7 @@ final class ToyPass implements Pass {
 
   /** Guidance grows with the scale, from 0 at the first to cfg - 1 at the last. */
   private double t(SamplingOptions sampling, int scale) {
-    return (sampling.cfg(scale) - 1) * scale / Math.max(1, scales.count() - 1);
+    return (sampling.cfg(scale) - 1) * scale / Math.max(1, grids.count() - 1);
   }
 
   private Tensor factors(List<PictureRequest> pictures, ToDoubleFunction<SamplingOptions> factor) {
@@ -131,14 +131,14 @@ final class ToyPass implements Pass {
     }
     long[] seed = {picture.seed()};
     Tensor uniforms =
-        BitNoise.uniforms(logits.backend(), logits.device(), seed, scale, scales.tokens(scale), 1);
+        BitNoise.uniforms(logits.backend(), logits.device(), seed, scale, grids.tokens(scale), 1);
     return CategoricalSampler.sample(logits, uniforms, TOP_K, picture.sampling().topP());
   }
 
   @Override
   public void accept(int scale, Tensor tokens) {
     try (Scope _ = Scope.open()) {
-      ScaleSize size = scales.size(scale);
+      ScaleSize size = grids.size(scale);
       Tensor codes =
           Ops.embedding(networks.codebook, tokens.select(2, 0))
               .transpose(1, 2)

@@ -4,7 +4,7 @@ import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvShape;
 import io.heatkv.load.MemoryNeed;
 import io.heatkv.load.ModelSizes;
-import io.heatkv.scale.ScaleSchedule;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import java.util.Arrays;
@@ -14,7 +14,7 @@ sealed interface ToySizes extends ModelSizes permits ToyDescription, ToyRandom {
   ToyConfig config();
 
   @Override
-  default ScaleSchedule schedule() {
+  default ScaleGrids grids() {
     return ToyConfig.SCALES;
   }
 
@@ -39,7 +39,7 @@ sealed interface ToySizes extends ModelSizes permits ToyDescription, ToyRandom {
   }
 
   @Override
-  default KvShape kvShape(int pictures, int rowsPerPicture, DType dtype, ScaleSchedule scales) {
+  default KvShape kvShape(int pictures, int rowsPerPicture, DType dtype, ScaleGrids grids) {
     return new KvShape(
         config().layers(),
         pictures * rowsPerPicture,
@@ -47,7 +47,7 @@ sealed interface ToySizes extends ModelSizes permits ToyDescription, ToyRandom {
         ToyConfig.HEADS,
         ToyConfig.HEAD_DIM,
         dtype,
-        scales);
+        grids);
   }
 
   @Override
@@ -61,15 +61,15 @@ sealed interface ToySizes extends ModelSizes permits ToyDescription, ToyRandom {
         config().shapes().values().stream()
             .mapToLong(each -> Arrays.stream(each).reduce(1, Math::multiplyExact) * Float.BYTES)
             .sum();
-    long stream = (long) shape.batch() * shape.schedule().last().tokens() * ToyConfig.WIDTH;
+    long stream = (long) shape.batch() * shape.grids().last().tokens() * ToyConfig.WIDTH;
     return new MemoryNeed(weights, policy.plan(shape).bytes(), 16 * stream * Float.BYTES);
   }
 
   /** A token is multiplied by 8 width² a layer, and attends to all before it. */
   @Override
   default double flops(KvShape shape, int scale) {
-    double tokens = shape.schedule().tokens(scale);
-    double seen = shape.schedule().offset(scale) + tokens;
+    double tokens = shape.grids().tokens(scale);
+    double seen = shape.grids().offset(scale) + tokens;
     double layer = 8.0 * ToyConfig.WIDTH * ToyConfig.WIDTH + 2 * ToyConfig.WIDTH * seen;
     return 2 * shape.batch() * tokens * config().layers() * layer;
   }

@@ -12,18 +12,18 @@ import java.util.stream.Collectors;
  *     template, also for smaller resolutions
  * @param ropeColumns its columns
  */
-public record ScaleSchedule(List<ScaleSize> scales, int ropeRows, int ropeColumns) {
+public record ScaleGrids(List<ScaleSize> scales, int ropeRows, int ropeColumns) {
   private static final int MAX_SCALES = 64;
   private static final int MAX_TOKENS = 1 << 20;
 
   /**
    * @throws UserException if there are no, too many or shrinking scales, or too many tokens
    */
-  public ScaleSchedule {
+  public ScaleGrids {
     scales = List.copyOf(scales);
     if (scales.isEmpty() || scales.size() > MAX_SCALES) {
       throw new UserException(
-          "a scale schedule has " + scales.size() + " scales; expected 1 to " + MAX_SCALES);
+          "a list of grids has " + scales.size() + " scales; expected 1 to " + MAX_SCALES);
     }
     long tokens = 0;
     for (int t = 0; t < scales.size(); t++) {
@@ -42,7 +42,7 @@ public record ScaleSchedule(List<ScaleSize> scales, int ropeRows, int ropeColumn
     }
     if (tokens > MAX_TOKENS) {
       throw new UserException(
-          "a scale schedule has " + tokens + " tokens; expected at most " + MAX_TOKENS);
+          "a list of grids has " + tokens + " tokens; expected at most " + MAX_TOKENS);
     }
   }
 
@@ -88,7 +88,7 @@ public record ScaleSchedule(List<ScaleSize> scales, int ropeRows, int ropeColumn
     return offset(count() - 1);
   }
 
-  /** Such as {@code 1x1,2x2,4x4}, as {@link ScaleSchedules#parse} reads it. */
+  /** Such as {@code 1x1,2x2,4x4}, as {@link GridParser#parse} reads it. */
   @Override
   public String toString() {
     return scales.stream().map(ScaleSize::toString).collect(Collectors.joining(","));

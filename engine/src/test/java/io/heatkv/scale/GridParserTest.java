@@ -12,29 +12,29 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Schedules as users write them, and where they end. */
-class ScaleSchedulesTest {
+class GridParserTest {
   @Test
   void tokensAreCountedThrough() {
-    ScaleSchedule schedule = ScaleSchedules.parse("1x1, 2x3 ,4x3,4x5");
-    assertThat(schedule.tokens()).containsExactly(1, 6, 12, 20);
-    assertThat(schedule.offset(0)).isZero();
-    assertThat(schedule.offset(2)).isEqualTo(7);
-    assertThat(schedule.cachedTokens()).isEqualTo(19);
-    assertThat(schedule.totalTokens()).isEqualTo(39);
-    assertThat(schedule.last()).isEqualTo(new ScaleSize(4, 5));
-    assertThat(schedule).hasToString("1x1,2x3,4x3,4x5");
+    ScaleGrids grids = GridParser.parse("1x1, 2x3 ,4x3,4x5");
+    assertThat(grids.tokens()).containsExactly(1, 6, 12, 20);
+    assertThat(grids.offset(0)).isZero();
+    assertThat(grids.offset(2)).isEqualTo(7);
+    assertThat(grids.cachedTokens()).isEqualTo(19);
+    assertThat(grids.totalTokens()).isEqualTo(39);
+    assertThat(grids.last()).isEqualTo(new ScaleSize(4, 5));
+    assertThat(grids).hasToString("1x1,2x3,4x3,4x5");
     // 4:5 is nearest to 0.8, the inverse of 1.25, whose last grid is 56 rows of 70.
-    assertThat(schedule.ropeRows()).isEqualTo(56);
-    assertThat(schedule.ropeColumns()).isEqualTo(70);
+    assertThat(grids.ropeRows()).isEqualTo(56);
+    assertThat(grids.ropeColumns()).isEqualTo(70);
   }
 
   /** 64 scales, 2^20 tokens and edges of 4096 are the most. */
   @Test
   void theLargestAreAccepted() {
-    assertThat(ScaleSchedules.parse(scales(64)).count()).isEqualTo(64);
-    assertThat(ScaleSchedules.parse("1024x1024").totalTokens()).isEqualTo(1 << 20);
-    assertThat(ScaleSchedules.parse("1x4096").last().width()).isEqualTo(4096);
-    assertThat(ScaleSchedules.parse("4096x1").last().height()).isEqualTo(4096);
+    assertThat(GridParser.parse(scales(64)).count()).isEqualTo(64);
+    assertThat(GridParser.parse("1024x1024").totalTokens()).isEqualTo(1 << 20);
+    assertThat(GridParser.parse("1x4096").last().width()).isEqualTo(4096);
+    assertThat(GridParser.parse("4096x1").last().height()).isEqualTo(4096);
   }
 
   @ParameterizedTest
@@ -54,14 +54,14 @@ class ScaleSchedulesTest {
     "0.5M, resolution '0.5M' is unknown"
   })
   void othersAreRefused(String text, String expected) {
-    assertThatThrownBy(() -> ScaleSchedules.parse(text))
+    assertThatThrownBy(() -> GridParser.parse(text))
         .isInstanceOf(UserException.class)
         .hasMessageContaining(expected);
   }
 
   @Test
   void tooManyScalesAreRefused() {
-    assertThatThrownBy(() -> ScaleSchedules.parse(scales(65)))
+    assertThatThrownBy(() -> GridParser.parse(scales(65)))
         .isInstanceOf(UserException.class)
         .hasMessageContaining("has 65 scales; expected 1 to 64");
   }
@@ -81,13 +81,13 @@ class ScaleSchedulesTest {
     "3.0009, 0.33323336"
   })
   void aspectsAreWidthToHeight(String text, double heightDivWidth) {
-    assertThat(ScaleSchedules.parseAspect(text)).isCloseTo(heightDivWidth, within(1e-6));
+    assertThat(GridParser.parseAspect(text)).isCloseTo(heightDivWidth, within(1e-6));
   }
 
   @ParameterizedTest
   @ValueSource(strings = {"3.002", "0.331", "301:100", "-1:1", "1:0", "4:3:2", ":", ""})
   void otherAspectsAreRefused(String text) {
-    assertThatThrownBy(() -> ScaleSchedules.parseAspect(text))
+    assertThatThrownBy(() -> GridParser.parseAspect(text))
         .isInstanceOf(UserException.class)
         .hasMessageStartingWith("aspect ratio '" + text + "'");
   }

@@ -4,22 +4,22 @@ import io.heatkv.error.UserException;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Scale schedules as users write them. */
-public final class ScaleSchedules {
+/** Grids as users write them. */
+public final class GridParser {
   private static final double MAX_ASPECT = 3;
   // 1:3 written as a decimal has few digits.
   private static final double SLACK = 1e-3;
 
-  private ScaleSchedules() {}
+  private GridParser() {}
 
   /**
    * Reads {@code 1M}, {@code 0.25M}, … (square) or a list {@code 1x1,2x2,4x4} of rows x columns.
    *
    * @throws UserException if it is neither
    */
-  public static ScaleSchedule parse(String text) {
+  public static ScaleGrids parse(String text) {
     if (text.endsWith("M")) {
-      return ScaleTemplate.nearest(1).schedule(Resolution.parse(text));
+      return ScaleTemplate.nearest(1).grids(Resolution.parse(text));
     }
     List<ScaleSize> sizes = new ArrayList<>();
     for (String part : text.split(",", -1)) {
@@ -45,9 +45,9 @@ public final class ScaleSchedules {
   }
 
   /** A list of grids; rotary positions refer to the nearest template of the last one's aspect. */
-  public static ScaleSchedule custom(List<ScaleSize> sizes) {
+  public static ScaleGrids custom(List<ScaleSize> sizes) {
     if (sizes.isEmpty()) {
-      throw new UserException("a scale schedule is empty; expected at least one grid");
+      throw new UserException("a list of grids is empty; expected at least one grid");
     }
     ScaleSize last = sizes.getLast();
     return ScaleTemplate.nearest((double) last.height() / last.width()).withRope(sizes);
