@@ -3,6 +3,7 @@ package io.heatkv.cache;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.tensor.NumberFormat;
 import io.heatkv.tensor.StoredMap;
+import io.heatkv.tensor.StoredStep;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -73,12 +74,13 @@ public final class FormatPolicy implements CachePolicy {
 
     @Override
     public long mostEntries() {
-      return (long) shape.heads() * shape.grids().cachedTokens();
+      int tiles = Math.ceilDiv(shape.grids().cachedTokens(), StoredStep.TILE);
+      return (long) shape.heads() * tiles * StoredStep.TILE;
     }
 
     @Override
-    public List<List<StoredMap>> at(int scale) {
-      List<List<StoredMap>> lists = new ArrayList<>();
+    public List<StoredStep.Maps> at(int scale) {
+      List<StoredStep.Maps> layers = new ArrayList<>();
       for (int layer = 0; layer < shape.layers(); layer++) {
         List<StoredMap> reads = new ArrayList<>();
         List<StoredMap> writes = new ArrayList<>();
@@ -90,9 +92,9 @@ public final class FormatPolicy implements CachePolicy {
             writes.add(place(scale, head, layer));
           }
         }
-        lists.addAll(List.of(reads, List.of(), List.of(), writes));
+        layers.add(new StoredStep.Maps(reads, List.of(), writes));
       }
-      return lists;
+      return layers;
     }
 
     private StoredMap place(int source, int head, int layer) {

@@ -5,19 +5,16 @@ import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.Scope;
-import io.heatkv.tensor.StoredMap;
-import io.heatkv.tensor.StoredMaps;
+import io.heatkv.tensor.StoredStep;
 import io.heatkv.tensor.Tensor;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A cache that stores every atom at a level of its own, all by a plan: an arena of exactly the
  * plan's granules.
  */
 public final class LevelCache implements KvCache {
-  // Lists of a layer's step: read, moved from, moved to, written.
-  private static final int LISTS = 4;
-
   private final KvShape shape;
   private final Steps steps;
   private final Backend backend;
@@ -26,26 +23,25 @@ public final class LevelCache implements KvCache {
   // uint8 [batch, granules, head_dim / 2]
   private final KvArena arena;
   private Scope onDevice = Scope.detached();
-  private int tablesScale = -1;
-  private List<StoredMaps> tables = List.of();
+  private int preparedScale = -1;
+  private List<StoredStep> prepared = List.of();
+  private @Nullable Tensor scaleTables;
 
   /** What layers read, move and write. */
   interface Steps {
     /** Granules of head_dim / 2 bytes in each row. */
     int granules();
 
-    /**
-     * Of all layers at a scale: maps read, moved from, moved to, written; then the next layer's.
-     */
-    List<List<StoredMap>> at(int scale);
+    /** Of all layers at a scale. */
+    List<StoredStep.Maps> at(int scale);
 
-    /** Most entries that a layer reads at a scale, all heads together. */
+    /** Most entries that a layer reads at a scale, all heads together, each in whole tiles. */
     long mostEntries();
 
     /** The same as tables. */
-    default StoredMaps.Tables tables(int scale, KvShape shape) {
+    default StoredStep.Tables tables(int scale, KvShape shape) {
       DType half = shape.dtype() == DType.BF16 ? DType.BF16 : DType.F16;
-      return StoredMaps.tables(half, shape.heads(), shape.headDim(), at(scale));
+      return StoredStep.tables(half, shape.heads(), shape.headDim(), at(scale));
     }
   }
 
@@ -78,39 +74,31 @@ public final class LevelCache implements KvCache {
 
   @Override
   public Tensor attend(int layer, int scale, Tensor q, Tensor k, Tensor v) {
-    if (scale != tablesScale) {
-      prepare(scale);
-    }
-    StoredMaps reads = tables.get(layer * LISTS);
-    StoredMaps from = tables.get(layer * LISTS + 1);
-    StoredMaps to = tables.get(layer * LISTS + 2);
-    StoredMaps writes = tables.get(layer * LISTS + 3);
+    Tensor tables = tables(scale);
+    StoredStep step = prepared.get(layer);
     try (Scope scope = Scope.open()) {
-      Tensor attended;
-      if (reads.maps().isEmpty()) {
-        arena.note(k, v, 0);
-        attended = ops.attention(q, k, v, 1);
-      } else {
-        arena.note(k, v, ops.workspace(k, reads));
-        attended = ops.attentionOverMaps(q, k, v, arena.whole(), reads, 1);
-      }
-      if (!from.maps().isEmpty()) {
-        arena.note(k, v, 2L * arena.rows() * from.entries() * shape.headDim() * Float.BYTES);
-        ops.moveMaps(arena.whole(), arena.rows(), from, to);
-      }
-      if (!writes.maps().isEmpty()) {
-        ops.encodeMaps(arena.whole(), writes, k, v);
-      }
-      return scope.keep(attended);
+      arena.note(k, v, ops.workspace(k, step));
+      return scope.keep(ops.attendAndStore(q, k, v, arena.whole(), step, tables, 1));
     }
   }
 
-  /** Brings the tables of all layers at a scale to the device. */
-  private void prepare(int scale) {
+  /** Tables of all layers at a scale, on the device; brought there once. */
+  private Tensor tables(int scale) {
+    Tensor known = scaleTables;
+    if (known != null && scale == preparedScale) {
+      return known;
+    }
     onDevice.close();
     onDevice = Scope.detached();
-    tables = StoredMaps.of(backend, device, steps.tables(scale, shape), onDevice);
-    tablesScale = scale;
+    StoredStep.Tables made = steps.tables(scale, shape);
+    try (Scope _ = Scope.open()) {
+      int[] numbers = device.isCuda() ? made.numbers() : new int[1];
+      known = onDevice.adopt(Tensor.of(backend, numbers, numbers.length).to(device));
+    }
+    scaleTables = known;
+    prepared = made.steps();
+    preparedScale = scale;
+    return known;
   }
 
   /** Everything that is stored, uint8 [batch, granules, head_dim / 2]. */

@@ -8,7 +8,7 @@ import io.heatkv.schedule.StoredAtom;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.NumberFormat;
 import io.heatkv.tensor.StoredMap;
-import io.heatkv.tensor.StoredMaps;
+import io.heatkv.tensor.StoredStep;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -18,7 +18,7 @@ import java.util.concurrent.ConcurrentHashMap;
 public final class PlannedLevels {
   private final LevelSteps steps;
   // Made at the first generation, the same for all others.
-  private final Map<Key, StoredMaps.Tables> tables = new ConcurrentHashMap<>();
+  private final Map<Key, StoredStep.Tables> tables = new ConcurrentHashMap<>();
 
   private record Key(int scale, DType dtype) {}
 
@@ -43,8 +43,8 @@ public final class PlannedLevels {
           }
 
           @Override
-          public List<List<StoredMap>> at(int scale) {
-            return lists(shape, scale);
+          public List<StoredStep.Maps> at(int scale) {
+            return maps(shape, scale);
           }
 
           @Override
@@ -53,7 +53,7 @@ public final class PlannedLevels {
           }
 
           @Override
-          public StoredMaps.Tables tables(int scale, KvShape any) {
+          public StoredStep.Tables tables(int scale, KvShape any) {
             return tables.computeIfAbsent(
                 new Key(scale, any.dtype()), _ -> LevelCache.Steps.super.tables(scale, any));
           }
@@ -66,11 +66,16 @@ public final class PlannedLevels {
       long most = 0;
       for (int scale = 0; scale < shape.grids().count(); scale++) {
         for (int layer = 0; layer < shape.layers(); layer++) {
-          long entries = 0;
+          long[] entries = new long[shape.heads()];
           for (StoredAtom read : steps.step(scale, layer).reads()) {
-            entries += read.level().entries(shape.grids().size(read.atom().source()));
+            ScaleSize size = shape.grids().size(read.atom().source());
+            entries[read.atom().head()] += read.level().entries(size);
           }
-          most = Math.max(most, entries);
+          long inTiles = 0;
+          for (long count : entries) {
+            inTiles += Math.ceilDiv(count, StoredStep.TILE) * StoredStep.TILE;
+          }
+          most = Math.max(most, inTiles);
         }
       }
       mostEntries = most;
@@ -78,16 +83,17 @@ public final class PlannedLevels {
     return mostEntries;
   }
 
-  private List<List<StoredMap>> lists(KvShape shape, int scale) {
-    List<List<StoredMap>> lists = new ArrayList<>();
+  private List<StoredStep.Maps> maps(KvShape shape, int scale) {
+    List<StoredStep.Maps> layers = new ArrayList<>();
     for (int layer = 0; layer < shape.layers(); layer++) {
       LevelStep step = steps.step(scale, layer);
-      lists.add(maps(shape, step.reads()));
-      lists.add(maps(shape, step.moves().stream().map(Move::from).toList()));
-      lists.add(maps(shape, step.moves().stream().map(Move::to).toList()));
-      lists.add(maps(shape, step.writes()));
+      List<StoredMap> to = new ArrayList<>();
+      step.moves().forEach(move -> to.add(map(shape, move.to())));
+      step.writes().forEach(atom -> to.add(map(shape, atom)));
+      List<StoredAtom> from = step.moves().stream().map(Move::from).toList();
+      layers.add(new StoredStep.Maps(maps(shape, step.reads()), maps(shape, from), to));
     }
-    return lists;
+    return layers;
   }
 
   private static List<StoredMap> maps(KvShape shape, List<StoredAtom> atoms) {

@@ -21,7 +21,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class ObservedCache implements KvCache {
   // Of a device with memory of its own; on the CPU, layers one by one stay in its caches.
-  private static final long PROBED_BYTES = 1L << 28;
+  private static final long PROBED_BYTES = 1L << 29;
 
   private final FullCache cache;
   private final KvShape shape;

@@ -137,40 +137,25 @@ public interface DeviceOps {
   void scatterSlots(Tensor arena, Tensor slots, Tensor heads, Tensor k, Tensor v);
 
   /**
-   * Attention over maps of an arena and all current keys; an entry that stands for n tokens has log
-   * n added to its score.
+   * A layer's step with an arena of stored maps: attention over those that it reads and all current
+   * keys, where an entry that stands for n tokens has log n added to its score; then maps are
+   * encoded again, all of them decoded before the first is written; then current keys and values
+   * are stored.
    *
    * @param q [b, h, n, d], k and v of the current scale [b, h, n, d]
    * @param arena uint8 [rows, granules, d / 2], at least b rows; rows lie together
-   * @param maps at least one, by head
-   * @return [b, h, n, d]
+   * @param tables numbers of {@link StoredStep.Tables}, int32, on the device; the CPU reads none
+   * @return attention [b, h, n, d]
    */
-  Tensor attentionOverMaps(
-      Tensor q, Tensor k, Tensor v, Tensor arena, StoredMaps maps, double scale);
-
-  /** Bytes that {@link #attentionOverMaps} copies keys and values to. */
-  default long workspace(Tensor k, StoredMaps maps) {
-    long counts = maps.isPooled() ? (long) maps.entries() * DType.F32.bytes() : 0;
-    return 2L * k.size(0) * maps.entries() * k.size(3) * k.dtype().bytes() + counts;
-  }
+  Tensor attendAndStore(
+      Tensor q, Tensor k, Tensor v, Tensor arena, StoredStep step, Tensor tables, double scale);
 
   /**
-   * Writes maps of the current scale into an arena.
+   * Bytes that {@link #attendAndStore} copies keys and values to.
    *
-   * @param arena as {@link #attentionOverMaps} takes it
-   * @param k [rows, heads, tokens of each map, d]
-   * @param v same shape
+   * @param k [b, h, n, d]
    */
-  void encodeMaps(Tensor arena, StoredMaps maps, Tensor k, Tensor v);
-
-  /**
-   * Encodes maps of an arena again, at other places. All are decoded before the first is written.
-   *
-   * @param arena as {@link #attentionOverMaps} takes it
-   * @param rows that hold something
-   * @param to what each map of {@code from} becomes, in their order
-   */
-  void moveMaps(Tensor arena, long rows, StoredMaps from, StoredMaps to);
+  long workspace(Tensor k, StoredStep step);
 
   /**
    * Entries in 8 bits, each followed by its step in half precision: {@code x = step q}.

@@ -2,7 +2,7 @@ package io.heatkv.tensor;
 
 /** How the numbers of keys or of values are stored in a {@link StoredMap}. */
 public enum NumberFormat {
-  /** IEEE half precision, saturating, or bf16: see {@link StoredMaps#half}. */
+  /** IEEE half precision, saturating, or bf16: see {@link StoredStep#half}. */
   FLOAT16,
   /** 8 bits, symmetric: {@code step q}, q from -127 to 127, one step for each entry. */
   INT8,

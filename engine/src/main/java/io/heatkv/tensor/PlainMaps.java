@@ -10,26 +10,27 @@ import java.util.List;
 final class PlainMaps {
   private PlainMaps() {}
 
-  /** See {@link DeviceOps#attentionOverMaps}. Heads one by one: each has its own keys. */
-  static Tensor attend(Tensor q, Tensor k, Tensor v, Tensor arena, StoredMaps maps, double scale) {
-    Bytes bytes = new Bytes(arena, maps.half());
+  /** Attention of a step. Heads one by one: each has its own keys. */
+  static Tensor attend(Tensor q, Tensor k, Tensor v, Tensor arena, StoredStep step, double scale) {
+    Bytes bytes = new Bytes(arena, step.half());
+    List<StoredMap> maps = step.reads();
     long rows = q.size(0);
     long tokens = q.size(2);
     int dim = bytes.dim;
-    float[][] parts = new float[2][longest(maps.maps()) * dim];
+    float[][] parts = new float[2][longest(maps) * dim];
     // Tokens before heads: the output projection then reads it without a copy.
     Tensor out =
         Tensor.empty(q.backend(), q.dtype(), q.device(), rows, tokens, q.size(1), dim)
             .transpose(1, 2);
     int next = 0;
-    for (int head = 0; head < maps.heads(); head++) {
+    for (int head = 0; head < step.heads(); head++) {
       int end = next;
-      while (end < maps.maps().size() && maps.maps().get(end).head() == head) {
+      while (end < maps.size() && maps.get(end).head() == head) {
         end++;
       }
-      List<StoredMap> own = maps.maps().subList(next, end);
+      List<StoredMap> own = maps.subList(next, end);
       next = end;
-      int stored = maps.length(head);
+      int stored = step.length(head);
       int all = Math.toIntExact(stored + tokens);
       try (Scope _ = Scope.open()) {
         Tensor joined = Tensor.empty(q.backend(), DType.F32, Device.CPU, 2, rows, 1, all, dim);
@@ -61,9 +62,6 @@ final class PlainMaps {
         out.narrow(1, head, 1).copyFrom(attended);
       }
     }
-    if (next < maps.maps().size()) {
-      throw new IllegalArgumentException("maps aren't ordered by head");
-    }
     return out;
   }
 
@@ -83,15 +81,19 @@ final class PlainMaps {
     return maps.stream().mapToInt(StoredMap::entries).max().orElse(0);
   }
 
-  /** See {@link DeviceOps#encodeMaps}. */
-  static void encode(Tensor arena, StoredMaps maps, Tensor k, Tensor v) {
-    Bytes bytes = new Bytes(arena, maps.half());
+  /** Stores the current scale. */
+  static void encode(Tensor arena, StoredStep step, Tensor k, Tensor v) {
+    List<StoredMap> maps = step.to().subList(step.from().size(), step.to().size());
+    if (maps.isEmpty()) {
+      return;
+    }
+    Bytes bytes = new Bytes(arena, step.half());
     int dim = bytes.dim;
     try (Scope _ = Scope.open()) {
       MemorySegment keys = k.to(DType.F32).contiguous().memory();
       MemorySegment values = v.to(DType.F32).contiguous().memory();
       for (int row = 0; row < k.size(0); row++) {
-        for (StoredMap map : maps.maps()) {
+        for (StoredMap map : maps) {
           int count = map.height() * map.width() * dim;
           long from = (row * k.size(1) + map.head()) * count * Float.BYTES;
           float[][] parts = new float[2][count];
@@ -103,20 +105,20 @@ final class PlainMaps {
     }
   }
 
-  /** See {@link DeviceOps#moveMaps}. */
-  static void move(Tensor arena, long rows, StoredMaps from, StoredMaps to) {
-    Bytes bytes = new Bytes(arena, to.half());
-    int count = from.maps().size();
+  /** Encodes maps of the first rows again. */
+  static void move(Tensor arena, long rows, StoredStep step) {
+    Bytes bytes = new Bytes(arena, step.half());
+    int count = step.from().size();
     for (int row = 0; row < rows; row++) {
       // What is encoded may lie where another is decoded from.
       float[][][] decoded = new float[count][2][];
       for (int i = 0; i < count; i++) {
-        StoredMap map = from.maps().get(i);
+        StoredMap map = step.from().get(i);
         decoded[i] = new float[2][map.entries() * bytes.dim];
         bytes.decode(row, map, decoded[i][0], decoded[i][1]);
       }
       for (int i = 0; i < count; i++) {
-        bytes.encode(row, to.maps().get(i), decoded[i], from.maps().get(i).pool());
+        bytes.encode(row, step.to().get(i), decoded[i], step.from().get(i).pool());
       }
     }
   }

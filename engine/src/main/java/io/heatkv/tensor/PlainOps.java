@@ -211,24 +211,23 @@ public final class PlainOps implements DeviceOps {
   }
 
   @Override
-  public Tensor attentionOverMaps(
-      Tensor q, Tensor k, Tensor v, Tensor arena, StoredMaps maps, double scale) {
-    return PlainMaps.attend(q, k, v, arena, maps, scale);
+  public Tensor attendAndStore(
+      Tensor q, Tensor k, Tensor v, Tensor arena, StoredStep step, Tensor tables, double scale) {
+    try (Scope scope = Scope.open()) {
+      Tensor attended =
+          step.reads().isEmpty()
+              ? attention(q, k, v, scale)
+              : PlainMaps.attend(q, k, v, arena, step, scale);
+      PlainMaps.move(arena, q.size(0), step);
+      PlainMaps.encode(arena, step, k, v);
+      return scope.keep(attended);
+    }
   }
 
   @Override
-  public long workspace(Tensor k, StoredMaps maps) {
-    return 2L * k.size(0) * (maps.longest() + k.size(2)) * k.size(3) * DType.F32.bytes();
-  }
-
-  @Override
-  public void encodeMaps(Tensor arena, StoredMaps maps, Tensor k, Tensor v) {
-    PlainMaps.encode(arena, maps, k, v);
-  }
-
-  @Override
-  public void moveMaps(Tensor arena, long rows, StoredMaps from, StoredMaps to) {
-    PlainMaps.move(arena, rows, from, to);
+  public long workspace(Tensor k, StoredStep step) {
+    long joined = step.entries() == 0 ? 0 : k.size(0) * (step.longest() + k.size(2));
+    return 2L * Math.max(joined, step.moved()) * k.size(3) * DType.F32.bytes();
   }
 
   @Override

@@ -2,8 +2,10 @@ package io.heatkv.tensor.libtorch;
 
 import io.heatkv.error.UserException;
 import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Ops.AttentionParts;
 import io.heatkv.tensor.Tensor;
 import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -13,8 +15,10 @@ import org.jspecify.annotations.Nullable;
  */
 final class CompiledKernels {
   private final Map<DType, CudaKernels> kernels = new EnumMap<>(DType.class);
-  private final Map<DType, MapKernels> maps = new EnumMap<>(DType.class);
+  private final Map<Heads, MapKernels> maps = new HashMap<>();
   private volatile State state;
+
+  private record Heads(DType dtype, int dim) {}
 
   /** Replaced as a whole: a thread must not find one without the other. */
   private record State(
@@ -33,7 +37,7 @@ final class CompiledKernels {
       found =
           new State(
               launcher,
-              capability >= 80 ? new SmallAttention(launcher) : null,
+              capability >= SmallAttention.LEAST_CAPABILITY ? new SmallAttention(launcher) : null,
               "own kernels for sm_" + capability);
     } catch (CudaCompiler.Unavailable e) {
       found = State.without(e);
@@ -60,17 +64,18 @@ final class CompiledKernels {
   }
 
   /**
-   * Kernels of stored maps for a type of keys and values.
+   * Kernels of stored maps for a type of keys and values and heads of so many channels.
    *
    * @throws UserException if there are none
    */
-  synchronized MapKernels maps(DType dtype) {
+  synchronized MapKernels maps(DType dtype, int dim) {
     KernelLauncher launcher = state.launcher;
-    MapKernels known = maps.get(dtype);
+    Heads heads = new Heads(dtype, dim);
+    MapKernels known = maps.get(heads);
     if (known == null && launcher != null) {
       try {
-        known = MapKernels.load(launcher, dtype);
-        maps.put(dtype, known);
+        known = MapKernels.load(launcher, state.attention, dtype, dim);
+        maps.put(heads, known);
       } catch (CudaCompiler.Unavailable e) {
         state = State.without(e);
       }
@@ -85,16 +90,6 @@ final class CompiledKernels {
   }
 
   /**
-   * Attention over earlier keys alone, of any number, or null where the kernel doesn't take it.
-   *
-   * @param none of the current keys
-   */
-  @Nullable Tensor attendEarlier(
-      Tensor q, SmallAttention.Keys earlier, SmallAttention.Keys none, double scale, Tensor lse) {
-    return SmallAttention.takes(q) ? launch(q, earlier, none, scale, lse) : null;
-  }
-
-  /**
    * Attention over both sets of keys, see {@link SmallAttention#attend}, or null where another
    * kernel is better.
    */
@@ -105,13 +100,15 @@ final class CompiledKernels {
       double scale,
       @Nullable Tensor lse) {
     long keys = current.count() + (earlier == null ? 0 : earlier.count());
-    return SmallAttention.suits(q, keys) ? launch(q, earlier, current, scale, lse) : null;
+    return SmallAttention.suits(q, keys) ? attendAny(q, earlier, current, null, scale, lse) : null;
   }
 
-  private @Nullable Tensor launch(
+  /** As {@link SmallAttention#attend}, or null where there is no kernel. */
+  @Nullable Tensor attendAny(
       Tensor q,
       SmallAttention.@Nullable Keys earlier,
       SmallAttention.Keys current,
+      @Nullable AttentionParts before,
       double scale,
       @Nullable Tensor lse) {
     SmallAttention attention = state.attention;
@@ -119,7 +116,7 @@ final class CompiledKernels {
       return null;
     }
     try {
-      return attention.attend(q, earlier, current, scale, lse);
+      return attention.attend(q, earlier, current, before, scale, lse);
     } catch (CudaCompiler.Unavailable e) {
       state = State.without(e);
       return null;

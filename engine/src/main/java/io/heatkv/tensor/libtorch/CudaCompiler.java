@@ -20,6 +20,9 @@ final class CudaCompiler {
   private static final List<String> STUBS = List.of("libcaffe2_nvrtc.so", "caffe2_nvrtc.dll");
 
   private final SymbolLookup symbols;
+  // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+  private static final int MAX_SHARED_BYTES = 8;
+
   private final MethodHandle launch;
 
   /** NVRTC is missing or can't compile; the message says why. */
@@ -61,12 +64,12 @@ final class CudaCompiler {
   }
 
   /**
-   * Compiles source for a device of compute capability {@code capability} (such as 90) and loads it
-   * into the current device.
+   * Compiles source for an architecture, such as {@code sm_90}, and loads it into the current
+   * device.
    */
-  Module compile(String source, int capability, String... defines) throws Unavailable {
+  Module compile(String source, String architecture, String... defines) throws Unavailable {
     try (Arena arena = Arena.ofConfined()) {
-      MemorySegment image = image(arena, source, capability, defines);
+      MemorySegment image = image(arena, source, architecture, defines);
       MemorySegment out = arena.allocate(ADDRESS);
       int code =
           (int)
@@ -83,7 +86,7 @@ final class CudaCompiler {
     }
   }
 
-  private MemorySegment image(Arena arena, String source, int capability, String... defines)
+  private MemorySegment image(Arena arena, String source, String architecture, String... defines)
       throws Throwable {
     MethodHandle create =
         function(
@@ -109,7 +112,7 @@ final class CudaCompiler {
     }
     MemorySegment program = out.get(ADDRESS, 0);
     MemorySegment options = arena.allocate(ADDRESS, defines.length + 1);
-    options.set(ADDRESS, 0, arena.allocateFrom("--gpu-architecture=sm_" + capability));
+    options.set(ADDRESS, 0, arena.allocateFrom("--gpu-architecture=" + architecture));
     for (int i = 0; i < defines.length; i++) {
       options.setAtIndex(ADDRESS, i + 1, arena.allocateFrom("-D" + defines[i]));
     }
@@ -120,8 +123,8 @@ final class CudaCompiler {
       throw new Unavailable(
           "NVRTC error "
               + code
-              + " for sm_"
-              + capability
+              + " for "
+              + architecture
               + ": "
               + log.lines().findFirst().orElse(""));
     }
@@ -143,18 +146,24 @@ final class CudaCompiler {
     return content;
   }
 
-  /** Queues a kernel; {@code parameters} are pointers to its arguments. */
+  /**
+   * Queues a kernel.
+   *
+   * @param shared bytes of shared memory besides what its source declares
+   * @param parameters pointers to its arguments
+   */
   int launch(
       MemorySegment kernel,
       int gridX,
       int gridY,
       int threads,
+      int shared,
       MemorySegment stream,
       MemorySegment parameters)
       throws Throwable {
     return (int)
         launch.invokeExact(
-            kernel, gridX, gridY, 1, threads, 1, 1, 0, stream, parameters, MemorySegment.NULL);
+            kernel, gridX, gridY, 1, threads, 1, 1, shared, stream, parameters, MemorySegment.NULL);
   }
 
   /** Loaded kernels; they stay for the life of the process. */
@@ -163,6 +172,25 @@ final class CudaCompiler {
 
     private Module(MemorySegment handle) {
       this.handle = handle;
+    }
+
+    /** A kernel that is queued with so many bytes of shared memory at most. */
+    MemorySegment kernel(String name, int shared) throws Unavailable {
+      MemorySegment kernel = kernel(name);
+      MethodHandle set =
+          function(
+              "cuFuncSetAttribute", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT, JAVA_INT));
+      try {
+        int code = (int) set.invokeExact(kernel, MAX_SHARED_BYTES, shared);
+        if (code != 0) {
+          throw new Unavailable(shared + " bytes of shared memory are too much for " + name);
+        }
+      } catch (Unavailable e) {
+        throw e;
+      } catch (Throwable e) {
+        throw LibTorch.rethrow(e);
+      }
+      return kernel;
     }
 
     MemorySegment kernel(String name) throws Unavailable {

@@ -2,6 +2,7 @@ package io.heatkv.tensor.libtorch;
 
 import io.heatkv.tensor.DType;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /** The kernels of {@code blocks.cu} for one type of activations. */
@@ -14,7 +15,7 @@ record CudaKernels(
     MemorySegment gatherSlots,
     MemorySegment scatterSlots) {
   static CudaKernels load(KernelLauncher launcher, DType dtype) throws CudaCompiler.Unavailable {
-    CudaCompiler.Module module = launcher.compile("blocks.cu", dtype);
+    CudaCompiler.Module module = launcher.compile(List.of("blocks.cu"), dtype);
     return new CudaKernels(
         launcher,
         module.kernel("add_norm"),

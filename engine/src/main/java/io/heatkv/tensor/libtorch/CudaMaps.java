@@ -2,212 +2,374 @@ package io.heatkv.tensor.libtorch;
 
 import io.heatkv.error.UserException;
 import io.heatkv.tensor.DType;
+import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Ops.AttentionParts;
 import io.heatkv.tensor.Scope;
-import io.heatkv.tensor.StoredMaps;
+import io.heatkv.tensor.StoredStep;
 import io.heatkv.tensor.Tensor;
-import java.util.function.Function;
+import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Stored maps on a CUDA device: decoded to a workspace for attention, encoded where a scale is
- * written.
+ * Stored maps on a CUDA device. Few queries decode what they attend to as they read it, which takes
+ * no launch more than attention does. More of them would decode it many times: for them it is
+ * decoded to tiles before. Attention of many queries to current keys has a kernel of its own, whose
+ * result that over the tiles takes in.
  */
 final class CudaMaps {
   private static final int THREADS = 256;
   private static final int LARGEST_DIM = 256;
-  // Blocks that share a map which is decoded: its entries are read independently.
+  private static final int MANY_QUERIES = 512;
+  private static final int FEW_QUERIES = 64;
+  // From so many rows on, blocks decode several of them, whose tables they read once.
+  private static final int MANY_ROWS = 16;
+  private static final int ROWS_EACH = 4;
+  // Of stored.cu, maps.cu and wide.cu.
   private static final int SPLIT = 4;
+  private static final int WARPS = 8;
+  private static final int CHUNK = 16;
+  private static final int WIDE_QUERIES = 128;
+  private static final int WIDE_THREADS = 384;
+  private static final double LN_2 = Math.log(2);
 
   private final LibTorch torch;
   private final CompiledKernels compiled;
+  private final CudaAttention attention;
 
-  CudaMaps(LibTorch torch, CompiledKernels compiled) {
+  CudaMaps(LibTorch torch, CompiledKernels compiled, CudaAttention attention) {
     this.torch = torch;
     this.compiled = compiled;
+    this.attention = attention;
   }
 
-  /**
-   * Maps in a workspace.
-   *
-   * @param both keys and values [2, rows, entries, head_dim]
-   * @param logs of the tokens that entries stand for, float32 [entries]; null where it is one
-   */
-  private record Decoded(Tensor both, @Nullable Tensor logs) {}
-
-  /**
-   * See {@link io.heatkv.tensor.DeviceOps#attentionOverMaps}.
-   *
-   * @param merge joins attention to the maps with that to the current keys
-   */
-  Tensor attend(
+  /** One step of a layer: what its kernels share. */
+  private record Call(
+      MapKernels own,
       Tensor q,
       Tensor k,
       Tensor v,
       Tensor arena,
-      StoredMaps maps,
-      double scale,
-      Function<AttentionParts, Tensor> merge) {
-    try (Scope scope = Scope.open()) {
-      Decoded decoded = decode(arena, q.size(0), maps, q.dtype());
-      SmallAttention.Keys earlier = SmallAttention.Keys.ofMaps(decoded.both, maps, decoded.logs);
-      Tensor small = compiled.attend(q, earlier, SmallAttention.Keys.of(k, v), scale, null);
-      if (small != null) {
-        return scope.keep(small);
-      }
-      Tensor lse = Tensor.empty(torch, DType.F32, q.device(), q.size(0), q.size(1), q.size(2));
-      Tensor others =
-          compiled.attendEarlier(q, earlier, SmallAttention.Keys.none(k, v), scale, lse);
-      return scope.keep(
-          others == null
-              ? byHeads(q, k, v, decoded, maps, scale)
-              : merge.apply(new AttentionParts(others, lse)));
+      StoredStep step,
+      KernelLauncher.Pointer table,
+      double scale) {
+    long rows() {
+      return q.size(0);
+    }
+
+    int dim() {
+      return (int) q.size(3);
+    }
+
+    int isBrain() {
+      return step.half() == DType.BF16 ? 1 : 0;
+    }
+
+    /** Shares of a row's moved maps. */
+    long movedShares() {
+      return (long) step.from().size() * 2 * SPLIT;
     }
   }
 
-  /** Decodes the maps of the first rows. */
-  private Decoded decode(Tensor arena, long rows, StoredMaps maps, DType dtype) {
-    MapKernels own = kernels(arena, dtype);
-    int dim = dim(arena);
-    long entries = maps.entries();
-    Tensor both = Tensor.empty(torch, dtype, arena.device(), 2, rows, entries, dim);
-    Tensor logs = maps.isPooled() ? Tensor.empty(torch, DType.F32, arena.device(), entries) : null;
-    own.launcher()
-        .launch(
-            own.decodeMaps(),
-            (long) maps.maps().size() * SPLIT,
-            2 * rows,
-            THREADS,
-            arena,
-            arena.stride(0),
-            maps.table(),
-            maps.heads(),
-            both,
-            logs,
-            entries,
-            (int) rows,
-            dim,
-            isBrain(maps),
-            SPLIT);
-    return new Decoded(both, logs);
-  }
-
-  /** Encodes the current scale. */
-  void encode(Tensor arena, StoredMaps maps, Tensor k, Tensor v) {
-    try (Scope _ = Scope.open()) {
-      Tensor keys = k.contiguous();
-      encode(arena, k.size(0), maps, null, keys, v.contiguous(), keys.stride(0), keys.stride(1));
-    }
-  }
-
-  /** Encodes maps of the first rows again. */
-  void move(Tensor arena, long rows, StoredMaps from, StoredMaps to) {
-    try (Scope _ = Scope.open()) {
-      Tensor both = decode(arena, rows, from, DType.F32).both();
-      encode(arena, rows, to, from, both.select(0, 0), both.select(0, 1), both.stride(1), 0);
-    }
-  }
-
-  private void encode(
-      Tensor arena,
-      long rows,
-      StoredMaps maps,
-      @Nullable StoredMaps sources,
+  /** See {@link DeviceOps#attendAndStore}; {@code ops} attend where nothing is stored. */
+  Tensor attendAndStore(
+      DeviceOps ops,
+      Tensor q,
       Tensor k,
       Tensor v,
-      long rowStride,
-      long headStride) {
-    MapKernels own = kernels(arena, k.dtype());
-    int dim = dim(arena);
-    own.launcher()
+      Tensor arena,
+      StoredStep step,
+      Tensor tables,
+      double scale) {
+    try (Scope scope = Scope.open()) {
+      MapKernels own = kernels((int) q.size(3), q.dtype());
+      var table = new KernelLauncher.Pointer(tables, (long) step.place() * Integer.BYTES);
+      Call call = new Call(own, q, k.contiguous(), v.contiguous(), arena, step, table, scale);
+      Tensor moved =
+          step.from().isEmpty()
+              ? null
+              : Tensor.empty(torch, DType.F32, q.device(), 2, q.size(0), step.moved(), q.size(3));
+      MemorySegment wide = q.size(2) < MANY_QUERIES ? null : own.attendTiles();
+      MemorySegment small = q.stride(3) == 1 ? own.attendStored() : null;
+      Tensor out;
+      if (step.reads().isEmpty()) {
+        out = ops.attention(q, k, v, scale);
+        decodeMoved(call, moved);
+      } else if (wide != null) {
+        out = overTiles(call, wide, moved);
+      } else if (small != null && q.size(2) <= FEW_QUERIES) {
+        out = whileDecoding(call, small, moved);
+      } else if (small != null) {
+        out = decodedBefore(call, moved);
+      } else {
+        out = byHeads(call, moved);
+      }
+      if (!step.to().isEmpty()) {
+        encode(call, moved);
+      }
+      return scope.keep(out);
+    }
+  }
+
+  /** See {@link DeviceOps#workspace}. */
+  long workspace(Tensor k, StoredStep step) {
+    MapKernels own = kernels((int) k.size(3), k.dtype());
+    long moved = 2L * k.size(0) * step.moved() * k.size(3) * DType.F32.bytes();
+    boolean isCopied = k.size(2) > FEW_QUERIES || own.attendStored() == null;
+    long entries = (long) step.tiles() * StoredStep.TILE;
+    long each = 2L * k.size(0) * k.size(3) * k.dtype().bytes() + DType.F32.bytes();
+    return moved + (isCopied ? entries * each : 0);
+  }
+
+  private void decodeMoved(Call call, @Nullable Tensor moved) {
+    if (moved != null) {
+      StoredStep step = call.step;
+      call.own
+          .launcher()
+          .launch(
+              call.own.decodeMaps(),
+              call.movedShares(),
+              call.rows(),
+              THREADS,
+              call.arena,
+              call.arena.stride(0),
+              call.table,
+              step.heads(),
+              step.reads().size(),
+              step.from().size(),
+              step.to().size(),
+              moved,
+              step.moved(),
+              call.isBrain());
+    }
+  }
+
+  private Tensor whileDecoding(Call call, MemorySegment kernel, @Nullable Tensor moved) {
+    StoredStep step = call.step;
+    Tensor q = call.q;
+    Tensor out = tokensFirst(q);
+    call.own
+        .launcher()
         .launch(
-            own.encodeMaps(),
-            (long) maps.maps().size() * (dim / 8),
-            2 * rows,
+            kernel,
+            SmallAttention.blocks(q.size(2)) + Math.ceilDiv(call.movedShares(), step.heads()),
+            q.size(0) * q.size(1),
+            SmallAttention.THREADS,
+            q,
+            q.stride(0),
+            q.stride(1),
+            q.stride(2),
+            out,
+            (int) q.size(2),
+            step.heads(),
+            (float) call.scale,
+            call.arena,
+            call.arena.stride(0),
+            call.table,
+            step.reads().size(),
+            step.from().size(),
+            step.to().size(),
+            moved,
+            step.moved(),
+            call.k,
+            call.v,
+            call.k.stride(0),
+            call.k.stride(1),
+            call.k.size(2),
+            call.isBrain());
+    return out.transpose(1, 2);
+  }
+
+  private Tensor tokensFirst(Tensor q) {
+    return Tensor.empty(torch, q.dtype(), q.device(), q.size(0), q.size(2), q.size(1), q.size(3));
+  }
+
+  /**
+   * What heads read, in tiles.
+   *
+   * @param both keys and values [rows, 2, tiles, 128, head_dim]
+   * @param added to scores of entries, in units of the logarithm to base 2 [tiles, 128]
+   */
+  private record Tiles(Tensor both, Tensor added) {}
+
+  private Tiles decode(Call call, @Nullable Tensor moved, boolean swizzled) {
+    StoredStep step = call.step;
+    Tensor both =
+        Tensor.empty(
+            torch,
+            call.q.dtype(),
+            call.q.device(),
+            call.rows(),
+            2,
+            step.tiles(),
+            StoredStep.TILE,
+            call.dim());
+    Tensor added = Tensor.empty(torch, DType.F32, call.q.device(), step.tiles(), StoredStep.TILE);
+    call.own
+        .launcher()
+        .launch(
+            call.own.decodeTiles(),
+            2L * step.tiles() + call.movedShares(),
+            call.rows() < MANY_ROWS ? call.rows() : Math.ceilDiv(call.rows(), ROWS_EACH),
             THREADS,
-            arena,
-            arena.stride(0),
-            maps.table(),
-            sources == null ? null : sources.table(),
-            maps.heads(),
-            k,
-            v,
-            rowStride,
-            headStride,
-            dim,
-            isBrain(maps));
+            call.arena,
+            call.arena.stride(0),
+            call.table,
+            step.heads(),
+            step.reads().size(),
+            step.from().size(),
+            step.to().size(),
+            both,
+            added,
+            step.tiles(),
+            moved,
+            step.moved(),
+            (int) call.rows(),
+            call.isBrain(),
+            swizzled ? 1 : 0);
+    return new Tiles(both, added);
+  }
+
+  private Tensor overTiles(Call call, MemorySegment kernel, @Nullable Tensor moved) {
+    Tensor q = call.q;
+    Tiles tiles = decode(call, moved, true);
+    AttentionParts current = attention.dense(q, call.k, call.v, call.scale);
+    Tensor other = current.output();
+    Tensor out = tokensFirst(q);
+    call.own
+        .launcher()
+        .launchWithMemory(
+            MapKernels.TILES_BYTES,
+            kernel,
+            Math.ceilDiv(q.size(2), WIDE_QUERIES),
+            q.size(0) * q.size(1),
+            WIDE_THREADS,
+            q,
+            q.stride(0),
+            q.stride(1),
+            q.stride(2),
+            out,
+            (int) q.size(2),
+            call.step.heads(),
+            (float) call.scale,
+            tiles.both,
+            tiles.added,
+            call.step.tiles(),
+            call.table,
+            other,
+            other.stride(0),
+            other.stride(1),
+            other.stride(2),
+            current.lse().contiguous());
+    return out.transpose(1, 2);
+  }
+
+  /** Attention over what was decoded; many queries attend to current keys by another kernel. */
+  private Tensor decodedBefore(Call call, @Nullable Tensor moved) {
+    Tiles tiles = decode(call, moved, false);
+    long ends = call.table.bytes() + (call.step.heads() + 1L) * Integer.BYTES;
+    SmallAttention.Keys earlier =
+        SmallAttention.Keys.ofTiles(
+            tiles.both, tiles.added, new KernelLauncher.Pointer(call.table.tensor(), ends));
+    boolean isMany = call.q.size(2) >= MANY_QUERIES;
+    Tensor out =
+        compiled.attendAny(
+            call.q,
+            earlier,
+            isMany
+                ? SmallAttention.Keys.none(call.k, call.v)
+                : SmallAttention.Keys.of(call.k, call.v),
+            isMany ? attention.dense(call.q, call.k, call.v, call.scale) : null,
+            call.scale,
+            null);
+    return out == null ? byHeads(call, moved) : out;
   }
 
   /** Attention where no own kernel takes the type: heads one by one. */
-  private Tensor byHeads(
-      Tensor q, Tensor k, Tensor v, Decoded earlier, StoredMaps maps, double scale) {
-    Tensor out =
-        Tensor.empty(torch, q.dtype(), q.device(), q.size(0), q.size(2), q.size(1), q.size(3))
-            .transpose(1, 2);
+  private Tensor byHeads(Call call, @Nullable Tensor moved) {
+    Tensor q = call.q;
+    StoredStep step = call.step;
+    Tiles tiles = decode(call, moved, false);
+    Tensor both = tiles.both.reshape(call.rows(), 2, -1, call.dim());
+    // Kernels want whole masks, and rows of 16 bytes.
+    Tensor added = tiles.added.reshape(-1).mul(LN_2).to(q.dtype());
+    Tensor out = tokensFirst(q).transpose(1, 2);
     long start = 0;
-    for (int head = 0; head < maps.heads(); head++) {
-      long count = maps.length(head);
+    for (int head = 0; head < step.heads(); head++) {
+      long count = step.length(head);
       try (Scope _ = Scope.open()) {
-        Tensor own = earlier.both.narrow(2, start, count).unsqueeze(2);
-        Tensor keys = Ops.cat(2, own.select(0, 0), k.narrow(1, head, 1));
-        Tensor values = Ops.cat(2, own.select(0, 1), v.narrow(1, head, 1));
-        Tensor mask = null;
-        if (earlier.logs != null) {
-          // Kernels want whole masks, and rows of 16 bytes.
-          mask = Tensor.full(torch, 0, q.dtype(), q.device(), 1, 1, 1, (keys.size(2) + 7) / 8 * 8);
-          mask.narrow(3, 0, count).copyFrom(earlier.logs.narrow(0, start, count));
-          mask = mask.narrow(3, 0, keys.size(2)).expand(q.size(0), 1, q.size(2), keys.size(2));
-        }
+        Tensor own = both.narrow(2, start, count).unsqueeze(2);
+        Tensor keys = Ops.cat(2, own.select(1, 0), call.k.narrow(1, head, 1));
+        Tensor values = Ops.cat(2, own.select(1, 1), call.v.narrow(1, head, 1));
+        Tensor mask =
+            Tensor.full(torch, 0, q.dtype(), q.device(), 1, 1, 1, (keys.size(2) + 7) / 8 * 8);
+        mask.narrow(3, 0, count).copyFrom(added.narrow(0, start, count));
+        Tensor whole =
+            mask.narrow(3, 0, keys.size(2)).expand(q.size(0), 1, q.size(2), keys.size(2));
         out.narrow(1, head, 1)
-            .copyFrom(Ops.attention(q.narrow(1, head, 1), keys, values, mask, scale));
+            .copyFrom(Ops.attention(q.narrow(1, head, 1), keys, values, whole, call.scale));
       }
-      start += count;
+      start += Math.ceilDiv(count, StoredStep.TILE) * StoredStep.TILE;
     }
     return out;
   }
 
-  /** See {@link io.heatkv.tensor.DeviceOps#quantise}. */
+  private void encode(Call call, @Nullable Tensor moved) {
+    StoredStep step = call.step;
+    int large = step.large();
+    long each = 2 * call.rows() * Math.max(1, call.dim() / CHUNK);
+    call.own
+        .launcher()
+        .launch(
+            call.own.encodeMaps(),
+            large * each + Math.ceilDiv((step.to().size() - large) * each, WARPS),
+            1,
+            THREADS,
+            call.arena,
+            call.arena.stride(0),
+            call.table,
+            step.heads(),
+            step.reads().size(),
+            step.from().size(),
+            step.to().size(),
+            large,
+            moved,
+            step.moved(),
+            call.k,
+            call.v,
+            call.k.stride(0),
+            call.k.stride(1),
+            (int) call.rows(),
+            call.isBrain());
+  }
+
+  /** See {@link DeviceOps#quantise}. */
   Tensor quantise(Tensor x) {
-    int dim = (int) x.size(-1);
-    MapKernels own = kernels(dim, x.dtype());
+    MapKernels own = kernels((int) x.size(-1), x.dtype());
     long[] shape = x.shape();
     shape[shape.length - 1] += 2;
     Tensor bytes = Tensor.empty(torch, DType.U8, x.device(), shape);
     long units = x.count() / 8;
     try (Scope _ = Scope.open()) {
       own.launcher()
-          .launch(
-              own.quantise(), CudaOps.blocks(units), 1, THREADS, x.contiguous(), bytes, units, dim);
+          .launch(own.quantise(), CudaOps.blocks(units), 1, THREADS, x.contiguous(), bytes, units);
     }
     return bytes;
   }
 
-  /** See {@link io.heatkv.tensor.DeviceOps#dequantise}. */
+  /** See {@link DeviceOps#dequantise}. */
   Tensor dequantise(Tensor bytes, DType dtype) {
     long[] shape = bytes.shape();
     shape[shape.length - 1] -= 2;
-    int dim = (int) shape[shape.length - 1];
-    MapKernels own = kernels(dim, dtype);
+    MapKernels own = kernels((int) shape[shape.length - 1], dtype);
     Tensor x = Tensor.empty(torch, dtype, bytes.device(), shape);
     long units = x.count() / 8;
     try (Scope _ = Scope.open()) {
       own.launcher()
           .launch(
-              own.dequantise(),
-              CudaOps.blocks(units),
-              1,
-              THREADS,
-              bytes.contiguous(),
-              x,
-              units,
-              dim);
+              own.dequantise(), CudaOps.blocks(units), 1, THREADS, bytes.contiguous(), x, units);
     }
     return x;
-  }
-
-  private MapKernels kernels(Tensor arena, DType dtype) {
-    return kernels(dim(arena), dtype);
   }
 
   private MapKernels kernels(int dim, DType dtype) {
@@ -217,14 +379,6 @@ final class CudaMaps {
               + dim
               + "; choose another policy or KV store, or the CPU");
     }
-    return compiled.maps(dtype);
-  }
-
-  private static int dim(Tensor arena) {
-    return 2 * (int) arena.size(2);
-  }
-
-  private static int isBrain(StoredMaps maps) {
-    return maps.half() == DType.BF16 ? 1 : 0;
+    return compiled.maps(dtype, dim);
   }
 }

@@ -7,9 +7,8 @@ import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Ops.AttentionParts;
 import io.heatkv.tensor.PlainOps;
 import io.heatkv.tensor.Scope;
-import io.heatkv.tensor.StoredMaps;
+import io.heatkv.tensor.StoredStep;
 import io.heatkv.tensor.Tensor;
-import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -35,7 +34,7 @@ final class CudaOps implements DeviceOps {
     attention = new CudaAttention(torch, abi, cuda.capability(device));
     products = CublasLt.open(abi, cuda, device);
     compiled = new CompiledKernels(torch, cuda, device);
-    maps = new CudaMaps(torch, compiled);
+    maps = new CudaMaps(torch, compiled, attention);
   }
 
   @Override
@@ -453,21 +452,14 @@ final class CudaOps implements DeviceOps {
   }
 
   @Override
-  public Tensor attentionOverMaps(
-      Tensor q, Tensor k, Tensor v, Tensor arena, StoredMaps stored, double scale) {
-    Function<AttentionParts, Tensor> withCurrent =
-        others -> merge(attention.dense(q, k, v, scale), others, null, null);
-    return maps.attend(q, k, v, arena, stored, scale, withCurrent);
+  public Tensor attendAndStore(
+      Tensor q, Tensor k, Tensor v, Tensor arena, StoredStep step, Tensor tables, double scale) {
+    return maps.attendAndStore(this, q, k, v, arena, step, tables, scale);
   }
 
   @Override
-  public void encodeMaps(Tensor arena, StoredMaps stored, Tensor k, Tensor v) {
-    maps.encode(arena, stored, k, v);
-  }
-
-  @Override
-  public void moveMaps(Tensor arena, long rows, StoredMaps from, StoredMaps to) {
-    maps.move(arena, rows, from, to);
+  public long workspace(Tensor k, StoredStep step) {
+    return maps.workspace(k, step);
   }
 
   @Override

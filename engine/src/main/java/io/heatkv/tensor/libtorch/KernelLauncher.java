@@ -13,11 +13,13 @@ import java.io.InputStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** Compiles the kernels of this package's {@code .cu} files for one device and queues them. */
 final class KernelLauncher {
-  private static final int MAX_ARGUMENTS = 24;
+  private static final int MAX_ARGUMENTS = 32;
 
   private final LibTorch torch;
   private final Cuda cuda;
@@ -42,6 +44,9 @@ final class KernelLauncher {
     }
   }
 
+  /** A pointer to an element of a tensor, as an argument. */
+  record Pointer(Tensor tensor, long bytes) {}
+
   /**
    * @throws CudaCompiler.Unavailable if there is no compiler
    */
@@ -52,8 +57,25 @@ final class KernelLauncher {
     compiler = new CudaCompiler(torch.location().folder());
   }
 
-  /** Compiles a file for activations of type {@code dtype}. */
-  CudaCompiler.Module compile(String file, DType dtype, String... defines)
+  /** Compute capability of the device times ten, such as 90. */
+  int capability() {
+    return cuda.capability(device);
+  }
+
+  /** Compiles files, one after another, for activations of type {@code dtype}. */
+  CudaCompiler.Module compile(List<String> files, DType dtype, String... defines)
+      throws CudaCompiler.Unavailable {
+    return compile("sm_" + capability(), files, dtype, defines);
+  }
+
+  /** As {@link #compile}, with the instructions that only this generation of chips has. */
+  CudaCompiler.Module compileForChip(List<String> files, DType dtype, String... defines)
+      throws CudaCompiler.Unavailable {
+    return compile("sm_" + capability() + "a", files, dtype, defines);
+  }
+
+  private CudaCompiler.Module compile(
+      String architecture, List<String> files, DType dtype, String... defines)
       throws CudaCompiler.Unavailable {
     int element =
         switch (dtype) {
@@ -66,7 +88,8 @@ final class KernelLauncher {
     all[0] = "ELEMENT=" + element;
     System.arraycopy(defines, 0, all, 1, defines.length);
     cuda.use(device);
-    return compiler.compile(source(file), cuda.capability(device), all);
+    String source = files.stream().map(KernelLauncher::source).collect(Collectors.joining());
+    return compiler.compile(source, architecture, all);
   }
 
   private static String source(String file) {
@@ -83,10 +106,21 @@ final class KernelLauncher {
   /**
    * Queues a kernel on libtorch's stream.
    *
-   * @param arguments tensors (null for a null pointer), ints, longs and floats
+   * @param arguments tensors (null for a null pointer), pointers, ints, longs and floats
    */
   void launch(
       MemorySegment kernel, long gridX, long gridY, int threads, @Nullable Object... arguments) {
+    launchWithMemory(0, kernel, gridX, gridY, threads, arguments);
+  }
+
+  /** As {@link #launch}, with bytes of shared memory besides what the kernel declares. */
+  void launchWithMemory(
+      int shared,
+      MemorySegment kernel,
+      long gridX,
+      long gridY,
+      int threads,
+      @Nullable Object... arguments) {
     if (gridX == 0) {
       return;
     }
@@ -96,6 +130,8 @@ final class KernelLauncher {
       switch (arguments[i]) {
         case null -> frame.values.setAtIndex(JAVA_LONG, i, 0);
         case Tensor tensor -> frame.values.setAtIndex(JAVA_LONG, i, torch.address(tensor));
+        case Pointer(Tensor tensor, long bytes) ->
+            frame.values.setAtIndex(JAVA_LONG, i, torch.address(tensor) + bytes);
         case Integer number -> frame.values.set(JAVA_INT, 8L * i, number);
         case Long number -> frame.values.setAtIndex(JAVA_LONG, i, number);
         case Float number -> frame.values.set(JAVA_FLOAT, 8L * i, number);
@@ -110,6 +146,7 @@ final class KernelLauncher {
               Math.toIntExact(gridX),
               Math.toIntExact(gridY),
               threads,
+              shared,
               stream,
               frame.pointers);
       if (code != 0) {

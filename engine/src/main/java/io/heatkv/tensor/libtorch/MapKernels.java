@@ -2,21 +2,52 @@ package io.heatkv.tensor.libtorch;
 
 import io.heatkv.tensor.DType;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
 
-/** The kernels of {@code maps.cu} for one type of keys and values. */
+/**
+ * The kernels of stored maps for one type of keys and values and one number of a head's channels.
+ *
+ * @param attendStored of {@code attention.cu}, decoding as it reads; null where there are no tensor
+ *     cores for the type or the heads
+ * @param attendTiles of {@code wide.cu}; null but on Hopper with heads of 128 channels in 16 bits
+ */
 record MapKernels(
     KernelLauncher launcher,
     MemorySegment decodeMaps,
+    MemorySegment decodeTiles,
     MemorySegment encodeMaps,
     MemorySegment quantise,
-    MemorySegment dequantise) {
-  static MapKernels load(KernelLauncher launcher, DType dtype) throws CudaCompiler.Unavailable {
-    CudaCompiler.Module module = launcher.compile("maps.cu", dtype);
+    MemorySegment dequantise,
+    @Nullable MemorySegment attendStored,
+    @Nullable MemorySegment attendTiles) {
+  private static final int HOPPER = 90;
+  private static final int WIDE_DIM = 128;
+
+  /**
+   * Shared memory of {@code attend_tiles}: queries, two tiles of keys and values each, and ends.
+   */
+  static final int TILES_BYTES = 5 * 128 * WIDE_DIM * 2 + 2 * 128 * Float.BYTES + 64 + 1024;
+
+  static MapKernels load(
+      KernelLauncher launcher, @Nullable SmallAttention attention, DType dtype, int dim)
+      throws CudaCompiler.Unavailable {
+    String channels = "DIM=" + dim;
+    CudaCompiler.Module maps = launcher.compile(List.of("stored.cu", "maps.cu"), dtype, channels);
+    MemorySegment stored = attention == null ? null : attention.stored(dtype, dim);
+    boolean isWide = stored != null && launcher.capability() == HOPPER && dim == WIDE_DIM;
     return new MapKernels(
         launcher,
-        module.kernel("decode_maps"),
-        module.kernel("encode_maps"),
-        module.kernel("quantise"),
-        module.kernel("dequantise"));
+        maps.kernel("decode_maps"),
+        maps.kernel("decode_tiles"),
+        maps.kernel("encode_maps"),
+        maps.kernel("quantise"),
+        maps.kernel("dequantise"),
+        stored,
+        isWide
+            ? launcher
+                .compileForChip(List.of("stored.cu", "wide.cu"), dtype, channels)
+                .kernel("attend_tiles", TILES_BYTES)
+            : null);
   }
 }

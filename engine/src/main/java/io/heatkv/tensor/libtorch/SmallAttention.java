@@ -2,10 +2,10 @@ package io.heatkv.tensor.libtorch;
 
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.HeadRanges;
-import io.heatkv.tensor.StoredMaps;
+import io.heatkv.tensor.Ops.AttentionParts;
+import io.heatkv.tensor.StoredStep;
 import io.heatkv.tensor.Tensor;
 import java.lang.foreign.MemorySegment;
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -17,14 +17,18 @@ import org.jspecify.annotations.Nullable;
  */
 final class SmallAttention {
   private static final int TILE = 64;
-  private static final int THREADS = 128;
+  static final int THREADS = 128;
+  static final int LEAST_CAPABILITY = 80;
+  private static final int MOST_CHANNELS = 128;
   private static final int MAX_QUERIES = 512;
   private static final int FEW_KEYS = 256;
 
   private final KernelLauncher launcher;
-  private final Map<Kind, MemorySegment> kernels = new HashMap<>();
+  private final Map<Kind, Kernels> kernels = new HashMap<>();
 
-  private record Kind(DType dtype, long dim, boolean counts) {}
+  private record Kind(DType dtype, long dim) {}
+
+  private record Kernels(MemorySegment attend, @Nullable MemorySegment stored) {}
 
   /**
    * Keys and values that a row's head sees.
@@ -33,37 +37,58 @@ final class SmallAttention {
    * @param v same shape and strides
    * @param count entries
    * @param slots where entries are, or null for one after another
-   * @param ends of each head's entries, int32 from 0, or null for all of them
-   * @param logs what is added to the scores of each entry, float32, or null for nothing
+   * @param ends of each head's entries, int32 from 0, a pointer or a tensor, or null for all of
+   *     them
+   * @param unit entries that {@code ends} count as one
+   * @param added to the scores of each entry, in units of the logarithm to base 2, float32, where
+   *     little ends a head's; or null for nothing
    */
   record Keys(
       Tensor k,
       Tensor v,
       long count,
       @Nullable Tensor slots,
-      @Nullable Tensor ends,
-      @Nullable Tensor logs) {
+      @Nullable Object ends,
+      int unit,
+      @Nullable Tensor added) {
     static Keys of(Tensor k, Tensor v) {
-      return new Keys(k, v, k.size(2), null, null, null);
+      return new Keys(k, v, k.size(2), null, null, 1, null);
+    }
+
+    /**
+     * Entries of heads in tiles.
+     *
+     * @param both [rows, 2, tiles, 128, head_dim]
+     * @param ends of each head's tiles, int32 from 0
+     */
+    static Keys ofTiles(Tensor both, Tensor added, KernelLauncher.Pointer ends) {
+      Tensor entries = both.reshape(both.size(0), 2, -1, both.size(4)).unsqueeze(2);
+      return new Keys(
+          entries.select(1, 0),
+          entries.select(1, 1),
+          entries.size(3),
+          null,
+          ends,
+          StoredStep.TILE,
+          added);
     }
 
     /** No keys, beside others of the shape of these. */
     static Keys none(Tensor k, Tensor v) {
-      return new Keys(k, v, 0, null, null, null);
-    }
-
-    /** Entries of stored maps in a workspace [2, rows, entries, head_dim]. */
-    static Keys ofMaps(Tensor both, StoredMaps maps, @Nullable Tensor logs) {
-      Tensor heads = both.unsqueeze(2);
-      return new Keys(
-          heads.select(0, 0), heads.select(0, 1), maps.longest(), null, maps.table(), logs);
+      return new Keys(k, v, 0, null, null, 1, null);
     }
 
     /** Entries of heads in packed keys and values or in an arena [2, rows, entries, head_dim]. */
     static Keys ofRow(Tensor both, @Nullable Tensor slots, HeadRanges ranges) {
       Tensor heads = both.unsqueeze(2);
       return new Keys(
-          heads.select(0, 0), heads.select(0, 1), ranges.longest(), slots, ranges.keyEnds(), null);
+          heads.select(0, 0),
+          heads.select(0, 1),
+          ranges.longest(),
+          slots,
+          ranges.keyEnds(),
+          1,
+          null);
     }
 
     private boolean isRegular() {
@@ -79,31 +104,40 @@ final class SmallAttention {
     this.launcher = launcher;
   }
 
-  /** Whether this kernel takes queries [b, h, n, d]. */
-  static boolean takes(Tensor q) {
-    long dim = q.size(3);
-    return (q.dtype() == DType.BF16 || q.dtype() == DType.F16)
-        && dim % 16 == 0
-        && dim <= 128
-        && q.stride(3) == 1;
+  /** Whether this kernel takes heads of so many channels. */
+  static boolean takes(DType dtype, long dim) {
+    return (dtype == DType.BF16 || dtype == DType.F16) && dim % 16 == 0 && dim <= MOST_CHANNELS;
+  }
+
+  /** Blocks of queries. */
+  static long blocks(long queries) {
+    return Math.ceilDiv(queries, TILE);
   }
 
   /** Whether this kernel is the better one for queries [b, h, n, d] and that many keys. */
   static boolean suits(Tensor q, long keys) {
-    return takes(q) && (q.size(2) < MAX_QUERIES || keys <= FEW_KEYS);
+    return takes(q.dtype(), q.size(3))
+        && q.stride(3) == 1
+        && (q.size(2) < MAX_QUERIES || keys <= FEW_KEYS);
   }
 
   /**
-   * Attention over both sets of keys.
+   * Attention over both sets of keys, and over what was attended to before.
    *
    * @param q [b, h, n, d]
    * @param earlier or null for none
+   * @param before output and log-sum-exp of attention to other keys, or null for none
    * @param lse the log-sum-exp of each query's scaled scores [b, h, n], float32, is written to;
    *     null for none
    * @return [b, h, n, d], tokens before heads in memory; null if the keys lie irregularly
    */
   @Nullable Tensor attend(
-      Tensor q, @Nullable Keys earlier, Keys current, double scale, @Nullable Tensor lse)
+      Tensor q,
+      @Nullable Keys earlier,
+      Keys current,
+      @Nullable AttentionParts before,
+      double scale,
+      @Nullable Tensor lse)
       throws CudaCompiler.Unavailable {
     if (!current.isRegular() || (earlier != null && !earlier.isRegular())) {
       return null;
@@ -112,8 +146,8 @@ final class SmallAttention {
         Tensor.empty(
             q.backend(), q.dtype(), q.device(), q.size(0), q.size(2), q.size(1), q.size(3));
     launcher.launch(
-        kernel(new Kind(q.dtype(), q.size(3), earlier != null && earlier.logs != null)),
-        (q.size(2) + TILE - 1) / TILE,
+        kernel(new Kind(q.dtype(), q.size(3))),
+        blocks(q.size(2)),
         q.size(0) * q.size(1),
         THREADS,
         q,
@@ -132,26 +166,38 @@ final class SmallAttention {
         earlier == null ? 0L : earlier.count,
         earlier == null ? null : earlier.slots,
         earlier == null ? null : earlier.ends,
-        earlier == null ? null : earlier.logs,
+        earlier == null ? 1 : earlier.unit,
+        earlier == null ? null : earlier.added,
         current.k,
         current.v,
         current.k.stride(0),
         current.k.stride(1),
-        current.count);
+        current.count,
+        before == null ? null : before.output(),
+        before == null ? 0L : before.output().stride(0),
+        before == null ? 0L : before.output().stride(1),
+        before == null ? 0L : before.output().stride(2),
+        before == null ? null : before.lse().contiguous());
     return out.transpose(1, 2);
   }
 
-  private synchronized MemorySegment kernel(Kind kind) throws CudaCompiler.Unavailable {
-    MemorySegment known = kernels.get(kind);
+  private MemorySegment kernel(Kind kind) throws CudaCompiler.Unavailable {
+    return kernels(kind).attend;
+  }
+
+  /** The kernel that decodes stored maps as it reads them; null for heads that they don't have. */
+  @Nullable MemorySegment stored(DType dtype, int dim) throws CudaCompiler.Unavailable {
+    return takes(dtype, dim) ? kernels(new Kind(dtype, dim)).stored : null;
+  }
+
+  private synchronized Kernels kernels(Kind kind) throws CudaCompiler.Unavailable {
+    Kernels known = kernels.get(kind);
     if (known == null) {
-      List<String> defines = new ArrayList<>(List.of("DIM=" + kind.dim));
-      if (kind.counts) {
-        defines.add("COUNTS");
-      }
+      CudaCompiler.Module module =
+          launcher.compile(List.of("stored.cu", "attention.cu"), kind.dtype, "DIM=" + kind.dim);
+      boolean isStored = Long.bitCount(kind.dim) == 1;
       known =
-          launcher
-              .compile("attention.cu", kind.dtype, defines.toArray(String[]::new))
-              .kernel("attend");
+          new Kernels(module.kernel("attend"), isStored ? module.kernel("attend_stored") : null);
       kernels.put(kind, known);
     }
     return known;

@@ -1,35 +1,22 @@
-// Attention for few queries: one launch over two sets of keys, read where they lie.
+// Attention by small tiles: one launch over two sets of keys, read where they lie.
 //
-// Compiled at run time with ELEMENT 1 (float16) or 2 (bfloat16) and DIM, the head's channels
-// (a multiple of 16, at most 128); with COUNTS, where entries of the first set stand for several
-// tokens. A block holds 64 queries of one head, 16 in each of its 4 warps,
-// and goes through the keys in tiles of 64 with an online softmax; products run on tensor cores.
-
-typedef long long i64;
-typedef unsigned int u32;
-typedef unsigned short T;
+// Compiled at run time, after stored.cu, with ELEMENT 1 (float16) or 2 (bfloat16); DIM may be any
+// multiple of 16 up to 128. A block holds 64 queries of one head, 16 in each of its 4 warps, and goes
+// through the keys in tiles of 64 with an online softmax; products run on tensor cores.
 
 #define KEYS 64
 #define PITCH (DIM + 8)
 
 #if ELEMENT == 1
 #define MMA "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
-#define PACK "cvt.rn.f16x2.f32 "
 #else
 #define MMA "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
-#define PACK "cvt.rn.bf16x2.f32 "
 #endif
 
 static __device__ void multiply(float* c, const u32* a, u32 b0, u32 b1) {
   asm volatile(MMA "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-
-static __device__ u32 pack(float low, float high) {
-  u32 both;
-  asm(PACK "%0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
-  return both;
 }
 
 static __device__ u32 shared(const T* at) { return (u32)__cvta_generic_to_shared(at); }
@@ -49,72 +36,53 @@ static __device__ void copy16(T* to, const T* from, bool valid) {
                :: "r"(shared(to)), "l"(from), "r"(valid ? 16 : 0));
 }
 
-// Two sets of keys and values: rows and heads lie rowStride and headStride elements apart. With
-// ends, a head's first set is the entries from ends[head] to ends[head + 1] of its row; with slots,
-// entry i is at slots[i]. With COUNTS, logs[i] is added to the scaled scores of entry i of the first
-// set.
-// out [rows, queries, heads, DIM], lse [rows, heads, queries] or null; q with the given strides.
-// Grid: tiles of queries x rows * heads.
-extern "C" __global__ void __launch_bounds__(128) attend(
-    const T* q, i64 qRow, i64 qHead, i64 qToken, T* out, float* lse, int queries, int heads,
-    float scale, const T* k1, const T* v1, i64 rowStride1, i64 headStride1, i64 count1,
-    const i64* slots, const int* ends, const float* logs, const T* k2, const T* v2, i64 rowStride2, i64 headStride2,
-    i64 count2) {
-  __shared__ alignas(16) T keys[KEYS * PITCH];
-  __shared__ alignas(16) T values[KEYS * PITCH];
-#ifdef COUNTS
-  __shared__ float added[KEYS];
-#endif
-  int lane = threadIdx.x % 32;
-  int group = lane / 4, pair = lane % 4 * 2;
-  int row = blockIdx.y / heads, head = blockIdx.y % heads;
-  int first = blockIdx.x * 64 + threadIdx.x / 32 * 16;
-  i64 base1 = ends ? ends[head] : 0;
-  if (ends) count1 = ends[head + 1] - base1;
-  i64 offset1 = row * rowStride1 + head * headStride1;
-  i64 offset2 = row * rowStride2 + head * headStride2;
-
+// Queries of a block and what was attended to so far.
+struct Attention {
   // Queries stay in registers, as the left operand of the first product.
   u32 query[DIM / 16][4];
-  q += row * qRow + head * qHead;
+  float sums[DIM / 8][4];
+  float largest[2], total[2];
+  int lane, group, pair, first;
+
+  __device__ Attention(const T* q, i64 token, int queries) {
+    lane = threadIdx.x % 32, group = lane / 4, pair = lane % 4 * 2;
+    first = blockIdx.x * 64 + threadIdx.x / 32 * 16;
 #pragma unroll
-  for (int i = 0; i < DIM / 16; i++) {
+    for (int i = 0; i < DIM / 16; i++) {
 #pragma unroll
-    for (int j = 0; j < 4; j++) {
-      int token = first + group + j % 2 * 8;
-      int channel = i * 16 + pair + j / 2 * 8;
-      query[i][j] = token < queries ? *(const u32*)(q + token * qToken + channel) : 0;
+      for (int j = 0; j < 4; j++) {
+        int n = first + group + j % 2 * 8, channel = i * 16 + pair + j / 2 * 8;
+        query[i][j] = n < queries ? *(const u32*)(q + n * token + channel) : 0;
+      }
+    }
+#pragma unroll
+    for (int j = 0; j < DIM / 8; j++) sums[j][0] = sums[j][1] = sums[j][2] = sums[j][3] = 0;
+    largest[0] = largest[1] = -1e30f;
+    total[0] = total[1] = 0;
+  }
+
+  // Takes in attention to other keys, of a head, whose scores have the log-sum-exp lse [queries].
+  __device__ void start(const T* other, i64 token, const float* lse, int queries) {
+#pragma unroll
+    for (int r = 0; r < 2; r++) {
+      int n = first + group + r * 8;
+      if (n < queries) {
+        largest[r] = lse[n] * 1.44269504f;
+        // The four threads of a row add up their totals in the end.
+        total[r] = pair == 0 ? 1 : 0;
+#pragma unroll
+        for (int j = 0; j < DIM / 8; j++) {
+          u32 both = *(const u32*)(other + n * token + j * 8 + pair);
+          sums[j][2 * r] = widen((T)both);
+          sums[j][2 * r + 1] = widen((T)(both >> 16));
+        }
+      }
     }
   }
-  float sums[DIM / 8][4] = {};
-  float largest[2] = {-1e30f, -1e30f}, total[2] = {0, 0};
-  // exp2 of scores in these units is exp of the scaled scores.
-  scale *= 1.44269504f;
 
-  i64 tiles1 = (count1 + KEYS - 1) / KEYS;
-  i64 tiles = tiles1 + (count2 + KEYS - 1) / KEYS;
-  for (i64 tile = 0; tile < tiles; tile++) {
-    bool earlier = tile < tiles1;
-    i64 start = (earlier ? tile : tile - tiles1) * KEYS;
-    i64 left = (earlier ? count1 : count2) - start;
-    const T* k = earlier ? k1 + offset1 : k2 + offset2;
-    const T* v = earlier ? v1 + offset1 : v2 + offset2;
-    __syncthreads();
-    for (int i = threadIdx.x; i < KEYS * (DIM / 8); i += 128) {
-      int key = i / (DIM / 8), channel = i % (DIM / 8) * 8;
-      bool valid = key < left;
-      i64 entry = (earlier ? base1 : 0) + start + (valid ? key : 0);
-      if (earlier && slots) entry = slots[entry];
-      copy16(keys + key * PITCH + channel, k + entry * DIM + channel, valid);
-      copy16(values + key * PITCH + channel, v + entry * DIM + channel, valid);
-    }
-#ifdef COUNTS
-    for (int i = threadIdx.x; i < KEYS; i += 128)
-      added[i] = earlier && i < left ? logs[base1 + start + i] * 1.44269504f : 0;
-#endif
-    asm volatile("cp.async.wait_all;");
-    __syncthreads();
-
+  // Attends to a tile in shared memory, of which `left` keys count. Scores are multiplied by scale,
+  // so that exp2 of them is exp of the scaled scores; `added` is added then, unless it is null.
+  __device__ void tile(const T* keys, const T* values, i64 left, float scale, const float* added) {
     float scores[KEYS / 8][4] = {};
 #pragma unroll
     for (int i = 0; i < DIM / 16; i++) {
@@ -133,10 +101,9 @@ extern "C" __global__ void __launch_bounds__(128) attend(
 #pragma unroll
       for (int c = 0; c < 4; c++) {
         int key = j * 8 + pair + c % 2;
-        scores[j][c] = key < left ? scores[j][c] * scale : -1e30f;
-#ifdef COUNTS
-        scores[j][c] += added[key];
-#endif
+        float score = scores[j][c] * scale;
+        if (added) score += added[key];
+        scores[j][c] = key < left ? score : -1e30f;
         most[c / 2] = fmaxf(most[c / 2], scores[j][c]);
       }
     }
@@ -170,27 +137,143 @@ extern "C" __global__ void __launch_bounds__(128) attend(
 #pragma unroll
       for (int j = 0; j < DIM / 16; j++) {
         u32 b[4];
-        load4Transposed(
-            b, values + (i * 16 + lane % 16) * PITCH + j * 16 + lane / 16 * 8);
+        load4Transposed(b, values + (i * 16 + lane % 16) * PITCH + j * 16 + lane / 16 * 8);
         multiply(sums[2 * j], weights, b[0], b[1]);
         multiply(sums[2 * j + 1], weights, b[2], b[3]);
       }
     }
   }
-#pragma unroll
-  for (int r = 0; r < 2; r++) {
-    total[r] += __shfl_xor_sync(~0u, total[r], 1);
-    total[r] += __shfl_xor_sync(~0u, total[r], 2);
-    int token = first + group + r * 8;
-    if (token < queries) {
-      T* to = out + (((i64)row * queries + token) * heads + head) * DIM + pair;
-      if (lse && pair == 0)
-        lse[(i64)blockIdx.y * queries + token] = (largest[r] + log2f(total[r])) * 0.69314718f;
-      // A head may have no keys: its output is 0, its log-sum-exp minus infinity.
-      float inverse = total[r] > 0 ? 1 / total[r] : 0;
-#pragma unroll
-      for (int j = 0; j < DIM / 8; j++)
-        *(u32*)(to + j * 8) = pack(sums[j][2 * r] * inverse, sums[j][2 * r + 1] * inverse);
+
+  // Keys and values of one head: one after another, or at slots. What is `added` to their scores, in
+  // units of the logarithm to base 2, comes to `here`, unless it is null; little ends them.
+  __device__ void dense(
+      const T* k, const T* v, i64 count, float scale, T* keys, T* values, const i64* slots,
+      const float* added, float* here) {
+    for (i64 start = 0; start < count && !(added && added[start] < -1e29f); start += KEYS) {
+      i64 left = count - start;
+      __syncthreads();
+      if (added && threadIdx.x < KEYS && threadIdx.x < left)
+        here[threadIdx.x] = added[start + threadIdx.x];
+      for (int i = threadIdx.x; i < KEYS * (DIM / 8); i += 128) {
+        int key = i / (DIM / 8), channel = i % (DIM / 8) * 8;
+        bool valid = key < left;
+        i64 entry = start + (valid ? key : 0);
+        if (slots) entry = slots[entry];
+        copy16(keys + key * PITCH + channel, k + entry * DIM + channel, valid);
+        copy16(values + key * PITCH + channel, v + entry * DIM + channel, valid);
+      }
+      asm volatile("cp.async.wait_all;");
+      __syncthreads();
+      tile(keys, values, left, scale, added ? here : nullptr);
     }
   }
+
+  // out [rows, queries, heads, DIM], lse [rows, heads, queries] or null.
+  __device__ void write(T* out, float* lse, int row, int head, int heads, int queries) {
+#pragma unroll
+    for (int r = 0; r < 2; r++) {
+      total[r] += __shfl_xor_sync(~0u, total[r], 1);
+      total[r] += __shfl_xor_sync(~0u, total[r], 2);
+      int token = first + group + r * 8;
+      if (token < queries) {
+        T* to = out + (((i64)row * queries + token) * heads + head) * DIM + pair;
+        if (lse && pair == 0)
+          lse[((i64)row * heads + head) * queries + token] =
+              (largest[r] + log2f(total[r])) * 0.69314718f;
+        // A head may have no keys: its output is 0, its log-sum-exp minus infinity.
+        float inverse = total[r] > 0 ? 1 / total[r] : 0;
+#pragma unroll
+        for (int j = 0; j < DIM / 8; j++)
+          *(u32*)(to + j * 8) = pack(sums[j][2 * r] * inverse, sums[j][2 * r + 1] * inverse);
+      }
+    }
+  }
+};
+
+// Two sets of keys and values: rows and heads lie rowStride and headStride elements apart. With
+// ends, a head's first set is the entries of its row from ends[head] to ends[head + 1], counted in
+// `unit` entries; with slots, entry i is at slots[i]; with added, that is added to its score. `other`
+// is attention to other keys, with its log-sum-exp, or null. q and other with the given strides.
+// Grid: tiles of queries x rows * heads.
+extern "C" __global__ void __launch_bounds__(128) attend(
+    const T* q, i64 qRow, i64 qHead, i64 qToken, T* out, float* lse, int queries, int heads,
+    float scale, const T* k1, const T* v1, i64 rowStride1, i64 headStride1, i64 count1,
+    const i64* slots, const int* ends, int unit, const float* added, const T* k2, const T* v2, i64 rowStride2, i64 headStride2,
+    i64 count2, const T* other, i64 otherRow, i64 otherHead, i64 otherToken,
+    const float* otherLse) {
+  __shared__ alignas(16) T keys[KEYS * PITCH];
+  __shared__ alignas(16) T values[KEYS * PITCH];
+  __shared__ float here[KEYS];
+  int row = blockIdx.y / heads, head = blockIdx.y % heads;
+  i64 offset1 = row * rowStride1 + head * headStride1;
+  i64 offset2 = row * rowStride2 + head * headStride2;
+  if (ends) {
+    i64 first = (i64)ends[head] * unit;
+    count1 = (i64)ends[head + 1] * unit - first;
+    if (slots) slots += first;
+    else offset1 += first * DIM;
+    if (added) added += first;
+  }
+  scale *= 1.44269504f;
+  Attention attention(q + row * qRow + head * qHead, qToken, queries);
+  if (other)
+    attention.start(other + row * otherRow + head * otherHead, otherToken,
+                    otherLse + (i64)blockIdx.y * queries, queries);
+  attention.dense(k1 + offset1, v1 + offset1, count1, scale, keys, values, slots, added, here);
+  attention.dense(k2 + offset2, v2 + offset2, count2, scale, keys, values, nullptr, nullptr, nullptr);
+  attention.write(out, lse, row, head, heads, queries);
 }
+
+#if (DIM & (DIM - 1)) == 0
+// The maps that a head reads, decoded as they come, and current keys and values, whose rows and
+// heads lie rowStride and headStride elements apart. Blocks after those of the queries decode moved
+// maps to float32 [2, rows, total, DIM]. Grid: tiles of queries and more x rows * heads.
+extern "C" __global__ void __launch_bounds__(128) attend_stored(
+    const T* q, i64 qRow, i64 qHead, i64 qToken, T* out, int queries, int heads, float scale,
+    const u8* arena, i64 rowBytes, const int* table, int reads, int moved, int stored,
+    float* workspace, int total, const T* k, const T* v, i64 rowStride, i64 headStride, i64 count,
+    int brain) {
+  __shared__ alignas(16) T tiles[2][KEYS * PITCH];
+  __shared__ Map maps[MAX_MAPS];
+  __shared__ int2 places[KEYS];
+  __shared__ float added[KEYS];
+  Step step = {table, heads, reads, moved, stored};
+  int row = blockIdx.y / heads, head = blockIdx.y % heads, blocks = (queries + 63) / 64;
+  arena += row * rowBytes;
+  if (blockIdx.x >= blocks) {
+    int item = (blockIdx.x - blocks) * heads + head;
+    decodeMoved(step, item, row, gridDim.y / heads, arena, workspace, total, brain);
+    return;
+  }
+  scale *= 1.44269504f;
+  Attention attention(q + row * qRow + head * qHead, qToken, queries);
+  int known = readMaps(step, head, maps);
+  int entries = known ? maps[known - 1].first + maps[known - 1].entries : 0;
+  int lane = threadIdx.x % LANES;
+  for (int start = 0; start < entries; start += KEYS) {
+    __syncthreads();
+    if (threadIdx.x < KEYS) {
+      int2 place = find(maps, known, start + threadIdx.x);
+      places[threadIdx.x] = place;
+      added[threadIdx.x] = place.x < 0 ? 0 : log2f((float)maps[place.x].tokens(place.y));
+    }
+    __syncthreads();
+#pragma unroll
+    for (int part = 0; part < 2; part++) {
+      Decoder decoder(arena, part, lane * 8, brain);
+#pragma unroll 2
+      for (int key = threadIdx.x / LANES; key < KEYS; key += 128 / LANES) {
+        int2 place = places[key];
+        float x[8] = {};
+        if (place.x >= 0) decoder.unit(maps[place.x], place.y, x);
+        *(uint4*)(tiles[part] + key * PITCH + lane * 8) = pack8(x);
+      }
+    }
+    __syncthreads();
+    attention.tile(tiles[0], tiles[1], entries - start, scale, added);
+  }
+  i64 offset = row * rowStride + head * headStride;
+  attention.dense(k + offset, v + offset, count, scale, tiles[0], tiles[1], nullptr, nullptr, nullptr);
+  attention.write(out, nullptr, row, head, heads, queries);
+}
+#endif

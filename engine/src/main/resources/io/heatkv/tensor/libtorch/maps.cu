@@ -1,46 +1,4 @@
-// Maps of tokens as they are stored in an arena of bytes: means over blocks, 16, 8 and 4 bits.
-//
-// Compiled at run time with ELEMENT 0 (float32), 1 (float16) or 2 (bfloat16): the type T of keys and
-// values. The definition is MapCodec: all arithmetic is float32, one rounding an operation. Threads
-// move units of 8 channels; head_dim is a power of two from 8 to 256, a granule head_dim / 2 bytes,
-// so that no word of 4 bytes crosses from one to another.
-
-typedef long long i64;
-typedef unsigned char u8;
-typedef unsigned short u16;
-typedef unsigned int u32;
-
-static __device__ float fromHalf(u16 x) {
-  float y;
-  asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x));
-  return y;
-}
-static __device__ u16 toHalf(float x) {
-  u16 y;
-  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(y) : "f"(x));
-  return y;
-}
-static __device__ float fromBrain(u16 x) { return __uint_as_float((u32)x << 16); }
-static __device__ u16 toBrain(float x) {
-  // Round to nearest, ties to even; a NaN stays one.
-  u32 bits = __float_as_uint(x);
-  if ((bits & 0x7fffffff) > 0x7f800000) return (u16)((bits >> 16) | 0x40);
-  return (u16)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
-
-#if ELEMENT == 0
-typedef float T;
-static __device__ float widen(T x) { return x; }
-static __device__ T narrow(float x) { return x; }
-#elif ELEMENT == 1
-typedef u16 T;
-static __device__ float widen(T x) { return fromHalf(x); }
-static __device__ T narrow(float x) { return toHalf(x); }
-#else
-typedef u16 T;
-static __device__ float widen(T x) { return fromBrain(x); }
-static __device__ T narrow(float x) { return toBrain(x); }
-#endif
+// Stored maps: decoding to float32 and to tiles, encoding. After stored.cu.
 
 struct alignas(16) Unit { T at[8]; };
 
@@ -65,321 +23,357 @@ static __device__ u16 halfBelow(float x) {
   return near;
 }
 
-static __device__ float divisor(float step) { return step == 0 ? 1 : step; }
+// Divides by steps, which are half precision.
+struct Divisor {
+  float step, inverse;
 
-static __device__ int rounded(float x, float least, float most) {
-  return (int)rintf(fmaxf(least, fminf(most, x)));
-}
+  __device__ Divisor() {}
+  __device__ explicit Divisor(float of) : step(of == 0 ? 1 : of), inverse(__frcp_rn(step)) {}
 
-// Of NumberFormat.
-enum { FLOAT16, INT8, INT4, INT4_ENTRY };
-
-static __device__ int entryBytes(int format, int dim) {
-  return format == FLOAT16 ? 2 * dim : format == INT8 ? dim : dim / 2;
-}
-
-static __device__ int scaleBytes(int format, int entries, int dim) {
-  int granule = dim / 2;
-  if (format == INT4) return 4 * dim;
-  int each = format == INT8 ? 2 : format == INT4_ENTRY ? 4 : 0;
-  return (each * entries + granule - 1) / granule * granule;
-}
-
-// A map of a table, see StoredMaps.
-struct Map {
-  int start, head, height, width, pool, formats[2], run, runs;
+  // The quotient of x, rounded to an integer from least to most; exact as a division's.
+  __device__ int of(float x, float least, float most) const {
+    float near = x * inverse, integer = rintf(near);
+    if (fabsf(fabsf(near - integer) - 0.5f) < 1e-3f) integer = rintf(__fdiv_rn(x, step));
+    return (int)fmaxf(least, fminf(most, integer));
+  }
 };
 
-// The keys (0) or the values (1) of a map in one row.
-struct Part {
-  const int* runs;
-  u8* row;
-  int count, dim, format, entries, start, stride, scales;
-
-  // Where a byte of the map lies.
-  __device__ u8* at(int byte) const {
-    int granule = byte / (dim / 2);
-    int low = 0, high = count - 1;
-    while (low < high) {
-      int middle = (low + high + 1) / 2;
-      if (runs[2 * middle] <= granule) low = middle;
-      else high = middle - 1;
-    }
-    i64 place = (i64)runs[2 * low + 1] - runs[2 * low];
-    return row + place * (dim / 2) + byte;
-  }
-
-  // Words of an entry from a byte of it on.
-  __device__ void load(int entry, int byte, u32* words, int wanted) const {
-    for (int i = 0; i < wanted; i++)
-      words[i] = *(const u32*)at(start + entry * stride + byte + 4 * i);
-  }
-  __device__ void store(int entry, int byte, const u32* words, int wanted) const {
-    for (int i = 0; i < wanted; i++)
-      *(u32*)at(start + entry * stride + byte + 4 * i) = words[i];
-  }
-  __device__ float scale(int half) const { return fromHalf(*(const u16*)at(scales + 2 * half)); }
-  __device__ void scale(int half, u16 bits) const { *(u16*)at(scales + 2 * half) = bits; }
-};
-
-static __device__ int columns(const Map& map, int pool) { return (map.width + pool - 1) / pool; }
-
-static __device__ int entriesOf(const Map& map, int pool) {
-  return (map.height + pool - 1) / pool * columns(map, pool);
+static __device__ void narrowUnit(const float* x, T* to) {
+#if ELEMENT > 0
+  *(uint4*)to = pack8(x);
+#else
+  ((float4*)to)[0] = make_float4(x[0], x[1], x[2], x[3]);
+  ((float4*)to)[1] = make_float4(x[4], x[5], x[6], x[7]);
+#endif
 }
 
-static __device__ Part partOf(const int* table, const Map& map, u8* row, int part, int dim) {
-  Part p;
-  p.runs = table + map.run;
-  p.row = row;
-  p.count = map.runs;
-  p.dim = dim;
-  p.format = map.formats[part];
-  p.entries = entriesOf(map, map.pool);
-  p.start = part ? entryBytes(map.formats[0], dim) : 0;
-  p.stride = entryBytes(map.formats[0], dim) + entryBytes(map.formats[1], dim);
-  p.scales = p.entries * p.stride + (part ? scaleBytes(map.formats[0], p.entries, dim) : 0);
-  return p;
-}
-
-// Maps to a workspace out [2, rows, total, dim] in the order of their entries, and to logs [total]
-// the logarithms of the tokens that entries stand for; null for none. Each map is shared by
-// `split` blocks. Grid: maps * split x rows * 2.
+// Moved maps to float32 [2, rows, total, DIM]. Grid: moved * 2 * SPLIT x rows.
 extern "C" __global__ void decode_maps(
-    u8* arena, i64 rowBytes, const int* table, int heads, T* out, float* logs, i64 total, int rows,
-    int dim, int brain, int split) {
-  __shared__ float low[256], step[256];
-  Map map = ((const Map*)(table + heads + 1))[blockIdx.x / split];
-  int row = blockIdx.y / 2, part = blockIdx.y % 2;
-  Part p = partOf(table, map, arena + row * rowBytes, part, dim);
-  if (p.format == INT4) {
-    for (int i = threadIdx.x; i < dim; i += blockDim.x) {
-      low[i] = p.scale(i);
-      step[i] = p.scale(dim + i);
-    }
-  }
-  __syncthreads();
-  int lanes = dim / 8;
-  T* to = out + (((i64)part * rows + row) * total + map.start) * dim;
-  for (int unit = blockIdx.x % split * blockDim.x + threadIdx.x; unit < p.entries * lanes;
-       unit += split * blockDim.x) {
-    int entry = unit / lanes, channel = unit % lanes * 8;
-    Unit result;
-    u32 words[4];
-    if (p.format == FLOAT16) {
-      p.load(entry, 2 * channel, words, 4);
-#pragma unroll
-      for (int j = 0; j < 8; j++) {
-        u16 bits = (u16)(words[j / 2] >> 16 * (j % 2));
-        result.at[j] = narrow(brain ? fromBrain(bits) : fromHalf(bits));
-      }
-    } else if (p.format == INT8) {
-      p.load(entry, channel, words, 2);
-      float scale = p.scale(entry);
-#pragma unroll
-      for (int j = 0; j < 8; j++)
-        result.at[j] = narrow(__fmul_rn(scale, (float)(signed char)(words[j / 4] >> 8 * (j % 4))));
-    } else {
-      p.load(entry, channel / 2, words, 1);
-      bool own = p.format == INT4_ENTRY;
-      float entryLow = own ? p.scale(2 * entry) : 0, entryStep = own ? p.scale(2 * entry + 1) : 0;
-#pragma unroll
-      for (int j = 0; j < 8; j++) {
-        float q = (float)(words[0] >> 4 * j & 15);
-        float a = own ? entryLow : low[channel + j], b = own ? entryStep : step[channel + j];
-        result.at[j] = narrow(__fadd_rn(a, __fmul_rn(b, q)));
-      }
-    }
-    *(Unit*)(to + (i64)unit * 8) = result;
-    if (logs && blockIdx.y == 0 && channel == 0) {
-      int top = entry / columns(map, map.pool) * map.pool;
-      int left = entry % columns(map, map.pool) * map.pool;
-      int tokens = min(map.pool, map.height - top) * min(map.pool, map.width - left);
-      logs[map.start + entry] = logf((float)tokens);
-    }
-  }
+    const u8* arena, i64 rowBytes, const int* table, int heads, int reads, int moved, int stored,
+    float* out, int total, int brain) {
+  Step step = {table, heads, reads, moved, stored};
+  int row = blockIdx.y;
+  decodeMoved(step, blockIdx.x, row, gridDim.y, arena + row * rowBytes, out, total, brain);
 }
 
-// Mean of 8 channels of an entry of a map; source holds entries of blocks of `from` tokens a side.
-static __device__ void mean(
-    const T* source, const Map& map, int entry, int from, int dim, float* x) {
-  if (from == map.pool) {
-    Unit only = *(const Unit*)(source + (i64)entry * dim);
-#pragma unroll
-    for (int j = 0; j < 8; j++) x[j] = widen(only.at[j]);
+#define TILE 128
+
+// What heads read, in tiles [rows, 2, tiles, 128, DIM], as wide.cu takes them if `swizzled`: then
+// DIM is 128 and T has 16 bits. What counts add to scores, in units of the logarithm to base 2, to
+// added [tiles, 128]: where a head has no more entries, so little that nothing else counts. Further
+// blocks decode moved maps to float32 [2, rows, total, DIM].
+// Grid: tiles * 2 and shares of moved maps x any number, which share the rows.
+extern "C" __global__ void __launch_bounds__(256) decode_tiles(
+    const u8* arena, i64 rowBytes, const int* table, int heads, int reads, int moved, int stored,
+    T* out, float* added, int tiles, float* workspace, int total, int rows, int brain, int swizzled) {
+  __shared__ Map maps[MAX_MAPS];
+  __shared__ int2 places[TILE];
+  __shared__ int found;
+  Step step = {table, heads, reads, moved, stored};
+  if (blockIdx.x >= 2 * tiles) {
+    for (int row = blockIdx.y; row < rows; row += gridDim.y)
+      decodeMoved(step, blockIdx.x - 2 * tiles, row, rows, arena + row * rowBytes, workspace, total,
+                  brain);
     return;
   }
-  int top = entry / columns(map, map.pool) * map.pool;
-  int left = entry % columns(map, map.pool) * map.pool;
-  int bottom = min(top + map.pool, map.height), right = min(left + map.pool, map.width);
-#pragma unroll
-  for (int j = 0; j < 8; j++) x[j] = 0;
-  for (int y = top; y < bottom; y += from) {
-    for (int z = left; z < right; z += from) {
-      float tokens = (float)(min(from, map.height - y) * min(from, map.width - z));
-      Unit in = *(const Unit*)(source + (i64)(y / from * columns(map, from) + z / from) * dim);
-#pragma unroll
-      for (int j = 0; j < 8; j++) x[j] = __fadd_rn(x[j], __fmul_rn(tokens, widen(in.at[j])));
+  int tile = blockIdx.x / 2, part = blockIdx.x % 2;
+  const int* ends = step.tileEnds();
+  for (int i = threadIdx.x; i < heads; i += 256)
+    if (ends[i] <= tile && tile < ends[i + 1]) found = i;
+  __syncthreads();
+  int head = found, count = readMaps(step, head, maps);
+  if (threadIdx.x < TILE) {
+    int2 place = find(maps, count, (tile - ends[head]) * TILE + threadIdx.x);
+    places[threadIdx.x] = place;
+    if (part == 0 && blockIdx.y == 0)
+      added[tile * TILE + threadIdx.x] =
+          place.x < 0 ? -1e30f : log2f((float)maps[place.x].tokens(place.y));
+  }
+  __syncthreads();
+  int lane = threadIdx.x % LANES;
+  for (int row = blockIdx.y; row < rows; row += gridDim.y) {
+    Decoder decoder(arena + row * rowBytes, part, lane * 8, brain);
+    T* to = out + ((i64)(row * 2 + part) * tiles + tile) * (TILE * DIM);
+#pragma unroll 4
+    for (int entry = threadIdx.x / LANES; entry < TILE; entry += 256 / LANES) {
+      int2 place = places[entry];
+      float x[8] = {};
+      if (place.x >= 0) decoder.unit(maps[place.x], place.y, x);
+      // Swizzled, halves of the channels lie apart, and the units of 8 entries in turn.
+      int at = swizzled ? lane / 8 * (TILE * 64) + entry * 64 + ((lane % 8) ^ (entry % 8)) * 8
+                        : entry * DIM + lane * 8;
+      narrowUnit(x, to + at);
     }
   }
-  float tokens = (float)((bottom - top) * (right - left));
-#pragma unroll
-  for (int j = 0; j < 8; j++) x[j] = __fdiv_rn(x[j], tokens);
 }
 
-// Maps from keys k and values v, whose rows lie rowStride elements apart: tokens of the map's head,
-// headStride apart; or, where `sources` is a table, the entries that its maps have in a workspace.
-// Each map is shared by dim / 8 blocks of 256. Grid: maps * dim / 8 x rows * 2.
-extern "C" __global__ void __launch_bounds__(256) encode_maps(
-    u8* arena, i64 rowBytes, const int* table, const int* sources, int heads, const T* k,
-    const T* v, i64 rowStride, i64 headStride, int dim, int brain) {
-  __shared__ float least[8][8], most[8][8];
-  int lanes = dim / 8, chunk = blockIdx.x % lanes;
-  Map map = ((const Map*)(table + heads + 1))[blockIdx.x / lanes];
-  int row = blockIdx.y / 2, part = blockIdx.y % 2;
-  Part p = partOf(table, map, arena + row * rowBytes, part, dim);
-  const T* source = (part ? v : k) + row * rowStride;
-  int from = 1;
-  if (sources) {
-    Map before = ((const Map*)(sources + heads + 1))[blockIdx.x / lanes];
-    from = before.pool;
-    source += (i64)before.start * dim;
-  } else {
-    source += map.head * headStride;
+// 8 channels as they come, and several loads of them under way at once.
+template <class S> struct Raw {
+  uint4 unit;
+  static const int batch = 4;
+  __device__ void load(const S* from) { unit = *(const uint4*)from; }
+  __device__ void widenTo(float* x) const {
+    u32 words[4] = {unit.x, unit.y, unit.z, unit.w};
+#pragma unroll
+    for (int j = 0; j < 8; j++) x[j] = widen((S)(words[j / 2] >> 16 * (j % 2)));
   }
-  float x[8];
-  if (p.format == INT4) {
-    // Eight channels of all entries.
-    float low[8], high[8], step[8];
+};
+template <> struct Raw<float> {
+  float4 low, high;
+  static const int batch = 2;
+  __device__ void load(const float* from) {
+    low = ((const float4*)from)[0];
+    high = ((const float4*)from)[1];
+  }
+  __device__ void widenTo(float* x) const {
+    x[0] = low.x, x[1] = low.y, x[2] = low.z, x[3] = low.w;
+    x[4] = high.x, x[5] = high.y, x[6] = high.z, x[7] = high.w;
+  }
+};
+
+// Entries of blocks of `from` tokens a side, of which a map's are means; a channel's of all entries.
+template <class S> struct Source {
+  const S* entries;
+  int from;
+
+  // Calls use(entry, x) for count entries from `first` on, each `step` after another.
+  template <class Use>
+  __device__ void each(const Map& map, int first, int step, int count, const Use& use) const {
+    if (from == map.pool) {
+      const int batch = Raw<S>::batch;
+      for (int i = 0; i < count; i += batch) {
+        Raw<S> raw[batch];
+#pragma unroll
+        for (int j = 0; j < batch; j++)
+          raw[j].load(entries + (i64)min(first + (i + j) * step, map.entries - 1) * DIM);
+#pragma unroll
+        for (int j = 0; j < batch; j++) {
+          if (i + j < count) {
+            float x[8];
+            raw[j].widenTo(x);
+            use(first + (i + j) * step, x);
+          }
+        }
+      }
+    } else {
+      for (int i = 0; i < count; i++) {
+        float x[8];
+        mean(map, min(first + i * step, map.entries - 1), x);
+        use(first + i * step, x);
+      }
+    }
+  }
+
+  __device__ void mean(const Map& map, int entry, float* x) const {
+    int top = entry / map.columns * map.pool, left = entry % map.columns * map.pool;
+    int bottom = min(top + map.pool, map.height), right = min(left + map.pool, map.width);
+    int columns = (map.width + from - 1) / from;
+#pragma unroll
+    for (int j = 0; j < 8; j++) x[j] = 0;
+    for (int y = top; y < bottom; y += from) {
+#pragma unroll 4
+      for (int z = left; z < right; z += from) {
+        Raw<S> raw;
+        raw.load(entries + (i64)(y / from * columns + z / from) * DIM);
+        float tokens = (float)(min(from, map.height - y) * min(from, map.width - z)), in[8];
+        raw.widenTo(in);
+#pragma unroll
+        for (int j = 0; j < 8; j++) x[j] = __fadd_rn(x[j], __fmul_rn(tokens, in[j]));
+      }
+    }
+    float tokens = (float)((bottom - top) * (right - left));
+#pragma unroll
+    for (int j = 0; j < 8; j++) x[j] = __fdiv_rn(x[j], tokens);
+  }
+};
+
+// A map is shared by chunks: of 16 channels where those have scales of their own, else of entries.
+#define WIDTH (DIM < 16 ? DIM : 16)
+#define CHUNKS (DIM / WIDTH)
+
+// Encodes a chunk of the keys or the values of a map by a warp or by 8 of them.
+template <int threads, class S>
+static __device__ void encode(
+    u8* row, const Map& map, int part, int chunk, Source<S> source, bool brain) {
+  __shared__ float least[8][WIDTH], most[8][WIDTH];
+  int thread = threadIdx.x % threads, format = map.format(part);
+  if (format == INT4) {
+    const int lanes = WIDTH / 8, step = threads / lanes;
+    int channel = chunk * WIDTH + thread % lanes * 8, first = thread / lanes;
+    int count = (map.entries - first + step - 1) / step;
+    source.entries += channel;
+    float low[8], high[8];
 #pragma unroll
     for (int j = 0; j < 8; j++) low[j] = 3.4e38f, high[j] = -3.4e38f;
-    for (int entry = threadIdx.x; entry < p.entries; entry += 256) {
-      mean(source + chunk * 8, map, entry, from, dim, x);
+    source.each(map, first, step, count, [&](int entry, const float* x) {
 #pragma unroll
       for (int j = 0; j < 8; j++) low[j] = fminf(low[j], x[j]), high[j] = fmaxf(high[j], x[j]);
-    }
-    for (int offset = 16; offset > 0; offset >>= 1) {
+    });
+#pragma unroll
+    for (int offset = 16; offset >= lanes; offset /= 2) {
 #pragma unroll
       for (int j = 0; j < 8; j++) {
         low[j] = fminf(low[j], __shfl_xor_sync(~0u, low[j], offset));
         high[j] = fmaxf(high[j], __shfl_xor_sync(~0u, high[j], offset));
       }
     }
-    if (threadIdx.x % 32 == 0) {
-      for (int j = 0; j < 8; j++) {
-        least[threadIdx.x / 32][j] = low[j];
-        most[threadIdx.x / 32][j] = high[j];
+    if (threads > 32) {
+      if (thread % 32 < lanes) {
+#pragma unroll
+        for (int j = 0; j < 8; j++) {
+          least[thread / 32][thread % lanes * 8 + j] = low[j];
+          most[thread / 32][thread % lanes * 8 + j] = high[j];
+        }
+      }
+      __syncthreads();
+      for (int warp = 0; warp < threads / 32; warp++) {
+#pragma unroll
+        for (int j = 0; j < 8; j++) {
+          low[j] = fminf(low[j], least[warp][thread % lanes * 8 + j]);
+          high[j] = fmaxf(high[j], most[warp][thread % lanes * 8 + j]);
+        }
       }
     }
-    __syncthreads();
+    Divisor steps[8];
 #pragma unroll
     for (int j = 0; j < 8; j++) {
-      for (int warp = 0; warp < 8; warp++) {
-        low[j] = fminf(low[j], least[warp][j]);
-        high[j] = fmaxf(high[j], most[warp][j]);
-      }
       u16 lowBits = halfBelow(low[j]);
       low[j] = fromHalf(lowBits);
       u16 stepBits = halfAbove(__fdiv_rn(__fsub_rn(high[j], low[j]), INT4_MAX));
-      step[j] = divisor(fromHalf(stepBits));
-      if (threadIdx.x == 0) {
-        p.scale(chunk * 8 + j, lowBits);
-        p.scale(dim + chunk * 8 + j, stepBits);
+      steps[j] = Divisor(fromHalf(stepBits));
+      if (thread < lanes) {
+        map.scale(row, part, channel + j, lowBits);
+        map.scale(row, part, DIM + channel + j, stepBits);
       }
     }
-    for (int entry = threadIdx.x; entry < p.entries; entry += 256) {
-      mean(source + chunk * 8, map, entry, from, dim, x);
+    source.each(map, first, step, count, [&](int entry, const float* x) {
       u32 word = 0;
 #pragma unroll
       for (int j = 0; j < 8; j++)
-        word |= (u32)rounded(__fdiv_rn(__fsub_rn(x[j], low[j]), step[j]), 0, INT4_MAX) << 4 * j;
-      p.store(entry, chunk * 4, &word, 1);
-    }
+        word |= (u32)steps[j].of(__fsub_rn(x[j], low[j]), 0, INT4_MAX) << 4 * j;
+      map.store<1>(row, map.entryAt(part, entry) + channel / 2, &word);
+    });
     return;
   }
-  // Whole entries, one after another, by neighbouring lanes of a warp; all of it takes part.
-  int units = p.entries * lanes;
-  for (int first = chunk * 256; first < units; first += lanes * 256) {
-    int unit = first + threadIdx.x;
-    bool valid = unit < units;
-    int entry = valid ? unit / lanes : 0, channel = unit % lanes * 8;
-    mean(source + channel, map, entry, from, dim, x);
+  // Whole entries by neighbouring lanes of a warp, all of which take part.
+  int begin = map.entries * chunk / CHUNKS, end = map.entries * (chunk + 1) / CHUNKS;
+  int channel = thread % LANES * 8;
+  source.entries += channel;
+  const int step = threads / LANES;
+  source.each(map, begin + thread / LANES, step, (end - begin + step - 1) / step,
+              [&](int entry, const float* x) {
+    bool valid = entry < end;
+    int byte = map.entryAt(part, entry);
     u32 words[4] = {};
-    if (p.format == FLOAT16) {
+    if (format == FLOAT16) {
 #pragma unroll
       for (int j = 0; j < 8; j++)
         words[j / 2] |= (u32)(brain ? toBrain(x[j]) : toHalf(saturated(x[j]))) << 16 * (j % 2);
-      if (valid) p.store(entry, 2 * channel, words, 4);
-      continue;
+      if (valid) map.store<4>(row, byte + 2 * channel, words);
+      return;
     }
-    float low = x[0], high = x[0], largest = 0;
+    float low = x[0], high = x[0];
 #pragma unroll
-    for (int j = 0; j < 8; j++) {
-      low = fminf(low, x[j]);
-      high = fmaxf(high, x[j]);
-      largest = fmaxf(largest, fabsf(x[j]));
-    }
-    for (int offset = lanes / 2; offset > 0; offset >>= 1) {
+    for (int j = 1; j < 8; j++) low = fminf(low, x[j]), high = fmaxf(high, x[j]);
+#pragma unroll
+    for (int offset = LANES / 2; offset > 0; offset /= 2) {
       low = fminf(low, __shfl_xor_sync(~0u, low, offset));
       high = fmaxf(high, __shfl_xor_sync(~0u, high, offset));
-      largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, offset));
     }
-    if (p.format == INT8) {
-      u16 bits = halfAbove(__fdiv_rn(largest, INT8_MAX));
-      float step = divisor(fromHalf(bits));
+    if (format == INT8) {
+      u16 bits = halfAbove(__fdiv_rn(fmaxf(fabsf(low), fabsf(high)), INT8_MAX));
+      Divisor step(fromHalf(bits));
 #pragma unroll
-      for (int j = 0; j < 8; j++) {
-        int q = rounded(__fdiv_rn(x[j], step), -INT8_MAX, INT8_MAX);
-        words[j / 4] |= (u32)(q & 255) << 8 * (j % 4);
-      }
-      if (valid) p.store(entry, channel, words, 2);
-      if (valid && channel == 0) p.scale(entry, bits);
+      for (int j = 0; j < 8; j++)
+        words[j / 4] |= (u32)(step.of(x[j], -INT8_MAX, INT8_MAX) & 255) << 8 * (j % 4);
+      if (valid) map.store<2>(row, byte + channel, words);
+      if (valid && channel == 0) map.scale(row, part, entry, bits);
     } else {
       u16 lowBits = halfBelow(low);
       low = fromHalf(lowBits);
       u16 stepBits = halfAbove(__fdiv_rn(__fsub_rn(high, low), INT4_MAX));
-      float step = divisor(fromHalf(stepBits));
+      Divisor step(fromHalf(stepBits));
 #pragma unroll
       for (int j = 0; j < 8; j++)
-        words[0] |= (u32)rounded(__fdiv_rn(__fsub_rn(x[j], low), step), 0, INT4_MAX) << 4 * j;
-      if (valid) p.store(entry, channel / 2, words, 1);
-      if (valid && channel == 0) p.scale(2 * entry, lowBits);
-      if (valid && channel == 0) p.scale(2 * entry + 1, stepBits);
+        words[0] |= (u32)step.of(__fsub_rn(x[j], low), 0, INT4_MAX) << 4 * j;
+      if (valid) map.store<1>(row, byte + channel / 2, words);
+      if (valid && channel == 0) map.scale(row, part, 2 * entry, lowBits);
+      if (valid && channel == 0) map.scale(row, part, 2 * entry + 1, stepBits);
     }
+  });
+}
+
+template <int threads>
+static __device__ void encode(
+    u8* arena, i64 rowBytes, const Step& step, int item, const float* workspace, int total,
+    const T* k, const T* v, i64 rowStride, i64 headStride, int rows, bool brain) {
+  int chunk = item % CHUNKS, part = item / CHUNKS % 2, row = item / CHUNKS / 2 % rows;
+  int i = step.storeOrder()[item / CHUNKS / 2 / rows];
+  Map map;
+  map.read(step, step.reads + step.moved + i);
+  arena += row * rowBytes;
+  if (i < step.moved) {
+    Map before;
+    before.read(step, step.reads + i);
+    Source<float> source = {
+        workspace + (((i64)part * rows + row) * total + before.head) * DIM, before.pool};
+    encode<threads>(arena, map, part, chunk, source, brain);
+  } else {
+    Source<T> source = {(part ? v : k) + row * rowStride + map.head * headStride, 1};
+    encode<threads>(arena, map, part, chunk, source, brain);
   }
 }
 
-// Entries x [entries, dim] in 8 bits, each followed by its step: out [entries, dim + 2]. One thread
+// Stores maps: the first `moved` from what decoding left in a workspace [2, rows, total, DIM], the
+// others from keys k and values v, whose rows lie rowStride and heads headStride elements apart. Of
+// the store order, the first `large` take a block for each row, part and chunk, the others a warp.
+// Grid: blocks of both.
+extern "C" __global__ void __launch_bounds__(256, 2) encode_maps(
+    u8* arena, i64 rowBytes, const int* table, int heads, int reads, int moved, int stored,
+    int large, const float* workspace, int total, const T* k, const T* v, i64 rowStride,
+    i64 headStride, int rows, int brain) {
+  Step step = {table, heads, reads, moved, stored};
+  int each = CHUNKS * 2 * rows, blocks = large * each;
+  if (blockIdx.x < blocks) {
+    encode<256>(arena, rowBytes, step, blockIdx.x, workspace, total, k, v, rowStride, headStride,
+                rows, brain);
+    return;
+  }
+  int item = blocks + (blockIdx.x - blocks) * 8 + threadIdx.x / 32;
+  if (item < stored * each)
+    encode<32>(arena, rowBytes, step, item, workspace, total, k, v, rowStride, headStride, rows,
+               brain);
+}
+
+// Entries x [entries, DIM] in 8 bits, each followed by its step: out [entries, DIM + 2]. One thread
 // a unit of x.
-extern "C" __global__ void quantise(const T* x, u8* out, i64 units, int dim) {
+extern "C" __global__ void quantise(const T* x, u8* out, i64 units) {
   i64 unit = (i64)blockIdx.x * blockDim.x + threadIdx.x;
-  int lanes = dim / 8;
   bool valid = unit < units;
   Unit in = *(const Unit*)(x + (valid ? unit : 0) * 8);
   float largest = 0;
 #pragma unroll
   for (int j = 0; j < 8; j++) largest = fmaxf(largest, fabsf(widen(in.at[j])));
-  for (int offset = lanes / 2; offset > 0; offset >>= 1)
+  for (int offset = LANES / 2; offset > 0; offset >>= 1)
     largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, offset));
   if (!valid) return;
   u16 bits = halfAbove(__fdiv_rn(largest, INT8_MAX));
-  float step = divisor(fromHalf(bits));
-  u8* to = out + unit / lanes * (dim + 2);
-  int channel = unit % lanes * 8;
+  Divisor step(fromHalf(bits));
+  u8* to = out + unit / LANES * (DIM + 2);
+  int channel = unit % LANES * 8;
 #pragma unroll
   for (int j = 0; j < 8; j++)
-    to[channel + j] = (u8)rounded(__fdiv_rn(widen(in.at[j]), step), -INT8_MAX, INT8_MAX);
-  if (channel == 0) *(u16*)(to + dim) = bits;
+    to[channel + j] = (u8)step.of(widen(in.at[j]), -INT8_MAX, INT8_MAX);
+  if (channel == 0) *(u16*)(to + DIM) = bits;
 }
 
 // Reads what quantise wrote. One thread a unit of out.
-extern "C" __global__ void dequantise(const u8* bytes, T* out, i64 units, int dim) {
+extern "C" __global__ void dequantise(const u8* bytes, T* out, i64 units) {
   i64 unit = (i64)blockIdx.x * blockDim.x + threadIdx.x;
   if (unit >= units) return;
-  int lanes = dim / 8;
-  const u8* from = bytes + unit / lanes * (dim + 2);
-  float step = fromHalf(*(const u16*)(from + dim));
-  int channel = unit % lanes * 8;
+  const u8* from = bytes + unit / LANES * (DIM + 2);
+  float step = fromHalf(*(const u16*)(from + DIM));
+  int channel = unit % LANES * 8;
   Unit result;
 #pragma unroll
   for (int j = 0; j < 8; j++)
