@@ -21,7 +21,8 @@ class JBangCatalogTest {
   @Test
   void theCatalogIsAsItsSchemaSays() throws Exception {
     Schema schema;
-    try (InputStream in = JBangCatalogTest.class.getResourceAsStream("/jbang-catalog.schema.json")) {
+    try (InputStream in =
+        JBangCatalogTest.class.getResourceAsStream("/jbang-catalog.schema.json")) {
       schema =
           SchemaRegistry.withDefaultDialect(SpecificationVersion.DRAFT_7)
               .getSchema(new String(in.readAllBytes(), StandardCharsets.UTF_8));

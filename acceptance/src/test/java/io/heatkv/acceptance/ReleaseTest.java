@@ -270,8 +270,7 @@ class ReleaseTest {
     try (JarFile jar = new JarFile(cli.files().get(".jar").toFile())) {
       String main = jar.getManifest().getMainAttributes().getValue("Main-Class");
       assertThat(main).isEqualTo("io.heatkv.cli.Start");
-      try (InputStream in =
-          jar.getInputStream(jar.getEntry(main.replace('.', '/') + ".class"))) {
+      try (InputStream in = jar.getInputStream(jar.getEntry(main.replace('.', '/') + ".class"))) {
         // The major version of the class file: Java 8.
         assertThat(in.readNBytes(8)[7]).isEqualTo((byte) 52);
       }

@@ -37,15 +37,30 @@ class TarballTest {
     Program.run(elsewhere, Map.of(), "tar", "xzf", folder.resolve(name + ".tar.gz").toString())
         .succeeded();
     Path unpacked = elsewhere.resolve(name);
-    Path link =
-        Files.createSymbolicLink(folder.resolve("heatkv"), unpacked.resolve("bin/heatkv"));
+    Path link = Files.createSymbolicLink(folder.resolve("heatkv"), unpacked.resolve("bin/heatkv"));
     Map<String, String> environment =
         Map.of(
-            "JAVA_HOME", "", "PATH", "/usr/bin:/bin", "HOME", "/",
-            "HEATKV_CACHE", folder.resolve("cache").toString());
+            "JAVA_HOME",
+            "",
+            "PATH",
+            "/usr/bin:/bin",
+            "HOME",
+            "/",
+            "HEATKV_CACHE",
+            folder.resolve("cache").toString());
     Program.run(
-            folder, environment, link.toString(), "generate", "a red apple", "--seed", "1",
-            "--scales", "1x1,2x2,4x4", "--quiet", "-o", "apple.png")
+            folder,
+            environment,
+            link.toString(),
+            "generate",
+            "a red apple",
+            "--seed",
+            "1",
+            "--scales",
+            "1x1,2x2,4x4",
+            "--quiet",
+            "-o",
+            "apple.png")
         .succeeded();
     assertThat(Png.readMetadata(folder.resolve("apple.png"))).isNotEmpty();
     assertThat(Program.run(folder, NOTHING, link.toString(), "--version").succeeded().text())
@@ -61,7 +76,8 @@ class TarballTest {
             .contains(".SH SYNOPSIS", "\\-\\-help");
       }
     }
-    assertThat(unpacked.resolve("share/bash-completion/completions/heatkv")).content()
+    assertThat(unpacked.resolve("share/bash-completion/completions/heatkv"))
+        .content()
         .contains("complete -F", "--kv-budget");
   }
 }

@@ -59,9 +59,7 @@ final class ManCommand implements Runnable {
     String description = String.join(" ", spec.usageMessage().description());
     lines.add(escaped(name) + " \\- " + escaped(firstSentence(description)));
     lines.add(".SH SYNOPSIS");
-    lines.add(
-        escaped(
-            spec.commandLine().getHelp().synopsis(0).replaceAll("\\s+", " ").strip()));
+    lines.add(escaped(spec.commandLine().getHelp().synopsis(0).replaceAll("\\s+", " ").strip()));
     List<PositionalParamSpec> parameters =
         spec.positionalParameters().stream().filter(each -> !each.hidden()).toList();
     List<OptionSpec> options = spec.options().stream().filter(each -> !each.hidden()).toList();
@@ -111,8 +109,7 @@ final class ManCommand implements Runnable {
         .replace("-", "\\-")
         .replace("%n", " ")
         .codePoints()
-        .forEach(c ->
-            letters.append(c < 128 ? Character.toString(c) : "\\[u%04X]".formatted(c)));
+        .forEach(c -> letters.append(c < 128 ? Character.toString(c) : "\\[u%04X]".formatted(c)));
     String escaped = letters.toString();
     return escaped.startsWith(".") || escaped.startsWith("'") ? "\\&" + escaped : escaped;
   }

@@ -1,8 +1,8 @@
 package io.heatkv.cli;
 
 /**
- * Where the process begins. It is compiled for Java 8, so that an older Java than ours says what is wrong in
- * one line, instead of that it can't read our classes.
+ * Where the process begins. It is compiled for Java 8, so that an older Java than ours says what is
+ * wrong in one line, instead of that it can't read our classes.
  */
 public final class Start {
   private static final int LEAST = 25;

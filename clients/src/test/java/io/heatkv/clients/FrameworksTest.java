@@ -71,10 +71,18 @@ final class FrameworksTest {
         model.call(
             new ImagePrompt(
                 "circle",
-                OpenAiImageOptions.builder().model("toy").n(2).width(28).height(20).style("vivid").build()));
+                OpenAiImageOptions.builder()
+                    .model("toy")
+                    .n(2)
+                    .width(28)
+                    .height(20)
+                    .style("vivid")
+                    .build()));
     assertThat(response.getResults()).hasSize(2);
     assertPicture(response.getResult().getOutput().getB64Json());
-    assertThatThrownBy(() -> model.call(new ImagePrompt("triangle", OpenAiImageOptions.builder().model("toy").build())))
+    assertThatThrownBy(() ->
+            model.call(
+                new ImagePrompt("triangle", OpenAiImageOptions.builder().model("toy").build())))
         .isInstanceOf(BadRequestException.class)
         .hasMessageContaining("class 'triangle' is unknown");
   }

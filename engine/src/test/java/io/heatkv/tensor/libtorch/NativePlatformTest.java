@@ -71,9 +71,18 @@ class NativePlatformTest {
 
   @Test
   void muslAndOldGlibcAreRefused() {
-    refused(() -> CLibrary.require(Optional.empty()), "this system's C library isn't glibc", "debian:bookworm-slim");
-    refused(() -> CLibrary.require(Optional.of("2.17")), "this system's glibc 2.17 is older", "Ubuntu 22.04");
-    refused(() -> CLibrary.require(Optional.of("2.4")), "this system's glibc 2.4 is older", "Debian 12");
+    refused(
+        () -> CLibrary.require(Optional.empty()),
+        "this system's C library isn't glibc",
+        "debian:bookworm-slim");
+    refused(
+        () -> CLibrary.require(Optional.of("2.17")),
+        "this system's glibc 2.17 is older",
+        "Ubuntu 22.04");
+    refused(
+        () -> CLibrary.require(Optional.of("2.4")),
+        "this system's glibc 2.4 is older",
+        "Debian 12");
   }
 
   @ParameterizedTest
