@@ -95,7 +95,7 @@ class DocumentationTest {
     Path launcher = folder.resolve("heatkv");
     Files.writeString(
         launcher,
-        "#!/bin/sh\nexec '%s' --enable-native-access=ALL-UNNAMED -XX:+UseSerialGC -jar '%s' \"$@\"\n"
+        "#!/bin/sh\nexec '%s' --enable-native-access=ALL-UNNAMED -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -jar '%s' \"$@\"\n"
             .formatted(
                 Path.of(System.getProperty("java.home"), "bin", "java"),
                 Program.ROOT.resolve("cli/target/heatkv.jar")));

@@ -44,8 +44,8 @@ record Program(int status, String text) {
     return this;
   }
 
-  /** Copies the sources of the checkout, and what was compiled of them if that is wanted. */
-  static void copyCheckout(Path target, boolean withClasses) throws IOException {
+  /** Copies the sources of the checkout, and what was compiled of them. */
+  static void copyCheckout(Path target) throws IOException {
     Files.walkFileTree(
         ROOT,
         new SimpleFileVisitor<>() {
@@ -53,9 +53,7 @@ record Program(int status, String text) {
           public FileVisitResult preVisitDirectory(Path folder, BasicFileAttributes attributes)
               throws IOException {
             String name = folder.getFileName().toString();
-            if (name.equals("target")
-                && withClasses
-                && Files.isDirectory(folder.resolve("classes"))) {
+            if (name.equals("target") && Files.isDirectory(folder.resolve("classes"))) {
               copy(folder.resolve("classes"), target.resolve(ROOT.relativize(folder)));
             }
             if (LEFT_OUT.contains(name)) {
