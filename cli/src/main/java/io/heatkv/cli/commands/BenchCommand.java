@@ -112,8 +112,8 @@ public final class BenchCommand implements Callable<Integer> {
       throw new UserException("repeats " + repeats + " is out of range; expected 1 to 1000");
     }
     for (int batch : batches) {
-      if (batch < 1 || batch > 1024) {
-        throw new UserException("batch " + batch + " is out of range; expected 1 to 1024");
+      if (batch < 1 || batch > 4096) {
+        throw new UserException("batch " + batch + " is out of range; expected 1 to 4096");
       }
     }
     List<Integer> counts = batches.stream().distinct().toList();
