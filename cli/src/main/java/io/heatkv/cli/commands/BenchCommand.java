@@ -134,7 +134,7 @@ public final class BenchCommand implements Callable<Integer> {
   }
 
   private void time(ModelChoice choice, List<Integer> counts) {
-    ScaleGrids grids = scales.grids(choice.description().grids());
+    ScaleGrids grids = scales.grids(choice.description());
     List<Timed> timed = timed(choice, grids, counts);
     timed.forEach(one -> MemoryCheck.host(choice, one.request));
     LibTorch library = choice.library();

@@ -11,7 +11,6 @@ import io.heatkv.error.UserException;
 import io.heatkv.json.JsonFile;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.profile.OrdersFile;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
@@ -147,7 +146,7 @@ public final class ScheduleCommand implements Callable<Integer> {
         ScheduleShape.of(
             layers,
             heads,
-            scales.grids(GridParser.parse("1M")),
+            scales.named(),
             sinkScales == null ? 3 : sinkScales);
     return PruningSchedule.of(
         shape,
@@ -163,10 +162,10 @@ public final class ScheduleCommand implements Callable<Integer> {
     try (ProfileSchedule source = new ProfileSchedule(profile, model)) {
       CalibrationProfile found = source.profile();
       ScaleGrids own = found.setup().grids();
-      if (scales.areGiven() && !scales.grids(own).toString().equals(own.toString())) {
+      if (scales.areGiven() && !scales.named().equals(own)) {
         throw new UserException(
             "the profile is of scales %s, but scales %s are asked for; calibrate with these scales"
-                .formatted(own, scales.grids(own)));
+                .formatted(own, scales.named()));
       }
       return source.schedule(found, parsed, allocation);
     }

@@ -16,7 +16,7 @@ import io.heatkv.infinity.vae.VaeKeys;
 import io.heatkv.json.JsonFile;
 import io.heatkv.load.ModelFiles;
 import io.heatkv.load.Synthesis;
-import io.heatkv.scale.ScaleTemplate;
+import io.heatkv.infinity.ScaleTemplate;
 import io.heatkv.text.PromptTokenizer;
 import io.heatkv.text.T5Config;
 import io.heatkv.text.T5Encoder;

@@ -1,5 +1,7 @@
 package io.heatkv.infinity.load;
 
+import io.heatkv.infinity.ScaleTemplate;
+import io.heatkv.infinity.Resolution;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -11,7 +13,6 @@ import io.heatkv.error.UserException;
 import io.heatkv.load.MemoryEstimate;
 import io.heatkv.load.MemoryNeed;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -73,7 +74,7 @@ class MemoryEstimateTest {
   /** Resident memory beyond the loaded model, seen while decoding 1024 x 1024: 2.0 GB. */
   @Test
   void activationsCoverWhatWasMeasured() {
-    long activations = estimate(DType.F32, GridParser.parse("1M")).activations() * 4;
+    long activations = estimate(DType.F32, ScaleTemplate.nearest(1).grids(Resolution.P1)).activations() * 4;
     assertThat(activations).isBetween(2_000_000_000L, 3_000_000_000L);
   }
 
@@ -101,7 +102,7 @@ class MemoryEstimateTest {
   /** One layer of the text encoder, converted: four of 256 x 256 and three of 256 x 512. */
   @Test
   void ofSmallPicturesTheTextTakesMost() {
-    assertThat(estimate(DType.F32, GridParser.parse("1x1")).activations())
+    assertThat(estimate(DType.F32, ScaleGrids.parse("1x1")).activations())
         .isEqualTo(4 * (4 * 256 * 256 + 3 * 256 * 512));
   }
 
