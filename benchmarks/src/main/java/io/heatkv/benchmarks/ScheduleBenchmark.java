@@ -36,8 +36,7 @@ import org.openjdk.jmh.annotations.Warmup;
 @Measurement(iterations = 5, time = 1)
 public class ScheduleBenchmark {
   private static final ScaleGrids LARGE_GRIDS =
-      ScaleGrids.parse(
-          "1x1,2x2,4x4,6x6,8x8,12x12,16x16,20x20,24x24,32x32,40x40,48x48,64x64");
+      ScaleGrids.parse("1x1,2x2,4x4,6x6,8x8,12x12,16x16,20x20,24x24,32x32,40x40,48x48,64x64");
   private static final int LAYERS = 40;
   private static final int HEADS = 28;
   private static final int HEAD_DIM = 128;

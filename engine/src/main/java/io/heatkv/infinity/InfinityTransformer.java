@@ -125,7 +125,7 @@ public final class InfinityTransformer implements AutoCloseable {
   /** Sines take longer than a small scale, so that the last schedule's table is kept. */
   private synchronized float[] rotaryTable(ScaleGrids grids) {
     if (rotaryTable == null || !grids.equals(rotaryGrids)) {
-      rotaryTable = 
+      rotaryTable =
           RotaryTable.build(grids, ScaleTemplate.of(grids), config.headDim(), config.rotary());
       rotaryGrids = grids;
     }

@@ -88,8 +88,8 @@ public record ScaleTemplate(double heightDivWidth, List<ScaleSize> sizes) {
   }
 
   /**
-   * That to which the rotary positions of grids refer: the nearest to the last one's aspect. Four or
-   * more first scales of a template are its own.
+   * That to which the rotary positions of grids refer: the nearest to the last one's aspect. Four
+   * or more first scales of a template are its own.
    */
   public static ScaleTemplate of(ScaleGrids grids) {
     ScaleSize last = grids.last();

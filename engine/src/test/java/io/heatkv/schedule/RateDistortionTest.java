@@ -24,8 +24,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Plans of levels, by hand and by executing random ones on an arena that knows its owners. */
 class RateDistortionTest {
   private static final ScaleGrids LARGE_GRIDS =
-      ScaleGrids.parse(
-          "1x1,2x2,4x4,6x6,8x8,12x12,16x16,20x20,24x24,32x32,40x40,48x48,64x64");
+      ScaleGrids.parse("1x1,2x2,4x4,6x6,8x8,12x12,16x16,20x20,24x24,32x32,40x40,48x48,64x64");
   private static final int CASES = 10_000;
 
   /** A shape with costs and a budget; the seed says everything about it. */

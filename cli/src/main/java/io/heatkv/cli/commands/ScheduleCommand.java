@@ -143,11 +143,7 @@ public final class ScheduleCommand implements Callable<Integer> {
               + " is a size, which --orders can't tell; expected a ratio such as 0.1");
     }
     ScheduleShape shape =
-        ScheduleShape.of(
-            layers,
-            heads,
-            scales.named(),
-            sinkScales == null ? 3 : sinkScales);
+        ScheduleShape.of(layers, heads, scales.named(), sinkScales == null ? 3 : sinkScales);
     return PruningSchedule.of(
         shape,
         OrdersFile.read(file, layers, heads, shape.firstSource(), shape.lastSource()),

@@ -14,7 +14,8 @@ public final class ScaleOptions {
   @Option(
       names = "--aspect-ratio",
       paramLabel = "W:H",
-      description = "Width to height; the nearest that the model has is taken: Infinity's 1:3 to 3:1.")
+      description =
+          "Width to height; the nearest that the model has is taken: Infinity's 1:3 to 3:1.")
   @Nullable String aspectRatio;
 
   @Option(

@@ -37,11 +37,7 @@ sealed interface InfinitySizes extends ModelSizes permits InfinityDescription, R
     return aspect
         .map(ScaleTemplate::nearest)
         .orElseGet(() -> ScaleTemplate.of(grids()))
-        .grids(
-            resolution
-                .map(Resolution::parse)
-                .or(() -> ownResolution())
-                .orElse(Resolution.P1));
+        .grids(resolution.map(Resolution::parse).or(() -> ownResolution()).orElse(Resolution.P1));
   }
 
   /** The resolution that has as many scales as the default grids. */

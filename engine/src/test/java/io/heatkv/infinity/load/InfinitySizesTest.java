@@ -19,12 +19,10 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** What is left out follows the model; grids are those of the official dynamic resolution. */
 class InfinitySizesTest {
   // The scales of 0.25M at 3:4, which is 4/3 high.
-  private static final String TALL =
-      "1x1,2x2,4x3,8x6,12x9,16x12,20x15,24x18,28x21,36x27";
+  private static final String TALL = "1x1,2x2,4x3,8x6,12x9,16x12,20x15,24x18,28x21,36x27";
 
   private static ModelSizes model(String grids) {
-    return new RandomInfinity(
-        "a", PublishedModel.LAYER12.transformer(), ScaleGrids.parse(grids));
+    return new RandomInfinity("a", PublishedModel.LAYER12.transformer(), ScaleGrids.parse(grids));
   }
 
   private static ScaleGrids grids(
@@ -63,8 +61,7 @@ class InfinitySizesTest {
     "0.5M,, 'resolution ''0.5M'' is unknown; expected 0.06M, 0.25M, 0.60M, 1M'",
     ", 4:1, aspect ratio '4:1' is out of range; expected 1:3 to 3:1"
   })
-  void othersAreRefused(
-      @Nullable String resolution, @Nullable String aspect, String message) {
+  void othersAreRefused(@Nullable String resolution, @Nullable String aspect, String message) {
     assertThatThrownBy(() -> grids(model(TALL), resolution, aspect))
         .isInstanceOf(UserException.class)
         .hasMessage(message);

@@ -1,7 +1,5 @@
 package io.heatkv.infinity.load;
 
-import io.heatkv.infinity.ScaleTemplate;
-import io.heatkv.infinity.Resolution;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -10,6 +8,8 @@ import io.heatkv.GenerationRequest;
 import io.heatkv.TestDevice;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.error.UserException;
+import io.heatkv.infinity.Resolution;
+import io.heatkv.infinity.ScaleTemplate;
 import io.heatkv.load.MemoryEstimate;
 import io.heatkv.load.MemoryNeed;
 import io.heatkv.sample.SamplingOptions;
@@ -74,7 +74,8 @@ class MemoryEstimateTest {
   /** Resident memory beyond the loaded model, seen while decoding 1024 x 1024: 2.0 GB. */
   @Test
   void activationsCoverWhatWasMeasured() {
-    long activations = estimate(DType.F32, ScaleTemplate.nearest(1).grids(Resolution.P1)).activations() * 4;
+    long activations =
+        estimate(DType.F32, ScaleTemplate.nearest(1).grids(Resolution.P1)).activations() * 4;
     assertThat(activations).isBetween(2_000_000_000L, 3_000_000_000L);
   }
 

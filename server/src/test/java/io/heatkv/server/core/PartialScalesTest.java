@@ -9,8 +9,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 final class PartialScalesTest {
   private static final ScaleGrids SQUARE =
-      ScaleGrids.parse(
-          "1x1,2x2,4x4,6x6,8x8,12x12,16x16,20x20,24x24,32x32,40x40,48x48,64x64");
+      ScaleGrids.parse("1x1,2x2,4x4,6x6,8x8,12x12,16x16,20x20,24x24,32x32,40x40,48x48,64x64");
 
   @Test
   void theyAreSpreadWhereDecodingIsCheap() {
