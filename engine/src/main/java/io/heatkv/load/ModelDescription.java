@@ -46,9 +46,6 @@ public interface ModelDescription extends ModelSizes, AutoCloseable {
   /** How tokens are drawn, in one word. */
   String sampler();
 
-  /** Pixels along an edge of what one token shows. */
-  int pixelsPerToken();
-
   /** Floating-point operations of decoding one picture. */
   double decodeFlops(ScaleGrids grids);
 

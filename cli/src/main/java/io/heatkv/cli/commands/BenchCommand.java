@@ -112,8 +112,8 @@ public final class BenchCommand implements Callable<Integer> {
       throw new UserException("repeats " + repeats + " is out of range; expected 1 to 1000");
     }
     for (int batch : batches) {
-      if (batch < 1 || batch > 1024) {
-        throw new UserException("batch " + batch + " is out of range; expected 1 to 1024");
+      if (batch < 1 || batch > 4096) {
+        throw new UserException("batch " + batch + " is out of range; expected 1 to 4096");
       }
     }
     List<Integer> counts = batches.stream().distinct().toList();
@@ -134,7 +134,7 @@ public final class BenchCommand implements Callable<Integer> {
   }
 
   private void time(ModelChoice choice, List<Integer> counts) {
-    ScaleGrids grids = scales.grids(choice.description().grids());
+    ScaleGrids grids = scales.grids(choice.description());
     List<Timed> timed = timed(choice, grids, counts);
     timed.forEach(one -> MemoryCheck.host(choice, one.request));
     LibTorch library = choice.library();

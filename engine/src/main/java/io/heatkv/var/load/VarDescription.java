@@ -130,11 +130,6 @@ record VarDescription(
   }
 
   @Override
-  public int pixelsPerToken() {
-    return vae.stride();
-  }
-
-  @Override
   public double decodeFlops(ScaleGrids grids) {
     return DecoderFlops.of(
         vae.channels(),

@@ -25,6 +25,16 @@ sealed interface VarSizes extends ModelSizes permits VarDescription, RandomVar {
   }
 
   @Override
+  default int pixelsPerToken() {
+    return vae().stride();
+  }
+
+  @Override
+  default void requireDrawable(ScaleGrids grids) {
+    config().requireDrawable(name(), vae().stride(), grids);
+  }
+
+  @Override
   default double cfg() {
     return PublishedVar.CFG;
   }

@@ -10,7 +10,7 @@ import io.heatkv.ImageGenerator;
 import io.heatkv.TestDevice;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.Ops;
@@ -166,7 +166,7 @@ class SameBitsTest {
             Optional.empty(),
             1,
             5,
-            GridParser.parse("1x1,2x2,4x4"),
+            ScaleGrids.parse("1x1,2x2,4x4"),
             SamplingOptions.of(3, 0.7, 0.97),
             CachePolicy.FULL);
     try (ImageGenerator model =

@@ -1,15 +1,11 @@
 package io.heatkv.server.http;
 
 import io.heatkv.error.UserException;
-import io.heatkv.scale.Resolution;
 import io.heatkv.scale.ScaleGrids;
-import io.heatkv.scale.ScaleTemplate;
 import io.heatkv.server.core.ServedModel;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -41,20 +37,8 @@ final class PictureSizes {
   }
 
   PictureSizes(ServedModel model) {
-    int pixels = model.pixelsPerToken();
-    ScaleGrids own = model.grids();
-    sizes = new ArrayList<>(List.of(size(own, pixels)));
-    Optional<Resolution> largest =
-        Arrays.stream(Resolution.values()).filter(each -> each.scales() == own.count()).findFirst();
-    if (largest.isPresent()) {
-      for (ScaleTemplate template : ScaleTemplate.values()) {
-        for (Resolution resolution : Resolution.values()) {
-          if (resolution.compareTo(largest.get()) <= 0) {
-            offer(model, size(template.grids(resolution), pixels));
-          }
-        }
-      }
-    }
+    sizes = new ArrayList<>();
+    model.offeredGrids().forEach(grids -> offer(model, size(grids, model.pixelsPerToken())));
   }
 
   private void offer(ServedModel model, Size size) {

@@ -81,11 +81,6 @@ record ToyDescription(ToyConfig config, Path file, ModelFiles files)
     return "Multinomial";
   }
 
-  @Override
-  public int pixelsPerToken() {
-    return ToyConfig.STRIDE;
-  }
-
   /** One linear map a token. */
   @Override
   public double decodeFlops(ScaleGrids grids) {

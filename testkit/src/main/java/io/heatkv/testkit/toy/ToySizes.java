@@ -19,6 +19,16 @@ sealed interface ToySizes extends ModelSizes permits ToyDescription, ToyRandom {
   }
 
   @Override
+  default int pixelsPerToken() {
+    return ToyConfig.STRIDE;
+  }
+
+  @Override
+  default void requireDrawable(ScaleGrids grids) {
+    ToyConfig.requireDrawable(grids);
+  }
+
+  @Override
   default double cfg() {
     return 3;
   }
