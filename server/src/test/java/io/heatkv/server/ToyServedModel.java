@@ -17,6 +17,7 @@ import io.heatkv.policy.PolicyInputs;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleGrids;
+import io.heatkv.scale.ScaleSize;
 import io.heatkv.schedule.Budget;
 import io.heatkv.server.core.ServedModel;
 import io.heatkv.tensor.Backend;
@@ -123,6 +124,11 @@ public final class ToyServedModel implements ServedModel, AutoCloseable {
   public MemoryNeed need(GenerationRequest request) {
     KvShape shape = toy.kvShape(request.images(), request.rowsPerPicture(), request.grids());
     return new MemoryNeed(0, request.policy().plan(shape).bytes(), 1000L + 500L * request.images());
+  }
+
+  @Override
+  public long decodingBytes(ScaleSize grid) {
+    return grid.tokens();
   }
 
   @Override

@@ -1,5 +1,7 @@
 package io.heatkv.infinity.load;
 
+import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.KvShape;
 import io.heatkv.convert.RandomCheckpoint;
 import io.heatkv.error.UserException;
 import io.heatkv.family.NextScaleModel;
@@ -14,6 +16,7 @@ import io.heatkv.infinity.vae.BsqVae;
 import io.heatkv.infinity.vae.MultiScaleBsq;
 import io.heatkv.infinity.vae.VaeConfig;
 import io.heatkv.infinity.vae.VaeKeys;
+import io.heatkv.load.MemoryNeed;
 import io.heatkv.load.RandomModel;
 import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
@@ -76,11 +79,21 @@ record RandomInfinity(
   }
 
   @Override
+  public VaeConfig vae() {
+    return VaeConfig.published(codeChannels(), transformer.spatialPatchify());
+  }
+
+  @Override
+  public MemoryNeed need(KvShape shape, CachePolicy policy, Device device) {
+    return transformerNeed(shape, policy, device).thenDecoding(decodingBytes(shape.grids().last()));
+  }
+
+  @Override
   public NextScaleModel load(Backend backend, Device device, DType dtype) {
     RandomCheckpoint weights =
         new RandomCheckpoint(
             TransformerKeys.shapes(transformer, TransformerKeys.poolHeads(transformer)), SEED);
-    VaeConfig vae = VaeConfig.published(codeChannels(), transformer.spatialPatchify());
+    VaeConfig vae = vae();
     RandomCheckpoint pixels = new RandomCheckpoint(VaeKeys.decoder(vae), SEED);
     return new InfinityModel(
         name,

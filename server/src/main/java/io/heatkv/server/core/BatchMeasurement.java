@@ -5,6 +5,8 @@ import io.heatkv.GenerationRequest;
 import io.heatkv.family.NextScaleModel;
 import io.heatkv.family.PictureRequest;
 import java.util.Collections;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import java.util.function.BooleanSupplier;
 
 /**
@@ -12,9 +14,10 @@ import java.util.function.BooleanSupplier;
  * asks for pictures. The first pass only warms up.
  */
 final class BatchMeasurement {
-  // Pictures of a larger pass wait longer for each other; a gain below this isn't worth it.
+  // Pictures of a larger pass wait longer for each other; gains that sum up to less aren't worth
+  // it.
   private static final double GAIN = 1.03;
-  private static final double SECONDS = 10;
+  private static final double SECONDS = 30;
   // Until it is known: costs a CPU little, and a GPU gains most of what there is to gain.
   private static final int UNMEASURED = 4;
 
@@ -22,12 +25,13 @@ final class BatchMeasurement {
   private final Form form;
   private final PictureRequest picture;
   private final int most;
-  private int best = 1;
-  private double bestSeconds;
+  // Seconds of a picture by pictures of its pass.
+  private final SortedMap<Integer, Double> measured = new TreeMap<>();
+  private volatile int best = 1;
   private double spent;
   // Pictures of the next pass; 0 warms up.
   private int next;
-  private boolean done;
+  private volatile boolean done;
 
   /**
    * @param most pictures of a pass that may be tried; 1 or less measures nothing
@@ -68,14 +72,16 @@ final class BatchMeasurement {
     }
     spent += seconds;
     double each = seconds / pictures;
-    if (bestSeconds != 0 && each * GAIN > bestSeconds) {
-      done = true;
-      return true;
-    }
-    best = pictures;
-    bestSeconds = each;
+    measured.put(pictures, each);
+    double least = measured.values().stream().min(Double::compare).orElseThrow();
+    best =
+        measured.entrySet().stream()
+            .filter(entry -> entry.getValue() <= GAIN * least)
+            .findFirst()
+            .orElseThrow()
+            .getKey();
     next = 2 * pictures;
-    done = next > most || spent + next * each > SECONDS;
+    done = next > most || each > GAIN * least || spent + next * each > SECONDS;
     return true;
   }
 
