@@ -1,7 +1,9 @@
-package io.heatkv.bench;
+package io.heatkv.clients;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.heatkv.bench.ReservedMemory;
+import io.heatkv.bench.ServiceBenchmark;
 import io.heatkv.server.ToyServedModel;
 import io.heatkv.server.core.Limits;
 import io.heatkv.testkit.TestDevice;
