@@ -20,6 +20,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
@@ -120,7 +121,7 @@ public final class ServiceBenchmark {
             4000,
             clients + 16,
             policy,
-            budget,
+            Optional.of(budget),
             new ServerOptions.Kept(0, 0, Duration.ZERO),
             Duration.ZERO,
             false);

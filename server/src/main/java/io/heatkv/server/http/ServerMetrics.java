@@ -13,6 +13,9 @@ import io.micrometer.core.instrument.binder.jvm.JvmMemoryMetrics;
 import io.micrometer.core.instrument.binder.system.UptimeMetrics;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Locale;
 import java.util.concurrent.TimeUnit;
@@ -21,6 +24,9 @@ import java.util.stream.Stream;
 
 /** What is counted and measured, as Prometheus reads it. */
 public final class ServerMetrics implements SchedulerListener {
+  // Of Linux.
+  private static final Path STATUS = Path.of("/proc/self/status");
+
   private final PrometheusMeterRegistry registry =
       new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
   private final DistributionSummary batches =
@@ -37,6 +43,24 @@ public final class ServerMetrics implements SchedulerListener {
     Gauge.builder("heatkv.kv.measured.bytes", this, metrics -> metrics.measuredKvBytes)
         .description("Bytes of keys and values that the last pass took")
         .register(registry);
+    if (Files.isReadable(STATUS)) {
+      Gauge.builder("process.resident.memory.bytes", ServerMetrics::residentBytes)
+          .description("Resident memory")
+          .register(registry);
+    }
+  }
+
+  private static double residentBytes() {
+    try (Stream<String> lines = Files.lines(STATUS)) {
+      return 1024
+          * lines
+              .filter(line -> line.startsWith("VmRSS:"))
+              .mapToDouble(line -> Double.parseDouble(line.replaceAll("\\D", "")))
+              .findFirst()
+              .orElse(Double.NaN);
+    } catch (IOException e) {
+      return Double.NaN;
+    }
   }
 
   /** Follows what a scheduler tells when it is asked. */
