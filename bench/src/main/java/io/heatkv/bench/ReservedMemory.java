@@ -16,6 +16,9 @@ import io.heatkv.server.core.Limits;
 import io.heatkv.server.core.Scheduler;
 import io.heatkv.server.core.SchedulerListener;
 import io.heatkv.server.core.ServedModel;
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Scope;
+import io.heatkv.tensor.Tensor;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -30,7 +33,8 @@ import java.util.stream.IntStream;
 
 /**
  * What a service reserves for random mixes of requests, beside what its device's driver tells. The
- * allocator keeps what it once had: mixes that reserve less go first, so that each peak is its own.
+ * allocator keeps what it once had; before each mix it is made to give that back, so that each peak
+ * is its own.
  */
 public final class ReservedMemory {
   private static final List<String> POLICIES =
@@ -43,16 +47,19 @@ public final class ReservedMemory {
   private final ServedModel model;
   private final Forms forms;
   private final Limits limits;
+  private final long total;
   private final LongSupplier free;
   // The smallest first.
   private final List<ScaleGrids> grids;
 
   /**
    * @param usable bytes that pictures may take
-   * @param free bytes of the device, as its driver tells
+   * @param total bytes of the device
+   * @param free bytes of it, as its driver tells
    */
-  public ReservedMemory(ServedModel model, long usable, LongSupplier free) {
+  public ReservedMemory(ServedModel model, long usable, long total, LongSupplier free) {
     this.model = model;
+    this.total = total;
     this.free = free;
     forms = new Forms(model);
     limits = new Limits(usable, usable, 1000, 1000, WINDOW);
@@ -74,9 +81,10 @@ public final class ReservedMemory {
    * @param passes as policy, budget and last grid x pictures
    * @param cache bytes of keys and values of its largest pass
    * @param scratch what that takes besides
-   * @param taken bytes of the device beyond what it had with the weights alone, by its driver
+   * @param idle bytes that were free before it, by the driver
+   * @param taken bytes that were taken then
    */
-  public record Mix(String passes, long cache, long scratch, long taken) {
+  public record Mix(String passes, long cache, long scratch, long idle, long taken) {
     /** Bytes that the service reserves. */
     public long reserved() {
       return cache + scratch;
@@ -91,18 +99,13 @@ public final class ReservedMemory {
   }
 
   /**
-   * Draws random mixes, the same ones each time, after one small picture, which comes first.
+   * Draws random mixes, the same ones each time, after one small picture, which opens libraries.
    *
    * @param count of them
    */
   public List<Mix> run(int count) {
     Random random = new Random(count);
-    List<List<Part>> mixes =
-        IntStream.range(0, count)
-            .mapToObj(_ -> mix(random))
-            .sorted(Comparator.comparingLong(mix -> largest(mix).total()))
-            .toList();
-    long idle = free.getAsLong();
+    List<List<Part>> mixes = IntStream.range(0, count).mapToObj(_ -> mix(random)).toList();
     List<Mix> found = new ArrayList<>();
     PictureRequest sample = new PictureRequest(model.samplePrompt(), 0, model.sampling());
     Form small = forms.of(grids.getFirst(), "full", "1", model.sampling());
@@ -112,6 +115,8 @@ public final class ReservedMemory {
     try (Scheduler scheduler =
         Scheduler.start(model, limits, new SchedulerListener() {}, small, sample)) {
       for (List<Part> mix : all) {
+        giveBack();
+        long idle = free.getAsLong();
         draw(scheduler, mix);
         MemoryNeed largest = largest(mix);
         found.add(
@@ -119,10 +124,20 @@ public final class ReservedMemory {
                 mix.stream().map(Part::name).collect(Collectors.joining(", ")),
                 largest.cache(),
                 largest.scratch(),
+                idle,
                 idle - free.getAsLong()));
       }
     }
     return found;
+  }
+
+  /** An allocator gives back what it doesn't use when it is asked for more than there is. */
+  private void giveBack() {
+    try (Scope _ = Scope.open()) {
+      Tensor _ = Tensor.empty(model.model().backend(), DType.U8, model.model().device(), total);
+    } catch (RuntimeException _) {
+      // As it must be.
+    }
   }
 
   /** Of its largest pass: only one runs at a time. */

@@ -73,10 +73,11 @@ record ServiceBench(
     report.put("libtorch", library.description());
     report.put("policy", whole ? "full" : policy);
     report.put("budget", whole ? "1.0" : budget);
-    if (mixes > 0) {
+    if (mixes > 0 && device.isCuda()) {
       report.put(
           "memory",
-          new ReservedMemory(served, usable, () -> free(library, device))
+          new ReservedMemory(
+                  served, usable, library.memory(device).total(), () -> free(library, device))
               .run(mixes).stream().map(ServiceBench::json).toList());
     }
     ServiceBenchmark benchmark =
@@ -120,6 +121,7 @@ record ServiceBench(
     json.put("passes", mix.passes());
     json.put("kv_bytes", mix.cache());
     json.put("scratch_bytes", mix.scratch());
+    json.put("idle_bytes", mix.idle());
     json.put("taken_bytes", mix.taken());
     return json;
   }
