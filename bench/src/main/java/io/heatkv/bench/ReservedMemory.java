@@ -193,6 +193,10 @@ public final class ReservedMemory {
     }
     try {
       left.await();
+      // Jobs end before their pass does.
+      while (scheduler.status().running() > 0) {
+        Thread.sleep(1);
+      }
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new IllegalStateException(e);

@@ -94,8 +94,8 @@ public final class HeatKvServer implements AutoCloseable {
     }
 
     @Override
-    public void passDrawn(Form form, int pictures, GenerationResult result) {
-      metrics.passDrawn(form, pictures, result);
+    public void passDrawn(Form form, int pictures, GenerationResult result, double partialSeconds) {
+      metrics.passDrawn(form, pictures, result, partialSeconds);
     }
 
     @Override

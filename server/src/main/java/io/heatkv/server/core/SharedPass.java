@@ -24,6 +24,7 @@ final class SharedPass {
   private final List<QueuedPicture> pass;
   private final Form form;
   private final GenerationRequest request;
+  private long partialNanos;
 
   /**
    * @param encoders make files of pictures, so that the device needn't wait
@@ -80,7 +81,7 @@ final class SharedPass {
             leave(generation);
           });
       form.took(pass.size(), (System.nanoTime() - start) / 1e9, result.timings().decode() / 1e3);
-      listener.passDrawn(form, pass.size(), result);
+      listener.passDrawn(form, pass.size(), result, partialNanos / 1e9);
     } catch (CancellationException _) {
       // No picture is left; who cancelled them was told.
     }
@@ -121,7 +122,9 @@ final class SharedPass {
       JobEvent drawn = new JobEvent.ScaleDrawn(each.picture(), scale, job.form().grids().count());
       job.addLater(encoders, () -> drawn);
       if (partials.get(i).contains(scale)) {
+        long start = System.nanoTime();
         Picture shown = generation.preview(i);
+        partialNanos += System.nanoTime() - start;
         int index = partials.get(i).headSet(scale).size();
         job.addLater(
             encoders,

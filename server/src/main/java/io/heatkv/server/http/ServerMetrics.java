@@ -6,6 +6,7 @@ import io.heatkv.server.core.Job;
 import io.heatkv.server.core.Scheduler;
 import io.heatkv.server.core.SchedulerListener;
 import io.heatkv.server.core.ServedModel;
+import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.DistributionSummary;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.Timer;
@@ -33,6 +34,10 @@ public final class ServerMetrics implements SchedulerListener {
       DistributionSummary.builder("heatkv.batch.size")
           .description("Pictures of a pass")
           .serviceLevelObjectives(1, 2, 4, 8, 16, 32, 64)
+          .register(registry);
+  private final Counter failures =
+      Counter.builder("heatkv.device.failures")
+          .description("Passes that the device lost")
           .register(registry);
   private volatile long measuredKvBytes;
 
@@ -122,7 +127,11 @@ public final class ServerMetrics implements SchedulerListener {
 
   /** A request to draw was refused. */
   void rejected(String reason) {
-    registry.counter("heatkv.requests.rejected", "reason", reason).increment();
+    Counter.builder("heatkv.requests.rejected")
+        .description("Requests to draw that were refused")
+        .tag("reason", reason)
+        .register(registry)
+        .increment();
   }
 
   @Override
@@ -131,11 +140,14 @@ public final class ServerMetrics implements SchedulerListener {
   }
 
   @Override
-  public void passDrawn(Form form, int pictures, GenerationResult result) {
+  public void passDrawn(Form form, int pictures, GenerationResult result, double partialSeconds) {
     measuredKvBytes = result.kv().storage();
     stage("text", result.timings().text() / 1e3);
     stage("transformer", result.timings().transformer() / 1e3);
     stage("decode", result.timings().decode() / 1e3);
+    if (partialSeconds > 0) {
+      stage("partial", partialSeconds);
+    }
   }
 
   @Override
@@ -160,14 +172,16 @@ public final class ServerMetrics implements SchedulerListener {
 
   @Override
   public void cancelled(Job.State phase) {
-    registry
-        .counter("heatkv.cancelled", "phase", phase.toString().toLowerCase(Locale.ROOT))
+    Counter.builder("heatkv.cancelled")
+        .description("Requests that were cancelled")
+        .tag("phase", phase.toString().toLowerCase(Locale.ROOT))
+        .register(registry)
         .increment();
   }
 
   @Override
   public void deviceFailed(Throwable problem, boolean usable) {
-    registry.counter("heatkv.device.failures").increment();
+    failures.increment();
   }
 
   String text() {
