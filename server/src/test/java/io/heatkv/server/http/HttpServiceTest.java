@@ -387,4 +387,38 @@ final class HttpServiceTest {
     assertThat(answer.headers().firstValue("x-should-retry")).hasValue("true");
     assertThat(running.draw("{\"prompt\":\"circle\"}").statusCode()).isEqualTo(200);
   }
+
+  /** While it is unknown whether the device still computes, nobody is sent here. */
+  @Test
+  void readinessDropsWhenTheDeviceFails() throws Exception {
+    running.model.shut();
+    try {
+      running.model.failures.set(1);
+      // For the pass that fails; the picture that tells whether it still draws has to wait.
+      running.model.door.release(1);
+      assertThat(running.draw("{\"prompt\":\"circle\"}").statusCode()).isEqualTo(500);
+      HttpResponse<String> answer = running.get("/readyz");
+      assertThat(answer.statusCode()).isEqualTo(503);
+      assertThat(Running.json(answer).text("status")).isEqualTo("suspect");
+      assertThat(running.get("/healthz").statusCode()).isEqualTo(200);
+    } finally {
+      running.model.open();
+    }
+    until(() -> running.get("/readyz").statusCode() == 200);
+    assertThat(running.draw("{\"prompt\":\"circle\"}").statusCode()).isEqualTo(200);
+  }
+
+  @Test
+  void aDeviceThatIsLostEndsTheService(@TempDir Path other) throws Exception {
+    try (Running lost = new Running(other).ready()) {
+      lost.model.failures.set(1000);
+      assertThat(lost.draw("{\"prompt\":\"circle\"}").statusCode()).isEqualTo(500);
+      assertThat(lost.server.failure().join()).hasMessage("the device is on fire");
+      assertThat(Running.json(lost.get("/readyz")).text("status")).isEqualTo("broken");
+      HttpResponse<String> answer = lost.draw("{\"prompt\":\"circle\"}");
+      assertThat(answer.statusCode()).isEqualTo(503);
+      assertThat(Running.json(answer).object("error").text("message"))
+          .isEqualTo("the device failed; restart the server");
+    }
+  }
 }
