@@ -7,6 +7,7 @@ import io.heatkv.family.NextScaleModel;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.AspectRatio;
 import io.heatkv.scale.ScaleGrids;
+import io.heatkv.scale.ScaleSize;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -89,6 +90,12 @@ public interface ModelSizes {
 
   /** What drawing with the transformer alone takes of a device's memory. */
   MemoryNeed transformerNeed(KvShape shape, CachePolicy policy, Device device);
+
+  /** What a generation needs of a device with memory of its own, decoding included. */
+  MemoryNeed need(KvShape shape, CachePolicy policy, Device device);
+
+  /** Bytes that decoding one picture takes, or what it shows at a coarser scale. */
+  long decodingBytes(ScaleSize grid);
 
   /** Floating-point operations of a scale's transformer, attention to everything included. */
   double flops(KvShape shape, int scale);

@@ -116,7 +116,8 @@ public record InfinityDescription(
     return files.open(InfinityNetworks.TEXT_ENCODER, textWeights);
   }
 
-  VaeConfig vae() {
+  @Override
+  public VaeConfig vae() {
     return VaeConfig.infer(vaeWeights());
   }
 
@@ -208,16 +209,6 @@ public record InfinityDescription(
   @Override
   public String sampler() {
     return "Bitwise";
-  }
-
-  @Override
-  public int pixelsPerToken() {
-    return vae().stride() * edge();
-  }
-
-  /** Code positions of a token along an edge. */
-  private int edge() {
-    return transformer.spatialPatchify() ? 2 : 1;
   }
 
   @Override

@@ -7,10 +7,12 @@ import io.heatkv.infinity.PublishedModel;
 import io.heatkv.infinity.Resolution;
 import io.heatkv.infinity.ScaleTemplate;
 import io.heatkv.infinity.TransformerConfig;
+import io.heatkv.infinity.vae.VaeConfig;
 import io.heatkv.load.MemoryNeed;
 import io.heatkv.load.ModelSizes;
 import io.heatkv.scale.AspectRatio;
 import io.heatkv.scale.ScaleGrids;
+import io.heatkv.scale.ScaleSize;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import java.util.Arrays;
@@ -21,6 +23,9 @@ import java.util.stream.Stream;
 /** What the sizes of a transformer tell. */
 sealed interface InfinitySizes extends ModelSizes permits InfinityDescription, RandomInfinity {
   TransformerConfig transformer();
+
+  /** Of the image tokenizer. */
+  VaeConfig vae();
 
   /** Tokens of an example's text. */
   int textTokens();
@@ -87,6 +92,21 @@ sealed interface InfinitySizes extends ModelSizes permits InfinityDescription, R
   @Override
   default MemoryNeed transformerNeed(KvShape shape, CachePolicy policy, Device device) {
     return InfinityMemory.transformer(transformer(), shape, textTokens(), policy, device);
+  }
+
+  @Override
+  default long decodingBytes(ScaleSize grid) {
+    return InfinityMemory.decoding(vae(), pixelsPerToken(), grid);
+  }
+
+  /** Code positions of a token along an edge. */
+  default int edge() {
+    return transformer().spatialPatchify() ? 2 : 1;
+  }
+
+  @Override
+  default int pixelsPerToken() {
+    return vae().stride() * edge();
   }
 
   @Override

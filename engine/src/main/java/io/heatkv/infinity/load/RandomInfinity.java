@@ -1,5 +1,7 @@
 package io.heatkv.infinity.load;
 
+import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.KvShape;
 import io.heatkv.convert.RandomCheckpoint;
 import io.heatkv.error.UserException;
 import io.heatkv.family.NextScaleModel;
@@ -15,6 +17,7 @@ import io.heatkv.infinity.vae.BsqVae;
 import io.heatkv.infinity.vae.MultiScaleBsq;
 import io.heatkv.infinity.vae.VaeConfig;
 import io.heatkv.infinity.vae.VaeKeys;
+import io.heatkv.load.MemoryNeed;
 import io.heatkv.load.RandomModel;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
@@ -74,18 +77,19 @@ record RandomInfinity(
     return TransformerKeys.MAX_SCALES;
   }
 
-  @Override
-  public int pixelsPerToken() {
-    return vae().stride() * (transformer.spatialPatchify() ? 2 : 1);
-  }
-
-  private VaeConfig vae() {
-    return VaeConfig.published(codeChannels(), transformer.spatialPatchify());
-  }
-
   /** Channels of a code position, of which a token may have four. */
   private int codeChannels() {
     return transformer.spatialPatchify() ? transformer.bits() / 4 : transformer.bits();
+  }
+
+  @Override
+  public VaeConfig vae() {
+    return VaeConfig.published(codeChannels(), transformer.spatialPatchify());
+  }
+
+  @Override
+  public MemoryNeed need(KvShape shape, CachePolicy policy, Device device) {
+    return transformerNeed(shape, policy, device).thenDecoding(decodingBytes(shape.grids().last()));
   }
 
   @Override

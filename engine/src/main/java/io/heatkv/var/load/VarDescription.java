@@ -9,7 +9,6 @@ import io.heatkv.checkpoint.ShardedWriter;
 import io.heatkv.checkpoint.StorageType;
 import io.heatkv.load.Conversion;
 import io.heatkv.load.MemoryEstimate;
-import io.heatkv.load.MemoryNeed;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelFiles;
 import io.heatkv.load.NetworkSummary;
@@ -148,11 +147,6 @@ record VarDescription(
   @Override
   public MemoryEstimate estimate(KvShape shape, CachePolicy policy) {
     return VarMemory.estimate(this, shape, policy);
-  }
-
-  @Override
-  public MemoryNeed need(KvShape shape, CachePolicy policy, Device device) {
-    return VarMemory.need(this, shape, policy, device);
   }
 
   @Override

@@ -5,16 +5,19 @@ import io.heatkv.GenerationRequest;
 import io.heatkv.family.NextScaleModel;
 import io.heatkv.family.PictureRequest;
 import java.util.Collections;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import java.util.function.BooleanSupplier;
 
 /**
  * How many pictures of a pass make the most pictures a second, measured pass by pass while nobody
- * asks for pictures. The first pass only warms up.
+ * asks for pictures. Each number is tried twice, since its first pass plans and compiles.
  */
 final class BatchMeasurement {
-  // Pictures of a larger pass wait longer for each other; a gain below this isn't worth it.
-  private static final double GAIN = 1.03;
-  private static final double SECONDS = 10;
+  // Pictures of a larger pass wait longer for each other; less of a gain isn't worth it.
+  private static final double GAIN = 1.01;
+  private static final int TRIES = 2;
+  private static final double SECONDS = 30;
   // Until it is known: costs a CPU little, and a GPU gains most of what there is to gain.
   private static final int UNMEASURED = 4;
 
@@ -22,15 +25,17 @@ final class BatchMeasurement {
   private final Form form;
   private final PictureRequest picture;
   private final int most;
-  private int best = 1;
-  private double bestSeconds;
+  // Least seconds of a picture by pictures of its pass.
+  private final SortedMap<Integer, Double> measured = new TreeMap<>();
+  private volatile int best = 1;
   private double spent;
-  // Pictures of the next pass; 0 warms up.
-  private int next;
-  private boolean done;
+  // Pictures of the next pass, and passes of as many before it.
+  private int next = 1;
+  private int tries;
+  private volatile boolean done;
 
   /**
-   * @param most pictures of a pass that may be tried; 1 or less measures nothing
+   * @param most pictures of a pass that may be tried; 1 or less only warms up
    */
   BatchMeasurement(NextScaleModel model, Form form, PictureRequest picture, int most) {
     this.model = model;
@@ -55,27 +60,25 @@ final class BatchMeasurement {
    * @return whether it was drawn
    */
   boolean step(BooleanSupplier interrupted, Heartbeat heartbeat) {
-    int pictures = Math.max(1, next);
     long start = System.nanoTime();
-    if (!draw(pictures, interrupted, heartbeat)) {
+    if (!draw(next, interrupted, heartbeat)) {
       return false;
     }
     double seconds = (System.nanoTime() - start) / 1e9;
-    if (next == 0) {
-      next = 1;
-      done = most <= 1;
-      return true;
-    }
     spent += seconds;
-    double each = seconds / pictures;
-    if (bestSeconds != 0 && each * GAIN > bestSeconds) {
-      done = true;
-      return true;
+    measured.merge(next, seconds / next, Math::min);
+    double least = measured.values().stream().min(Double::compare).orElseThrow();
+    best =
+        measured.entrySet().stream()
+            .filter(entry -> entry.getValue() <= GAIN * least)
+            .findFirst()
+            .orElseThrow()
+            .getKey();
+    if (++tries == TRIES || most <= 1) {
+      tries = 0;
+      next *= 2;
     }
-    best = pictures;
-    bestSeconds = each;
-    next = 2 * pictures;
-    done = next > most || spent + next * each > SECONDS;
+    done = next > most || spent + next * least > SECONDS;
     return true;
   }
 

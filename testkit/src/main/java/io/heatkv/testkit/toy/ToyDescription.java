@@ -99,11 +99,6 @@ record ToyDescription(ToyConfig config, Path file, ModelFiles files)
   }
 
   @Override
-  public MemoryNeed need(KvShape shape, CachePolicy policy, Device device) {
-    return transformerNeed(shape, policy, device);
-  }
-
-  @Override
   public ToyRandom random() {
     return new ToyRandom(config);
   }
