@@ -186,7 +186,7 @@ public final class ImageGenerator implements AutoCloseable {
 
   /** The sizes that the model draws. */
   public PictureSizes sizes() {
-    return new PictureSizes(model, description.grids(), description.pixelsPerToken());
+    return new PictureSizes(model, description.offeredGrids(), description.pixelsPerToken());
   }
 
   /**

@@ -2,14 +2,10 @@ package io.heatkv;
 
 import io.heatkv.error.UserException;
 import io.heatkv.family.NextScaleModel;
-import io.heatkv.scale.Resolution;
 import io.heatkv.scale.ScaleGrids;
-import io.heatkv.scale.ScaleTemplate;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -42,25 +38,14 @@ public final class PictureSizes {
   }
 
   /**
-   * The sizes of a model: its own, and those of Infinity's templates that it draws, up to its own
-   * resolution.
+   * The sizes of a model: those that it offers and can draw.
    *
-   * @param own grids of the model
+   * @param offered the model's own grids first
    * @param pixels along an edge of what one token shows
    */
-  public PictureSizes(NextScaleModel model, ScaleGrids own, int pixels) {
-    sizes = new ArrayList<>(List.of(size(own, pixels)));
-    Optional<Resolution> largest =
-        Arrays.stream(Resolution.values()).filter(each -> each.scales() == own.count()).findFirst();
-    if (largest.isPresent()) {
-      for (ScaleTemplate template : ScaleTemplate.values()) {
-        for (Resolution resolution : Resolution.values()) {
-          if (resolution.compareTo(largest.get()) <= 0) {
-            offer(model, size(template.grids(resolution), pixels));
-          }
-        }
-      }
-    }
+  public PictureSizes(NextScaleModel model, List<ScaleGrids> offered, int pixels) {
+    sizes = new ArrayList<>();
+    offered.forEach(grids -> offer(model, size(grids, pixels)));
   }
 
   private void offer(NextScaleModel model, Size size) {

@@ -19,6 +19,11 @@ public record MemoryNeed(long weights, long cache, long scratch) {
   private static final long CUDA_LIBRARIES = 256L << 20;
   private static final double CUDA_GAPS = 1.03;
 
+  /** The same, and then decoding, when keys and values are free again. */
+  public MemoryNeed thenDecoding(long bytes) {
+    return new MemoryNeed(weights, cache, Math.max(scratch, bytes - cache));
+  }
+
   /** The same and {@code bytes} more of what lives at the fullest moment. */
   public MemoryNeed plusScratch(long bytes) {
     return new MemoryNeed(weights, cache, scratch + bytes);

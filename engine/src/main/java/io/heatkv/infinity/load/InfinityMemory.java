@@ -11,6 +11,7 @@ import io.heatkv.infinity.vae.VaeConfig;
 import io.heatkv.load.MemoryEstimate;
 import io.heatkv.load.MemoryNeed;
 import io.heatkv.scale.ScaleGrids;
+import io.heatkv.scale.ScaleSize;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.text.T5Config;
@@ -44,7 +45,7 @@ final class InfinityMemory {
     T5Encoder.names(text, encoder).stream()
         .flatMap(name -> encoder.find(name).stream())
         .forEach(weighed::addStored);
-    long decoding = decoding(model, shape.grids());
+    long decoding = model.decodingBytes(shape.grids().last());
     return new MemoryEstimate(
         weighed.converted,
         weighed.mapped,
@@ -58,9 +59,8 @@ final class InfinityMemory {
     MemoryEstimate estimate = estimate(model, shape, policy);
     MemoryNeed drawing = transformer(model.transformer(), shape, TEXT_TOKENS, policy, device);
     return new MemoryNeed(
-        estimate.weights() + estimate.mapped(),
-        estimate.cache(),
-        Math.max(drawing.scratch(), decoding(model, shape.grids())));
+            estimate.weights() + estimate.mapped(), drawing.cache(), drawing.scratch())
+        .thenDecoding(model.decodingBytes(shape.grids().last()));
   }
 
   /**
@@ -170,13 +170,11 @@ final class InfinityMemory {
    * The finest level of the image tokenizer, by measurement: a residual block takes up to twelve
    * maps of its channels, the convolution on the enlarged map before it six of the next level's.
    */
-  private static long decoding(InfinityDescription model, ScaleGrids grids) {
-    VaeConfig config = model.vae();
+  static long decoding(VaeConfig config, long edge, ScaleSize grid) {
     List<Integer> multipliers = config.decoderMultipliers();
     int maps =
         Math.max(12 * multipliers.get(0), multipliers.size() > 1 ? 6 * multipliers.get(1) : 0);
-    long edge = model.pixelsPerToken();
-    long pixels = edge * edge * grids.last().tokens();
+    long pixels = edge * edge * grid.tokens();
     return maps * pixels * config.baseChannels() * DType.F32.bytes();
   }
 }

@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -106,18 +107,13 @@ public record LibTorchLocation(Path folder, String source, List<String> files) {
               + "; "
               + hint);
     }
-    List<String> files = new ArrayList<>();
-    for (String file : platform.pytorch()) {
-      if (Files.isRegularFile(folder.resolve(file))) {
-        files.add(file);
-      }
-    }
-    for (String file : platform.cuda()) {
-      if (Files.isRegularFile(folder.resolve(file))) {
-        files.add(file);
-      }
-    }
-    return new LibTorchLocation(folder.toAbsolutePath(), source, List.copyOf(files));
+    // A copy of the unpacked natives has openblas's beside them, and systems may lack those.
+    List<String> files =
+        Stream.of(platform.openblas(), platform.pytorch(), platform.cuda())
+            .flatMap(List::stream)
+            .filter(file -> Files.isRegularFile(folder.resolve(file)))
+            .toList();
+    return new LibTorchLocation(folder.toAbsolutePath(), source, files);
   }
 
   /** Names of unpacked natives whose content is damaged; empty for a folder of the user's. */

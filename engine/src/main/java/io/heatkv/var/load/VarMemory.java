@@ -9,6 +9,7 @@ import io.heatkv.load.MemoryEstimate;
 import io.heatkv.load.MemoryNeed;
 import io.heatkv.sample.CategoricalSampler;
 import io.heatkv.scale.ScaleGrids;
+import io.heatkv.scale.ScaleSize;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.var.VarConfig;
@@ -43,16 +44,16 @@ final class VarMemory {
     KvPlan plan = policy.plan(shape);
     long drawing = scratch(model.config(), shape, plan.copyBytes(), Device.CPU);
     return new MemoryEstimate(
-        converted, mapped, plan.bytes(), Math.max(drawing, decoding(model.vae(), shape.grids())));
+        converted,
+        mapped,
+        plan.bytes(),
+        Math.max(drawing, model.decodingBytes(shape.grids().last())));
   }
 
   /** Of a generation on a device, its pictures' decoding included. */
   static MemoryNeed need(VarSizes model, KvShape shape, CachePolicy policy, Device device) {
-    MemoryNeed drawing = drawing(model, shape, policy, device);
-    return new MemoryNeed(
-        drawing.weights(),
-        drawing.cache(),
-        Math.max(drawing.scratch(), decoding(model.vae(), shape.grids())));
+    return drawing(model, shape, policy, device)
+        .thenDecoding(model.decodingBytes(shape.grids().last()));
   }
 
   /** The same without decoding; the decoder's weights are there all the same. */
@@ -115,12 +116,12 @@ final class VarMemory {
    * same: a residual block takes up to twelve maps of its channels, the convolution on the enlarged
    * map before it six of the next level's.
    */
-  private static long decoding(VqConfig config, ScaleGrids grids) {
+  static long decoding(VqConfig config, ScaleSize grid) {
     List<Integer> multipliers = config.multipliers();
     int maps =
         Math.max(12 * multipliers.get(0), multipliers.size() > 1 ? 6 * multipliers.get(1) : 0);
     long edge = config.stride();
-    long pixels = edge * edge * grids.last().tokens();
+    long pixels = edge * edge * grid.tokens();
     return maps * pixels * config.baseChannels() * Float.BYTES;
   }
 }

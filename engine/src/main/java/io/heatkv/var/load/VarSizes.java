@@ -6,6 +6,7 @@ import io.heatkv.load.MemoryNeed;
 import io.heatkv.load.ModelSizes;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleGrids;
+import io.heatkv.scale.ScaleSize;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.var.ClassNames;
@@ -22,6 +23,16 @@ sealed interface VarSizes extends ModelSizes permits VarDescription, RandomVar {
   @Override
   default ScaleGrids grids() {
     return config().grids();
+  }
+
+  @Override
+  default int pixelsPerToken() {
+    return vae().stride();
+  }
+
+  @Override
+  default void requireDrawable(ScaleGrids grids) {
+    config().requireDrawable(name(), vae().stride(), grids);
   }
 
   @Override
@@ -64,6 +75,16 @@ sealed interface VarSizes extends ModelSizes permits VarDescription, RandomVar {
   @Override
   default MemoryNeed transformerNeed(KvShape shape, CachePolicy policy, Device device) {
     return VarMemory.drawing(this, shape, policy, device);
+  }
+
+  @Override
+  default MemoryNeed need(KvShape shape, CachePolicy policy, Device device) {
+    return VarMemory.need(this, shape, policy, device);
+  }
+
+  @Override
+  default long decodingBytes(ScaleSize grid) {
+    return VarMemory.decoding(vae(), grid);
   }
 
   @Override

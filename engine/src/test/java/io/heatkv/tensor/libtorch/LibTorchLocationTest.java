@@ -57,6 +57,11 @@ class LibTorchLocationTest {
       Files.createFile(folder.resolve(name));
     }
     names.addAll(platform.cuda());
+    // As the unpacked natives have them, whose folder may be named, too.
+    for (String name : platform.openblas()) {
+      Files.createFile(folder.resolve(name));
+    }
+    names.addAll(0, platform.openblas());
     LibTorchLocation cuda = LibTorchLocation.find(folder, folder.resolve("cache"));
     assertThat(cuda.files()).isEqualTo(names);
     assertThat(cuda.hasCuda()).isEqualTo(!platform.cuda().isEmpty());

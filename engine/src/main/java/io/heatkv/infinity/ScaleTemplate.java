@@ -1,5 +1,9 @@
-package io.heatkv.scale;
+package io.heatkv.infinity;
 
+import io.heatkv.error.UserException;
+import io.heatkv.scale.AspectRatio;
+import io.heatkv.scale.ScaleGrids;
+import io.heatkv.scale.ScaleSize;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -23,6 +27,9 @@ public record ScaleTemplate(double heightDivWidth, List<ScaleSize> sizes) {
   };
 
   private static final List<ScaleTemplate> ALL = all();
+  private static final double MAX_ASPECT = 3;
+  // 1:3 written as a decimal has few digits.
+  private static final double SLACK = 1e-3;
 
   public ScaleTemplate {
     sizes = List.copyOf(sizes);
@@ -67,13 +74,30 @@ public record ScaleTemplate(double heightDivWidth, List<ScaleSize> sizes) {
     return best;
   }
 
-  /** The first scales of this template; rotary positions refer to its last 1M scale. */
-  public ScaleGrids grids(Resolution resolution) {
-    return withRope(sizes.subList(0, resolution.scales()));
+  /**
+   * The template whose ratio is nearest.
+   *
+   * @throws UserException if the ratio is not from 1:3 to 3:1
+   */
+  public static ScaleTemplate nearest(AspectRatio aspect) {
+    double widthDivHeight = 1 / aspect.heightDivWidth();
+    if (!(widthDivHeight >= 1 / MAX_ASPECT - SLACK && widthDivHeight <= MAX_ASPECT + SLACK)) {
+      throw new UserException("aspect ratio '" + aspect + "' is out of range; expected 1:3 to 3:1");
+    }
+    return nearest(aspect.heightDivWidth());
   }
 
-  /** Other grids whose rotary positions refer to this template's last 1M scale. */
-  public ScaleGrids withRope(List<ScaleSize> scales) {
-    return new ScaleGrids(scales, sizes.getLast().height(), sizes.getLast().width());
+  /**
+   * That to which the rotary positions of grids refer: the nearest to the last one's aspect. Four
+   * or more first scales of a template are its own.
+   */
+  public static ScaleTemplate of(ScaleGrids grids) {
+    ScaleSize last = grids.last();
+    return nearest((double) last.height() / last.width());
+  }
+
+  /** The first scales of this template. */
+  public ScaleGrids grids(Resolution resolution) {
+    return new ScaleGrids(sizes.subList(0, resolution.scales()));
   }
 }

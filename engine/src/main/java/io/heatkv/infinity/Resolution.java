@@ -1,7 +1,8 @@
-package io.heatkv.scale;
+package io.heatkv.infinity;
 
 import io.heatkv.error.UserException;
 import java.util.Arrays;
+import java.util.Optional;
 import java.util.stream.Collectors;
 
 /** Pixel budgets of Infinity's dynamic resolution: how many scales of a template are drawn. */
@@ -24,15 +25,18 @@ public enum Resolution {
     return scales;
   }
 
+  /** The resolution of the official name (pn), if there is one. */
+  public static Optional<Resolution> find(String text) {
+    return Arrays.stream(values()).filter(value -> value.label.equals(text)).findFirst();
+  }
+
   /**
-   * The resolution of the official name (pn).
+   * As above.
    *
    * @throws UserException if there is none
    */
   public static Resolution parse(String text) {
-    return Arrays.stream(values())
-        .filter(value -> value.label.equals(text))
-        .findFirst()
+    return find(text)
         .orElseThrow(() ->
             new UserException(
                 "resolution '"
