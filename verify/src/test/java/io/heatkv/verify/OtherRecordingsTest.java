@@ -57,6 +57,22 @@ class OtherRecordingsTest {
   }
 
   @Test
+  void anotherJarsReaderComparesItsOwnFiles() {
+    List<SafetensorsWriter.Item> items = new ArrayList<>();
+    items.add(floats("once", 1, 2, 3));
+    items.add(floats("twice", 2, 4, 6.5f));
+    SafetensorsWriter.write(folder.resolve(ForeignReader.FILE), items, Map.of());
+    List<Check> checks = new ArrayList<>();
+    assertThat(GoldenFolder.verify(folder, backend, TestDevice.device(), checks::add)).isEmpty();
+    assertThat(checks).containsExactly(new Check("twice", 0.5, 1e-6, 0, 3));
+  }
+
+  private static SafetensorsWriter.Item floats(String name, float... values) {
+    return new SafetensorsWriter.Item(
+        name, StorageType.F32, new long[] {values.length}, () -> MemorySegment.ofArray(values));
+  }
+
+  @Test
   void aTurnedBitCountsOnceAndANearTieNot() throws IOException {
     copy(RUN_FILES);
     // Scale 6, token 175, bit 6 is the near tie that info.json lists; scale 2, token 0, bit 0
