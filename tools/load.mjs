@@ -7,21 +7,31 @@ const usage = `usage: tools/load.mjs URL [--clients N] [--seconds N] [--requests
 
   --leaving SHARE  of the requests that leave at a random moment
   --mixed          random n, streams, partial images, policies, budgets and formats`;
-const { values, positionals: [url] } = parseArgs({
-  allowPositionals: true,
-  options: {
-    clients: { type: 'string', default: '8' }, seconds: { type: 'string', default: '60' },
-    requests: { type: 'string', default: 'Infinity' }, leaving: { type: 'string', default: '0' },
-    prompt: { type: 'string' }, mixed: { type: 'boolean', default: false },
-  },
-});
+function options() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        clients: { type: 'string', default: '8' }, seconds: { type: 'string', default: '60' },
+        requests: { type: 'string', default: 'Infinity' }, leaving: { type: 'string', default: '0' },
+        prompt: { type: 'string' }, mixed: { type: 'boolean', default: false },
+      },
+    });
+  } catch {
+    return { values: {}, positionals: [] };
+  }
+}
+const { values, positionals: [url] } = options();
 const [clients, seconds, requests, leaving] = ['clients', 'seconds', 'requests', 'leaving'].map(name => Number(values[name]));
 if (!url || [clients, seconds, requests, leaving].some(Number.isNaN)) {
   console.error(usage);
   process.exit(2);
 }
 
-const model = (await (await fetch(`${url}/v1/models`)).json()).data[0];
+const model = await fetch(`${url}/v1/models`).then(answer => answer.json()).then(answer => answer.data[0]).catch(problem => {
+  console.error(`no server of heatkv answers at ${url} (${problem.cause?.code ?? problem.message}); start one with heatkv serve`);
+  process.exit(2);
+});
 const pick = list => list[Math.floor(list.length * Math.random())];
 function body() {
   const request = { prompt: values.prompt ?? model.example, seed: Math.floor(1e9 * Math.random()) };

@@ -14,6 +14,8 @@ import io.heatkv.testkit.TestDevice;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -68,8 +70,13 @@ class OtherRecordingsTest {
   }
 
   private static SafetensorsWriter.Item floats(String name, float... values) {
+    ByteBuffer bytes = ByteBuffer.allocate(4 * values.length).order(ByteOrder.LITTLE_ENDIAN);
+    bytes.asFloatBuffer().put(values);
     return new SafetensorsWriter.Item(
-        name, StorageType.F32, new long[] {values.length}, () -> MemorySegment.ofArray(values));
+        name,
+        StorageType.F32,
+        new long[] {values.length},
+        () -> MemorySegment.ofArray(bytes.array()));
   }
 
   @Test

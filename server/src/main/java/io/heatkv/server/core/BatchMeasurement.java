@@ -11,13 +11,16 @@ import java.util.function.BooleanSupplier;
 
 /**
  * How many pictures of a pass make the most pictures a second, measured pass by pass while nobody
- * asks for pictures. Each number is tried twice, since its first pass plans and compiles.
+ * asks for pictures. Numbers double. The first pass only warms up, on CUDA that of each number:
+ * kernels are planned by their sizes.
  */
 final class BatchMeasurement {
   // Pictures of a larger pass wait longer for each other; less of a gain isn't worth it.
-  private static final double GAIN = 1.01;
-  private static final int TRIES = 2;
-  private static final double SECONDS = 30;
+  private static final double GAIN = 1.03;
+  // Of each number: other work on the machine should meet all alike.
+  private static final double SECONDS_EACH = 4;
+  private static final int MOST_PASSES = 3;
+  private static final double SECONDS = 60;
   // Until it is known: costs a CPU little, and a GPU gains most of what there is to gain.
   private static final int UNMEASURED = 4;
 
@@ -25,13 +28,15 @@ final class BatchMeasurement {
   private final Form form;
   private final PictureRequest picture;
   private final int most;
-  // Least seconds of a picture by pictures of its pass.
+  // Seconds of a picture by pictures of its pass.
   private final SortedMap<Integer, Double> measured = new TreeMap<>();
   private volatile int best = 1;
   private double spent;
-  // Pictures of the next pass, and passes of as many before it.
+  // Pictures of the next pass, whether it warms up, and what those of as many have taken.
   private int next = 1;
-  private int tries;
+  private boolean warming = true;
+  private int passes;
+  private double seconds;
   private volatile boolean done;
 
   /**
@@ -64,9 +69,29 @@ final class BatchMeasurement {
     if (!draw(next, interrupted, heartbeat)) {
       return false;
     }
-    double seconds = (System.nanoTime() - start) / 1e9;
-    spent += seconds;
-    measured.merge(next, seconds / next, Math::min);
+    double took = (System.nanoTime() - start) / 1e9;
+    spent += took;
+    if (warming) {
+      warming = false;
+      done = most <= 1;
+      return true;
+    }
+    seconds += took;
+    if (++passes < MOST_PASSES && seconds < SECONDS_EACH) {
+      return true;
+    }
+    double each = seconds / (passes * next);
+    measured.put(next, each);
+    choose();
+    next *= 2;
+    warming = model.device().isCuda();
+    passes = 0;
+    seconds = 0;
+    done = next > most || spent + (warming ? 2 : 1) * next * each > SECONDS;
+    return true;
+  }
+
+  private void choose() {
     double least = measured.values().stream().min(Double::compare).orElseThrow();
     best =
         measured.entrySet().stream()
@@ -74,12 +99,6 @@ final class BatchMeasurement {
             .findFirst()
             .orElseThrow()
             .getKey();
-    if (++tries == TRIES || most <= 1) {
-      tries = 0;
-      next *= 2;
-    }
-    done = next > most || spent + next * least > SECONDS;
-    return true;
   }
 
   private boolean draw(int pictures, BooleanSupplier interrupted, Heartbeat heartbeat) {

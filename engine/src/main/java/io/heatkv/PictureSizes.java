@@ -1,8 +1,8 @@
-package io.heatkv.server.http;
+package io.heatkv;
 
 import io.heatkv.error.UserException;
+import io.heatkv.family.NextScaleModel;
 import io.heatkv.scale.ScaleGrids;
-import io.heatkv.server.core.ServedModel;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -10,7 +10,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** Sizes in pixels that a model draws, and the grids that they mean. */
-final class PictureSizes {
+public final class PictureSizes {
   // Between neighbouring templates lies less.
   private static final double RATIO_SLACK = Math.log(1.15);
   private static final Pattern SIZE = Pattern.compile("([1-9]\\d{0,5})x([1-9]\\d{0,5})");
@@ -20,13 +20,14 @@ final class PictureSizes {
   /**
    * @param width in pixels
    * @param height in pixels
+   * @param grids of the scales
    */
-  record Size(int width, int height, ScaleGrids grids) {
-    double ratio() {
+  public record Size(int width, int height, ScaleGrids grids) {
+    private double ratio() {
       return Math.log((double) width / height);
     }
 
-    double area() {
+    private double area() {
       return Math.log((double) width * height);
     }
 
@@ -36,14 +37,20 @@ final class PictureSizes {
     }
   }
 
-  PictureSizes(ServedModel model) {
+  /**
+   * The sizes of a model: those that it offers and can draw.
+   *
+   * @param offered the model's own grids first
+   * @param pixels along an edge of what one token shows
+   */
+  public PictureSizes(NextScaleModel model, List<ScaleGrids> offered, int pixels) {
     sizes = new ArrayList<>();
-    model.offeredGrids().forEach(grids -> offer(model, size(grids, model.pixelsPerToken())));
+    offered.forEach(grids -> offer(model, size(grids, pixels)));
   }
 
-  private void offer(ServedModel model, Size size) {
+  private void offer(NextScaleModel model, Size size) {
     try {
-      model.model().requireDrawable(size.grids);
+      model.requireDrawable(size.grids);
     } catch (UserException _) {
       return;
     }
@@ -57,12 +64,12 @@ final class PictureSizes {
   }
 
   /** The model's own first. */
-  List<Size> all() {
-    return sizes;
+  public List<Size> all() {
+    return List.copyOf(sizes);
   }
 
   /** The size of grids that is among them. */
-  Size of(ScaleGrids grids) {
+  public Size of(ScaleGrids grids) {
     return sizes.stream().filter(size -> size.grids.equals(grids)).findFirst().orElseThrow();
   }
 
@@ -70,15 +77,15 @@ final class PictureSizes {
    * The size nearest to one asked for: at first in its ratio, then in its area.
    *
    * @param text such as {@code 1024x1024}, or {@code auto} for the model's own
+   * @throws UserException if it can't be read, or has a ratio that the model doesn't draw
    */
-  Size nearest(String text) {
+  public Size nearest(String text) {
     if (text.equals("auto")) {
       return sizes.getFirst();
     }
     Matcher matcher = SIZE.matcher(text);
     if (!matcher.matches()) {
-      throw ApiException.invalid(
-          "size",
+      throw new UserException(
           "size '%s' can't be read; expected auto or one of %s".formatted(shown(text), this));
     }
     int width = Integer.parseInt(matcher.group(1));
@@ -86,8 +93,7 @@ final class PictureSizes {
     Size wanted = new Size(width, height, sizes.getFirst().grids);
     double off = sizes.stream().mapToDouble(size -> distance(size, wanted)).min().orElseThrow();
     if (off > RATIO_SLACK) {
-      throw ApiException.invalid(
-          "size",
+      throw new UserException(
           "size %s has a ratio that isn't drawn; expected one of %s".formatted(wanted, this));
     }
     // Grids of one template differ a little in their ratio.
