@@ -14,7 +14,7 @@ import java.util.List;
  * A cache that stores every atom at a level of its own, all by a plan: an arena of exactly the
  * plan's granules.
  */
-public final class LevelCache implements KvCache {
+final class LevelCache implements KvCache {
   // Lists of a layer's step: read, moved from, moved to, written.
   private static final int LISTS = 4;
 

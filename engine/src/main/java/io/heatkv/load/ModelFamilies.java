@@ -1,46 +1,54 @@
 package io.heatkv.load;
 
 import io.heatkv.error.UserException;
+import io.heatkv.resource.Services;
 import io.heatkv.scale.AspectRatio;
 import io.heatkv.scale.ScaleGrids;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
-import java.util.ServiceConfigurationError;
-import java.util.ServiceLoader;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /** The families that are there: our own and those of other jars. */
 public final class ModelFamilies {
+  private static final Pattern NAME = Pattern.compile("[a-z0-9][a-z0-9-]*");
+
   private ModelFamilies() {}
 
   /**
    * All, by name.
    *
-   * @throws UserException if one can't be loaded
+   * @throws UserException if one can't be loaded, or two have one name or one name of a size
    */
   public static List<ModelFamily> all() {
-    try {
-      return ServiceLoader.load(ModelFamily.class, loader()).stream()
-          .map(ServiceLoader.Provider::get)
-          .sorted(Comparator.comparing(ModelFamily::name))
-          .toList();
-    } catch (ServiceConfigurationError e) {
-      throw new UserException("a model family can't be loaded: " + e.getMessage(), e);
+    List<ModelFamily> all =
+        Services.all(ModelFamily.class, "model family").stream()
+            .sorted(Comparator.comparing(ModelFamily::name))
+            .toList();
+    Map<String, ModelFamily> names = new HashMap<>();
+    Map<String, ModelFamily> sizes = new HashMap<>();
+    for (ModelFamily family : all) {
+      requireOwn("a model family", family.name(), family, names);
+      family.sizes().forEach(size -> requireOwn("models of size", size, family, sizes));
     }
+    return all;
   }
 
-  /** The thread's, unless it has another engine than this one. */
-  private static ClassLoader loader() {
-    ClassLoader context = Thread.currentThread().getContextClassLoader();
-    try {
-      if (context != null && context.loadClass(ModelFamily.class.getName()) == ModelFamily.class) {
-        return context;
-      }
-    } catch (ClassNotFoundException _) {
-      // Sees no engine.
+  private static void requireOwn(
+      String what, String name, ModelFamily family, Map<String, ModelFamily> owners) {
+    ModelFamily other = owners.put(name, family);
+    if (other != null || !NAME.matcher(name).matches()) {
+      throw new UserException(
+          "%s provides %s '%s'%s; it needs a name of its own of small letters, digits and hyphens"
+              .formatted(
+                  family.getClass().getName(),
+                  what,
+                  name.replaceAll("\\p{Cntrl}", "?"),
+                  other == null ? "" : " as " + other.getClass().getName() + " does"));
     }
-    return ModelFamilies.class.getClassLoader();
   }
 
   /**

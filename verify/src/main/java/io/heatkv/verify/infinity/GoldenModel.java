@@ -1,4 +1,4 @@
-package io.heatkv.verify;
+package io.heatkv.verify.infinity;
 
 import io.heatkv.Generation;
 import io.heatkv.GenerationRequest;
@@ -19,6 +19,10 @@ import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import io.heatkv.text.PromptTokenizer;
+import io.heatkv.verify.Check;
+import io.heatkv.verify.Comparison;
+import io.heatkv.verify.Golden;
+import io.heatkv.verify.GoldenReader;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
@@ -29,7 +33,7 @@ import java.util.function.Consumer;
  * A model that brings its own recording of one prompt: tokens, text, logits, bits, codes, picture,
  * and the image encoder.
  */
-final class GoldenModel implements GoldenGroup {
+public final class GoldenModel implements GoldenReader {
   private static final String DESCRIPTION = "model.json";
   private static final String GOLDEN = "golden";
   // Twelve layers and guidance divided by tau carry rounding further than the tiny models do.
@@ -44,6 +48,11 @@ final class GoldenModel implements GoldenGroup {
 
   private static JsonObject description(Golden golden) {
     return JsonObject.read(golden.folder().resolve(DESCRIPTION));
+  }
+
+  @Override
+  public boolean isModel() {
+    return true;
   }
 
   @Override

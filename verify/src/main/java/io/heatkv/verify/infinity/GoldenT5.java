@@ -1,4 +1,4 @@
-package io.heatkv.verify;
+package io.heatkv.verify.infinity;
 
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.error.UserException;
@@ -7,11 +7,15 @@ import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import io.heatkv.text.T5Config;
 import io.heatkv.text.T5Encoder;
+import io.heatkv.verify.Check;
+import io.heatkv.verify.Comparison;
+import io.heatkv.verify.Golden;
+import io.heatkv.verify.GoldenReader;
 import java.util.Arrays;
 import java.util.function.Consumer;
 
 /** The text encoder: last hidden states of real tokens, and the first block's position bias. */
-final class GoldenT5 implements GoldenGroup {
+public final class GoldenT5 implements GoldenReader {
   private static final String WEIGHTS = "tiny_t5.safetensors";
   private static final String CONFIG = "tiny_t5_config.json";
   private static final String RECORDED = "tiny_t5_io.safetensors";

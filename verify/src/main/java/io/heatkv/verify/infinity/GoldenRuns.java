@@ -1,14 +1,17 @@
-package io.heatkv.verify;
+package io.heatkv.verify.infinity;
 
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.tensor.Scope;
+import io.heatkv.verify.Check;
+import io.heatkv.verify.Golden;
+import io.heatkv.verify.GoldenReader;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** Runs of the transformer with everything kept, one file a template. */
-final class GoldenRuns implements GoldenGroup {
+public final class GoldenRuns implements GoldenReader {
   private static final Pattern FILE = Pattern.compile("full_(\\d{1,2}\\.?\\d{0,5})\\.safetensors");
 
   @Override

@@ -1,4 +1,4 @@
-package io.heatkv.verify;
+package io.heatkv.verify.var;
 
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.error.UserException;
@@ -12,6 +12,7 @@ import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Tensor;
 import io.heatkv.var.VarConfig;
 import io.heatkv.var.VarModel;
+import io.heatkv.verify.Golden;
 import java.util.List;
 import java.util.Set;
 import java.util.regex.Matcher;

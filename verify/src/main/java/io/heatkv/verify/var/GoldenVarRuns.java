@@ -1,4 +1,4 @@
-package io.heatkv.verify;
+package io.heatkv.verify.var;
 
 import io.heatkv.Generation;
 import io.heatkv.GenerationRequest;
@@ -17,13 +17,18 @@ import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
+import io.heatkv.verify.Check;
+import io.heatkv.verify.Comparison;
+import io.heatkv.verify.Golden;
+import io.heatkv.verify.GoldenReader;
+import io.heatkv.verify.RecordedMethod;
 import java.util.List;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** Runs of VAR's transformer, with all it remembers or under a pruning schedule. */
-final class GoldenVarRuns implements GoldenGroup {
+public final class GoldenVarRuns implements GoldenReader {
   private static final Pattern FILE =
       Pattern.compile(
           "(?:full|heat)_([a-z0-9]{1,40})(?:_b(\\d?\\.?\\d{1,20}))?"
@@ -64,7 +69,7 @@ final class GoldenVarRuns implements GoldenGroup {
       String schedule = "heat_%s_b%s.schedule.json".formatted(name.group(1), budget);
       if (golden.has(schedule)) {
         JsonObject recorded = JsonObject.read(golden.folder().resolve(schedule));
-        GoldenPrunedRuns.compare(label, pruning, recorded, checks);
+        RecordedMethod.schedule(label, pruning, recorded, checks);
       }
       policy = new HeatKvPolicy(pruning, KvStorage.NATIVE);
     }

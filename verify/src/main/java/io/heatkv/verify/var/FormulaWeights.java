@@ -1,4 +1,4 @@
-package io.heatkv.verify;
+package io.heatkv.verify.var;
 
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.StorageType;

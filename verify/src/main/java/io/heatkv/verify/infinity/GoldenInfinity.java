@@ -1,4 +1,4 @@
-package io.heatkv.verify;
+package io.heatkv.verify.infinity;
 
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.error.UserException;
@@ -13,6 +13,7 @@ import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Tensor;
+import io.heatkv.verify.Golden;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;

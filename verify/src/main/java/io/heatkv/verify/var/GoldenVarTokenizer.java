@@ -1,4 +1,4 @@
-package io.heatkv.verify;
+package io.heatkv.verify.var;
 
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.json.JsonObject;
@@ -11,12 +11,16 @@ import io.heatkv.tensor.Tensor;
 import io.heatkv.var.vae.MultiScaleVq;
 import io.heatkv.var.vae.VqConfig;
 import io.heatkv.var.vae.VqVae;
+import io.heatkv.verify.Check;
+import io.heatkv.verify.Comparison;
+import io.heatkv.verify.Golden;
+import io.heatkv.verify.GoldenReader;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
 
 /** VAR's image tokenizer: a picture's features, tokens of every scale, and the picture of these. */
-final class GoldenVarTokenizer implements GoldenGroup {
+public final class GoldenVarTokenizer implements GoldenReader {
   private static final String STORED = "vqvae_io.safetensors";
   private static final String FORMULA = "vqvae_formula_io.safetensors";
 

@@ -1,4 +1,4 @@
-package io.heatkv.verify;
+package io.heatkv.verify.infinity;
 
 import io.heatkv.cache.KvStorage;
 import io.heatkv.checkpoint.Checkpoint;
@@ -7,18 +7,20 @@ import io.heatkv.json.JsonObject;
 import io.heatkv.policy.HeatKvPolicy;
 import io.heatkv.profile.OrdersFile;
 import io.heatkv.scale.ScaleGrids;
-import io.heatkv.schedule.Atom;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;
 import io.heatkv.tensor.Scope;
+import io.heatkv.verify.Check;
+import io.heatkv.verify.Golden;
+import io.heatkv.verify.GoldenReader;
+import io.heatkv.verify.RecordedMethod;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** Runs of the transformer under a pruning schedule, and the schedules themselves. */
-final class GoldenPrunedRuns implements GoldenGroup {
+public final class GoldenPrunedRuns implements GoldenReader {
   private static final String ORDERS = "tiny_orders.json";
   private static final Pattern FILE =
       Pattern.compile("heat_(\\d{1,2}\\.?\\d{0,5})_b(\\d?\\.?\\d{1,20})\\.safetensors");
@@ -42,7 +44,8 @@ final class GoldenPrunedRuns implements GoldenGroup {
                 schedule(golden, infinity, grids, Double.parseDouble(name.group(2)));
             String schedule = file.replace(".safetensors", ".schedule.json");
             if (golden.has(schedule)) {
-              compare(label, pruning, JsonObject.read(golden.folder().resolve(schedule)), checks);
+              RecordedMethod.schedule(
+                  label, pruning, JsonObject.read(golden.folder().resolve(schedule)), checks);
             }
             new GoldenTransformer(infinity.model(), infinity.text(0), recorded)
                 .run(
@@ -75,32 +78,5 @@ final class GoldenPrunedRuns implements GoldenGroup {
         OrdersFile.read(
             file, config.depth(), config.heads(), shape.firstSource(), shape.lastSource()),
         budget);
-  }
-
-  static void compare(
-      String label, PruningSchedule pruning, JsonObject recorded, Consumer<Check> checks) {
-    Comparison comparison = new Comparison(label + " schedule", 0);
-    JsonObject removed = recorded.object("removed_at_target");
-    JsonObject ended = recorded.object("final_removed");
-    JsonObject early = recorded.object("early");
-    for (int t = 0; t < pruning.shape().scales(); t++) {
-      String target = String.valueOf(t);
-      comparison.addExact(numbers(pruning.removedAt(t)), removed.list(target));
-      comparison.addExact(numbers(pruning.finalRemoved(t)), ended.list(target));
-      for (int l = 0; l < pruning.shape().layers(); l++) {
-        String layer = String.valueOf(l);
-        JsonObject layers = early.object(target);
-        comparison.addExact(
-            numbers(pruning.early(t, l)), layers.has(layer) ? layers.list(layer) : List.of());
-      }
-    }
-    comparison.report(checks);
-  }
-
-  /** Atoms as parsed JSON has them. */
-  private static List<List<Double>> numbers(List<Atom> atoms) {
-    return atoms.stream()
-        .map(atom -> List.of((double) atom.source(), (double) atom.head(), (double) atom.layer()))
-        .toList();
   }
 }

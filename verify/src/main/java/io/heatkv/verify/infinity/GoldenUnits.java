@@ -1,4 +1,4 @@
-package io.heatkv.verify;
+package io.heatkv.verify.infinity;
 
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.infinity.RotaryNormalization;
@@ -10,12 +10,16 @@ import io.heatkv.scale.ScaleSize;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
+import io.heatkv.verify.Check;
+import io.heatkv.verify.Comparison;
+import io.heatkv.verify.Golden;
+import io.heatkv.verify.GoldenReader;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** Single functions: interpolation, codes of bits, rotary tables. */
-final class GoldenUnits implements GoldenGroup {
+public final class GoldenUnits implements GoldenReader {
   private static final String FILE = "unit.safetensors";
   private static final String BITS = "bsq.bits";
   private static final Pattern INTERPOLATION = Pattern.compile("(interp\\..+)\\.in");

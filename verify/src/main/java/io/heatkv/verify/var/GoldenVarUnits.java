@@ -1,4 +1,4 @@
-package io.heatkv.verify;
+package io.heatkv.verify.var;
 
 import io.heatkv.autoencoder.GroupNorm;
 import io.heatkv.autoencoder.Layers;
@@ -13,6 +13,10 @@ import io.heatkv.var.VarConfig;
 import io.heatkv.var.vae.MultiScaleVq;
 import io.heatkv.var.vae.VqConfig;
 import io.heatkv.var.vae.VqVae;
+import io.heatkv.verify.Check;
+import io.heatkv.verify.Comparison;
+import io.heatkv.verify.Golden;
+import io.heatkv.verify.GoldenReader;
 import io.heatkv.weights.Weights;
 import java.util.Arrays;
 import java.util.List;
@@ -24,7 +28,7 @@ import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 
 /** Single functions of VAR: resizing, norms, filters, which convolution serves a scale; files. */
-final class GoldenVarUnits implements GoldenGroup {
+public final class GoldenVarUnits implements GoldenReader {
   private static final String FILE = "unit.safetensors";
   private static final String PHI_TABLES = "phi_tables.json";
   private static final Pattern INPUT =

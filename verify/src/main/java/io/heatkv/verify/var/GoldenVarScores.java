@@ -1,4 +1,4 @@
-package io.heatkv.verify;
+package io.heatkv.verify.var;
 
 import io.heatkv.Generation;
 import io.heatkv.GenerationRequest;
@@ -9,12 +9,17 @@ import io.heatkv.family.Conditioning;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.schedule.HeadScores;
 import io.heatkv.schedule.ScheduleShape;
+import io.heatkv.verify.Check;
+import io.heatkv.verify.Comparison;
+import io.heatkv.verify.Golden;
+import io.heatkv.verify.GoldenReader;
+import io.heatkv.verify.RecordedMethod;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.Consumer;
 
 /** Calibration of VAR: attention masses, scores and head orders over the recorded labels. */
-final class GoldenVarScores implements GoldenGroup {
+public final class GoldenVarScores implements GoldenReader {
   // The recorded run.
   private static final double CFG = 1.5;
 
@@ -74,12 +79,12 @@ final class GoldenVarScores implements GoldenGroup {
     masses.report(checks);
     Comparison values = new Comparison(label + " scores", 1e-6);
     values.add(
-        GoldenScores.Run.all(scores),
+        RecordedMethod.values(scores),
         Comparison.values(golden.backend(), recorded, "scores"),
         recorded.path() + ": tensor scores");
     values.report(checks);
     if (var.hasOrders()) {
-      GoldenScores.Run.compareOrders(label, scores.orders(), var.orders(), checks);
+      RecordedMethod.orders(label, scores.orders(), var.orders(), checks);
     }
   }
 

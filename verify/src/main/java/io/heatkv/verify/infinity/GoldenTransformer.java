@@ -1,4 +1,4 @@
-package io.heatkv.verify;
+package io.heatkv.verify.infinity;
 
 import io.heatkv.Generation;
 import io.heatkv.GenerationRequest;
@@ -18,6 +18,8 @@ import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
+import io.heatkv.verify.Check;
+import io.heatkv.verify.Comparison;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;

@@ -1,4 +1,4 @@
-package io.heatkv.verify;
+package io.heatkv.verify.infinity;
 
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.family.Pixels;
@@ -7,10 +7,14 @@ import io.heatkv.infinity.vae.VaeConfig;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
+import io.heatkv.verify.Check;
+import io.heatkv.verify.Comparison;
+import io.heatkv.verify.Golden;
+import io.heatkv.verify.GoldenReader;
 import java.util.function.Consumer;
 
 /** The image decoder: pixels as numbers and as bytes. */
-final class GoldenVae implements GoldenGroup {
+public final class GoldenVae implements GoldenReader {
   private static final String WEIGHTS = "tiny_vae.safetensors";
   private static final String RECORDED = "tiny_vae_io.safetensors";
   private static final String IN = "vae_in.";

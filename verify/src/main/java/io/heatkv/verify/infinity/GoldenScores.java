@@ -1,4 +1,4 @@
-package io.heatkv.verify;
+package io.heatkv.verify.infinity;
 
 import io.heatkv.Generation;
 import io.heatkv.GenerationRequest;
@@ -16,6 +16,11 @@ import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.HeadOrders;
 import io.heatkv.schedule.HeadScores;
 import io.heatkv.tensor.Tensor;
+import io.heatkv.verify.Check;
+import io.heatkv.verify.Comparison;
+import io.heatkv.verify.Golden;
+import io.heatkv.verify.GoldenReader;
+import io.heatkv.verify.RecordedMethod;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -25,7 +30,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** Calibration: attention masses, scores and head orders over the recorded prompts. */
-final class GoldenScores implements GoldenGroup {
+public final class GoldenScores implements GoldenReader {
   private static final Pattern FILE = Pattern.compile("scas_(\\d{1,2}\\.?\\d{0,5})\\.safetensors");
 
   @Override
@@ -87,11 +92,11 @@ final class GoldenScores implements GoldenGroup {
       }
       bits.report(checks);
       Comparison values = new Comparison(label + " scores", 1e-6);
-      values.add(all(scores), expected, recorded.path() + ": tensor scores");
+      values.add(RecordedMethod.values(scores), expected, recorded.path() + ": tensor scores");
       values.report(checks);
       String orders = "scas_" + template + "_orders.json";
       if (golden.has(orders)) {
-        compareOrders(
+        RecordedMethod.orders(
             label,
             scores.orders(),
             HeadOrders.parse(
@@ -112,26 +117,6 @@ final class GoldenScores implements GoldenGroup {
         sinks++;
       }
       return sinks;
-    }
-
-    static double[] all(HeadScores scores) {
-      double[] values = new double[scores.layers() * scores.heads() * scores.scales()];
-      for (int i = 0; i < values.length; i++) {
-        int head = i / scores.scales();
-        values[i] = scores.score(i % scores.scales(), head / scores.heads(), head % scores.heads());
-      }
-      return values;
-    }
-
-    static void compareOrders(
-        String label, HeadOrders actual, HeadOrders expected, Consumer<Check> checks) {
-      Comparison comparison = new Comparison(label + " orders", 0);
-      for (int source = actual.firstSource(); source <= actual.lastSource(); source++) {
-        for (int rank = 0; rank < actual.layers() * actual.heads(); rank++) {
-          comparison.addExact(actual.atom(source, rank), expected.atom(source, rank));
-        }
-      }
-      comparison.report(checks);
     }
 
     private double[][][][] masses(int prompt, int sinks, Comparison bits) {
