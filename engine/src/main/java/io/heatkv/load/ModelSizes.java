@@ -58,7 +58,7 @@ public interface ModelSizes {
   MemoryNeed need(KvShape shape, CachePolicy policy, Device device);
 
   /** Bytes that decoding one picture takes, or what it shows at a coarser scale. */
-  long decodingBytes(ScaleSize grid);
+  long decodingBytes(ScaleSize grid, Device device);
 
   /** Pixels along an edge of what one token shows. */
   int pixelsPerToken();
