@@ -4,9 +4,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.load.MemoryNeed;
 import io.heatkv.policy.CachePolicies;
-import io.heatkv.scale.Resolution;
 import io.heatkv.scale.ScaleGrids;
-import io.heatkv.scale.ScaleTemplate;
 import io.heatkv.server.core.Encoding;
 import io.heatkv.server.core.Form;
 import io.heatkv.server.core.Forms;
@@ -21,11 +19,13 @@ import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.TreeMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.function.Consumer;
 import java.util.function.LongSupplier;
@@ -65,14 +65,12 @@ public final class ReservedMemory {
     forms = new Forms(model);
     limits = new Limits(usable, usable, 1000, 1000, WINDOW);
     Random random = new Random(1);
-    int own = model.grids().count();
-    grids = new ArrayList<>();
-    for (Resolution resolution : Resolution.values()) {
-      if (resolution.scales() <= own) {
-        List<ScaleTemplate> all = ScaleTemplate.values();
-        grids.add(all.get(random.nextInt(all.size())).grids(resolution));
-      }
-    }
+    // One of each number of scales, and the model's own.
+    Map<Integer, ScaleGrids> byScales = new TreeMap<>();
+    List<ScaleGrids> offered = new ArrayList<>(model.offeredGrids());
+    Collections.shuffle(offered, random);
+    offered.forEach(each -> byScales.put(each.count(), each));
+    grids = new ArrayList<>(byScales.values());
     grids.add(model.grids());
   }
 

@@ -1,8 +1,11 @@
 package io.heatkv.load;
 
 import io.heatkv.error.UserException;
+import io.heatkv.scale.AspectRatio;
+import io.heatkv.scale.ScaleGrids;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
 import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
 import java.util.stream.Collectors;
@@ -38,6 +41,22 @@ public final class ModelFamilies {
       // Sees no engine.
     }
     return ModelFamilies.class.getClassLoader();
+  }
+
+  /**
+   * The grids that a family has under a name.
+   *
+   * @throws UserException if none has
+   */
+  public static ScaleGrids grids(String resolution, Optional<AspectRatio> aspect) {
+    return all().stream()
+        .flatMap(family -> family.grids(resolution, aspect).stream())
+        .findFirst()
+        .orElseThrow(() ->
+            new UserException(
+                "resolution '%s' is unknown to all model families; expected one such as 1M, or a"
+                        .formatted(resolution)
+                    + " list of grids such as 1x1,2x2,4x4"));
   }
 
   /** All networks of all families. */

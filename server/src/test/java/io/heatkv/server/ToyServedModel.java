@@ -112,6 +112,11 @@ public final class ToyServedModel implements ServedModel, AutoCloseable {
   }
 
   @Override
+  public List<ScaleGrids> offeredGrids() {
+    return List.of(grids());
+  }
+
+  @Override
   public SamplingOptions sampling() {
     return SamplingOptions.of(2, 1, 1);
   }

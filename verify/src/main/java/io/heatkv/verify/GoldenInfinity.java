@@ -4,13 +4,13 @@ import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.error.UserException;
 import io.heatkv.infinity.InfinityModel;
 import io.heatkv.infinity.InfinityTransformer;
+import io.heatkv.infinity.ScaleTemplate;
 import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.infinity.TransformerConfigs;
 import io.heatkv.infinity.vae.MultiScaleBsq;
 import io.heatkv.json.JsonObject;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
-import io.heatkv.scale.ScaleTemplate;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Tensor;
 import java.util.ArrayList;
@@ -126,9 +126,9 @@ final class GoldenInfinity implements AutoCloseable {
             .map(json -> json.object("full_" + template))
             .filter(json -> json.has("schedule"));
     if (run.isPresent()) {
-      return nearest.withRope(sizes(run.get()));
+      return new ScaleGrids(sizes(run.get()));
     }
-    return nearest.withRope(nearest.sizes().subList(0, Math.min(scales, nearest.sizes().size())));
+    return new ScaleGrids(nearest.sizes().subList(0, Math.min(scales, nearest.sizes().size())));
   }
 
   private static List<ScaleSize> sizes(JsonObject run) {

@@ -3,10 +3,10 @@ package io.heatkv.verify;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.infinity.RotaryNormalization;
 import io.heatkv.infinity.RotaryTable;
+import io.heatkv.infinity.ScaleTemplate;
 import io.heatkv.infinity.vae.MultiScaleBsq;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
-import io.heatkv.scale.ScaleTemplate;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
@@ -76,8 +76,8 @@ final class GoldenUnits implements GoldenGroup {
     int headDim = Integer.parseInt(name.group(1));
     ScaleTemplate template = ScaleTemplate.nearest(Double.parseDouble(name.group(2)));
     int scales = Math.min(Integer.parseInt(name.group(3)), template.sizes().size());
-    ScaleGrids grids = template.withRope(template.sizes().subList(0, scales));
-    float[] table = RotaryTable.build(grids, headDim, RotaryNormalization.ROUNDED);
+    ScaleGrids grids = new ScaleGrids(template.sizes().subList(0, scales));
+    float[] table = RotaryTable.build(grids, template, headDim, RotaryNormalization.ROUNDED);
     // Recorded as cosines, then sines.
     comparison.add(
         Tensor.of(golden.backend(), table, grids.totalTokens(), headDim / 2, 2).permute(2, 0, 1),

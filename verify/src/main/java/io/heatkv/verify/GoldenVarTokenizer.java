@@ -2,7 +2,6 @@ package io.heatkv.verify;
 
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.json.JsonObject;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.tensor.DType;
@@ -44,7 +43,7 @@ final class GoldenVarTokenizer implements GoldenGroup {
   }
 
   private static ScaleGrids scales(List<?> edges) {
-    return GridParser.custom(
+    return new ScaleGrids(
         edges.stream()
             .map(edge -> edge instanceof Double number ? number.intValue() : 0)
             .map(edge -> new ScaleSize(edge, edge))

@@ -6,7 +6,6 @@ import io.heatkv.ImageGenerator;
 import io.heatkv.bench.PipelineBenchmark;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cli.console.Console;
-import io.heatkv.cli.console.Version;
 import io.heatkv.cli.options.MemoryCheck;
 import io.heatkv.cli.options.ModelChoice;
 import io.heatkv.cli.options.ModelOptions;
@@ -18,6 +17,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.eval.run.Cell;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.load.ModelDescription;
+import io.heatkv.resource.Release;
 import io.heatkv.sample.ImageSeeds;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.DType;
@@ -133,7 +133,7 @@ public final class BenchCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     requireIn("repeats", repeats, 1, 1000);
-    batches.forEach(batch -> requireIn("batch", batch, 1, 1024));
+    batches.forEach(batch -> requireIn("batch", batch, 1, 4096));
     List<Integer> counts = batches.stream().distinct().toList();
     SyntheticBench random =
         new SyntheticBench(model, scales, policies, repeats, calibration, decoder);
@@ -182,13 +182,13 @@ public final class BenchCommand implements Callable<Integer> {
   }
 
   private void time(ModelChoice choice, List<Integer> counts) {
-    ScaleGrids grids = scales.grids(choice.description().grids());
+    ScaleGrids grids = scales.grids(choice.description());
     List<Timed> timed = timed(choice, grids, counts);
     timed.forEach(one -> MemoryCheck.host(choice, one.request));
     LibTorch library = choice.library();
     timed.forEach(one -> MemoryCheck.device(choice, library, one.request));
     Map<String, Object> report = new LinkedHashMap<>();
-    report.put("version", Version.text());
+    report.put("version", Release.version());
     report.put("libtorch", library.version());
     report.put("model", choice.description().name());
     report.put("device", choice.device());

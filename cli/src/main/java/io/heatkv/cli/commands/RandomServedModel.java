@@ -33,12 +33,17 @@ record RandomServedModel(SyntheticBench bench, RandomModel sizes, NextScaleModel
 
   @Override
   public ScaleGrids grids() {
-    return bench.scales().grids(sizes.grids());
+    return bench.scales().grids(sizes);
   }
 
   @Override
   public SamplingOptions sampling() {
     return sizes.sampling();
+  }
+
+  @Override
+  public List<ScaleGrids> offeredGrids() {
+    return sizes.offeredGrids();
   }
 
   @Override

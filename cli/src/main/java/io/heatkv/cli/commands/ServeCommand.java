@@ -5,7 +5,6 @@ import io.heatkv.ImageGenerator;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cli.console.Console;
 import io.heatkv.cli.console.Interruption;
-import io.heatkv.cli.console.Version;
 import io.heatkv.cli.options.Defaults;
 import io.heatkv.cli.options.MemoryCheck;
 import io.heatkv.cli.options.ModelChoice;
@@ -15,6 +14,7 @@ import io.heatkv.cli.options.PolicyOptions;
 import io.heatkv.cli.options.ServerChoices;
 import io.heatkv.load.MemoryNeed;
 import io.heatkv.resource.AvailableMemory;
+import io.heatkv.resource.Release;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Budget;
 import io.heatkv.server.HeatKvServer;
@@ -98,7 +98,7 @@ public final class ServeCommand implements Callable<Integer> {
             offered,
             limits(choice, library),
             options,
-            Version.text(),
+            Release.version(),
             line -> {
               console.err().println(line);
               console.err().flush();

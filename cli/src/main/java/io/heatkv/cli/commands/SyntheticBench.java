@@ -75,7 +75,7 @@ public record SyntheticBench(
   /** The report. */
   public String run(List<String> budgets, List<Integer> batches, boolean json) {
     RandomModel sizes = sizes(model.syntheticName());
-    ScaleGrids grids = scales.grids(sizes.grids());
+    ScaleGrids grids = scales.grids(sizes);
     DType dtype = model.dtype(sizes);
     KvShape shape = sizes.kvShape(dtype, grids);
     List<Cell> cells =

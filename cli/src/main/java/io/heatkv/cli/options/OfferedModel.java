@@ -47,6 +47,11 @@ public record OfferedModel(
   }
 
   @Override
+  public List<ScaleGrids> offeredGrids() {
+    return choice.description().offeredGrids();
+  }
+
+  @Override
   public SamplingOptions sampling() {
     return choice.description().sampling();
   }

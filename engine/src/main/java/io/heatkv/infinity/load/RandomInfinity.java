@@ -9,6 +9,7 @@ import io.heatkv.infinity.InfinityModel;
 import io.heatkv.infinity.InfinityTransformer;
 import io.heatkv.infinity.PublishedModel;
 import io.heatkv.infinity.RotaryNormalization;
+import io.heatkv.infinity.ScaleTemplate;
 import io.heatkv.infinity.TextFeatures;
 import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.infinity.TransformerKeys;
@@ -18,9 +19,7 @@ import io.heatkv.infinity.vae.VaeConfig;
 import io.heatkv.infinity.vae.VaeKeys;
 import io.heatkv.load.MemoryNeed;
 import io.heatkv.load.RandomModel;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
-import io.heatkv.scale.ScaleTemplate;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -46,7 +45,7 @@ record RandomInfinity(
   private static final TransformerConfig TINY =
       new TransformerConfig(
           1, 256, 2, 1024, 8, 256, 16, 1, true, RotaryNormalization.ROUNDED, true, false);
-  private static final ScaleGrids TINY_SCALES = GridParser.parse("1x1,2x2,4x4,8x8,16x16,24x24");
+  private static final ScaleGrids TINY_SCALES = ScaleGrids.parse("1x1,2x2,4x4,8x8,16x16,24x24");
 
   RandomInfinity(String name, TransformerConfig transformer, ScaleGrids grids) {
     this(name, transformer, grids, InfinityMemory.TEXT_TOKENS, 3, 1, PublishedModel.TOP_P);
@@ -71,6 +70,11 @@ record RandomInfinity(
   @Override
   public String example() {
     return String.valueOf(textTokens);
+  }
+
+  @Override
+  public int maxScales() {
+    return TransformerKeys.MAX_SCALES;
   }
 
   /** Channels of a code position, of which a token may have four. */

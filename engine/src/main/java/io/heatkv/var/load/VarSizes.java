@@ -27,6 +27,16 @@ sealed interface VarSizes extends ModelSizes permits VarDescription, RandomVar {
   }
 
   @Override
+  default int pixelsPerToken() {
+    return vae().stride();
+  }
+
+  @Override
+  default void requireDrawable(ScaleGrids grids) {
+    config().requireDrawable(name(), vae().stride(), grids);
+  }
+
+  @Override
   default double cfg() {
     return PublishedVar.CFG;
   }
@@ -80,11 +90,6 @@ sealed interface VarSizes extends ModelSizes permits VarDescription, RandomVar {
         vae().multipliers(),
         (long) pixelsPerToken() * pixelsPerToken() * grid.tokens(),
         device);
-  }
-
-  @Override
-  default int pixelsPerToken() {
-    return vae().stride();
   }
 
   @Override

@@ -8,10 +8,11 @@ import io.heatkv.GenerationRequest;
 import io.heatkv.TestDevice;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.error.UserException;
+import io.heatkv.infinity.Resolution;
+import io.heatkv.infinity.ScaleTemplate;
 import io.heatkv.load.MemoryEstimate;
 import io.heatkv.load.MemoryNeed;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -73,7 +74,8 @@ class MemoryEstimateTest {
   /** Resident memory beyond the loaded model, seen while decoding 1024 x 1024: 2.0 GB. */
   @Test
   void activationsCoverWhatWasMeasured() {
-    long activations = estimate(DType.F32, GridParser.parse("1M")).activations() * 4;
+    long activations =
+        estimate(DType.F32, ScaleTemplate.nearest(1).grids(Resolution.P1)).activations() * 4;
     assertThat(activations).isBetween(2_000_000_000L, 3_000_000_000L);
   }
 
@@ -101,7 +103,7 @@ class MemoryEstimateTest {
   /** One layer of the text encoder, converted: four of 256 x 256 and three of 256 x 512. */
   @Test
   void ofSmallPicturesTheTextTakesMost() {
-    assertThat(estimate(DType.F32, GridParser.parse("1x1")).activations())
+    assertThat(estimate(DType.F32, ScaleGrids.parse("1x1")).activations())
         .isEqualTo(4 * (4 * 256 * 256 + 3 * 256 * 512));
   }
 

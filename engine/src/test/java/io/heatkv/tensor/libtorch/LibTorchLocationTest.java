@@ -100,11 +100,7 @@ class LibTorchLocationTest {
 
   @Test
   void aLibraryWithoutTheFunctionsOfALibtorchOf210IsTooOld() throws IOException {
-    Path anyLibrary =
-        Path.of(
-            System.getProperty("java.home"),
-            platform.isWindows() ? "bin" : "lib",
-            System.mapLibraryName("zip"));
+    Path anyLibrary = Path.of(System.getProperty("java.home"), "lib", System.mapLibraryName("zip"));
     Files.copy(anyLibrary, folder.resolve(platform.torchCpu()));
     LibTorchLocation location = LibTorchLocation.find(folder, folder);
     refused(

@@ -22,6 +22,9 @@ public interface ServedModel {
   /** Its own scales, drawn where a request asks for no size. */
   ScaleGrids grids();
 
+  /** The grids of all sizes that it offers, its own first. */
+  List<ScaleGrids> offeredGrids();
+
   /** How it samples where a request doesn't say. */
   SamplingOptions sampling();
 

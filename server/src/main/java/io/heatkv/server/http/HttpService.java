@@ -1,5 +1,6 @@
 package io.heatkv.server.http;
 
+import io.heatkv.PictureSizes;
 import io.heatkv.json.JsonValue;
 import io.heatkv.policy.CachePolicies;
 import io.heatkv.profile.CalibrationProfile;
@@ -69,7 +70,7 @@ public final class HttpService implements AutoCloseable {
     this.metrics = metrics;
     this.log = log;
     gate = new Gate(options);
-    sizes = new PictureSizes(model);
+    sizes = new PictureSizes(model.model(), model.offeredGrids(), model.pixelsPerToken());
     requests = new ImagesRequest(model, forms, sizes, scheduler, options);
     jobs = new JobEndpoint(vertx, scheduler, new JobStore(options.kept()));
     profile = model.profile();

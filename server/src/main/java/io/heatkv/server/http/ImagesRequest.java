@@ -1,6 +1,7 @@
 package io.heatkv.server.http;
 
 import io.heatkv.GenerationRequest;
+import io.heatkv.PictureSizes;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.error.UserException;
 import io.heatkv.family.PictureRequest;
@@ -130,7 +131,7 @@ final class ImagesRequest {
     requireModel(json);
     String prompt = prompt(json);
     int count = whole(json, "n", 1, 1, options.maxImages());
-    PictureSizes.Size size = sizes.nearest(json.optionalText("size").orElse("auto"));
+    PictureSizes.Size size = size(json);
     SamplingOptions sampling = sampling(json);
     Optional<String> negative =
         json.optionalText("negative_prompt").filter(text -> !text.isBlank());
@@ -200,6 +201,15 @@ final class ImagesRequest {
     }
     if (text.codePoints().anyMatch(c -> c == 0 || (c >= 0xD800 && c <= 0xDFFF))) {
       throw ApiException.invalid(name, name + " holds a NUL or half a surrogate pair; remove it");
+    }
+  }
+
+  private PictureSizes.Size size(JsonObject json) {
+    String text = json.optionalText("size").orElse("auto");
+    try {
+      return sizes.nearest(text);
+    } catch (UserException e) {
+      throw ApiException.invalid("size", String.valueOf(e.getMessage()));
     }
   }
 

@@ -2,16 +2,14 @@ package io.heatkv.server.core;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.heatkv.scale.GridParser;
-import io.heatkv.scale.Resolution;
 import io.heatkv.scale.ScaleGrids;
-import io.heatkv.scale.ScaleTemplate;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 final class PartialScalesTest {
-  private static final ScaleGrids SQUARE = ScaleTemplate.nearest(1).grids(Resolution.P1);
+  private static final ScaleGrids SQUARE =
+      ScaleGrids.parse("1x1,2x2,4x4,6x6,8x8,12x12,16x16,20x20,24x24,32x32,40x40,48x48,64x64");
 
   @Test
   void theyAreSpreadWhereDecodingIsCheap() {
@@ -35,9 +33,9 @@ final class PartialScalesTest {
 
   @Test
   void asManyAsThereAreScalesBeforeTheLast() {
-    assertThat(PartialScales.choose(GridParser.parse("1x1,2x2,4x4"), 9, 0.1, _ -> true))
+    assertThat(PartialScales.choose(ScaleGrids.parse("1x1,2x2,4x4"), 9, 0.1, _ -> true))
         .containsExactly(0, 1);
-    assertThat(PartialScales.choose(GridParser.parse("4x4"), 9, 0.1, _ -> true)).isEmpty();
+    assertThat(PartialScales.choose(ScaleGrids.parse("4x4"), 9, 0.1, _ -> true)).isEmpty();
   }
 
   /** Where keys and values leave no room to decode a fine scale, coarser ones are shown. */

@@ -20,6 +20,16 @@ sealed interface ToySizes extends ModelSizes permits ToyDescription, ToyRandom {
   }
 
   @Override
+  default int pixelsPerToken() {
+    return ToyConfig.STRIDE;
+  }
+
+  @Override
+  default void requireDrawable(ScaleGrids grids) {
+    ToyConfig.requireDrawable(grids);
+  }
+
+  @Override
   default double cfg() {
     return 3;
   }
@@ -77,11 +87,6 @@ sealed interface ToySizes extends ModelSizes permits ToyDescription, ToyRandom {
   default long decodingBytes(ScaleSize grid, Device device) {
     long colours = 3L * pixelsPerToken() * pixelsPerToken();
     return (ToyConfig.CHANNELS + 2 * colours) * grid.tokens() * Float.BYTES;
-  }
-
-  @Override
-  default int pixelsPerToken() {
-    return ToyConfig.STRIDE;
   }
 
   /** A token is multiplied by 8 width² a layer, and attends to all before it. */
