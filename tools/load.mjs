@@ -103,7 +103,7 @@ const took = (performance.now() - begin) / 1000;
 let after;
 for (let tries = 0; tries < 100; tries++) {
   after = await metrics('heatkv_native_tensors', 'heatkv_reserved_bytes', 'heatkv_pictures_running', 'heatkv_pictures_waiting');
-  if (after[0] === before && after.slice(1).every(each => each === 0)) break;
+  if (after[0] <= before && after.slice(1).every(each => each === 0)) break;
   await new Promise(done => setTimeout(done, 100));
 }
 times.sort((a, b) => a - b);
@@ -117,4 +117,4 @@ console.log(JSON.stringify({
   resident_mib_a_minute: warm.length > 2 ? Number(slope(warm).toFixed(2)) : null,
 }));
 const wrong = Object.keys(outcomes).filter(each => !['200', '429', 'left'].includes(each));
-process.exit(wrong.length || after[0] !== before || after[1] !== 0 ? 1 : 0);
+process.exit(wrong.length || after[0] > before || after[1] !== 0 ? 1 : 0);

@@ -27,6 +27,7 @@ import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
 import java.util.concurrent.CountDownLatch;
+import java.util.function.Consumer;
 import java.util.function.LongSupplier;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -40,7 +41,7 @@ public final class ReservedMemory {
   private static final List<String> POLICIES =
       List.of("full", "heatkv", "heatkv-paper", "sliding-window", "streaming-llm");
   private static final List<String> BUDGETS = List.of("0.05", "0.1", "0.2", "0.3", "0.5");
-  private static final int MOST_PICTURES = 8;
+  private static final int MOST_PICTURES = 6;
   // Long enough for all requests of a mix to come.
   private static final Duration WINDOW = Duration.ofMillis(300);
 
@@ -100,8 +101,9 @@ public final class ReservedMemory {
    * Draws random mixes, the same ones each time, after one small picture, which opens libraries.
    *
    * @param count of them
+   * @param done is given each as soon as it is measured
    */
-  public List<Mix> run(int count) {
+  public List<Mix> run(int count, Consumer<Mix> done) {
     Random random = new Random(count);
     List<List<Part>> mixes = IntStream.range(0, count).mapToObj(_ -> mix(random)).toList();
     List<Mix> found = new ArrayList<>();
@@ -117,13 +119,15 @@ public final class ReservedMemory {
         long idle = free.getAsLong();
         draw(scheduler, mix);
         MemoryNeed largest = largest(mix);
-        found.add(
+        Mix measured =
             new Mix(
                 mix.stream().map(Part::name).collect(Collectors.joining(", ")),
                 largest.cache(),
                 largest.scratch(),
                 idle,
-                idle - free.getAsLong()));
+                idle - free.getAsLong());
+        found.add(measured);
+        done.accept(measured);
       }
     }
     return found;

@@ -9,6 +9,7 @@ import io.heatkv.server.core.Limits;
 import io.heatkv.testkit.TestDevice;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.AfterAll;
@@ -57,7 +58,8 @@ final class ServiceBenchmarkTest {
   void whatIsReservedStandsBesideWhatTheDriverTells() {
     AtomicLong free = new AtomicLong(1 << 20);
     ReservedMemory memory = new ReservedMemory(model, 1L << 30, 1 << 20, () -> free.getAndAdd(-10));
-    List<ReservedMemory.Mix> mixes = memory.run(5);
+    List<ReservedMemory.Mix> told = new ArrayList<>();
+    List<ReservedMemory.Mix> mixes = memory.run(5, told::add);
     assertThat(mixes)
         .hasSize(6)
         .allSatisfy(mix -> {
@@ -66,6 +68,7 @@ final class ServiceBenchmarkTest {
           assertThat(mix.reserved()).isGreaterThan(mix.cache());
         });
     free.set(1 << 20);
-    assertThat(memory.run(5)).isEqualTo(mixes);
+    assertThat(told).isEqualTo(mixes);
+    assertThat(memory.run(5, _ -> {})).isEqualTo(mixes);
   }
 }

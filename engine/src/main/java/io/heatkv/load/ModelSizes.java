@@ -95,7 +95,7 @@ public interface ModelSizes {
   MemoryNeed need(KvShape shape, CachePolicy policy, Device device);
 
   /** Bytes that decoding one picture takes, or what it shows at a coarser scale. */
-  long decodingBytes(ScaleSize grid);
+  long decodingBytes(ScaleSize grid, Device device);
 
   /** Floating-point operations of a scale's transformer, attention to everything included. */
   double flops(KvShape shape, int scale);

@@ -170,7 +170,8 @@ public final class BenchCommand implements Callable<Integer> {
         clients,
         repeats,
         Duration.ofSeconds(seconds),
-        mixes);
+        mixes,
+        console::message);
   }
 
   private static void requireIn(String name, int value, int least, int most) {

@@ -71,12 +71,13 @@ record RandomServedModel(SyntheticBench bench, RandomModel sizes, NextScaleModel
     KvShape shape =
         sizes.kvShape(request.images(), request.rowsPerPicture(), model.dtype(), request.grids());
     MemoryNeed need = sizes.need(shape, request.policy(), model.device());
-    return new MemoryNeed(0, need.cache(), need.scratch());
+    MemoryNeed served = model.device().isCuda() ? need.withGaps() : need;
+    return new MemoryNeed(0, need.cache(), served.scratch());
   }
 
   @Override
   public long decodingBytes(ScaleSize grid) {
-    return sizes.decodingBytes(grid);
+    return sizes.decodingBytes(grid, model.device());
   }
 
   @Override

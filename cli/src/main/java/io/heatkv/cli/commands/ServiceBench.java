@@ -7,6 +7,7 @@ import io.heatkv.cli.options.ModelChoice;
 import io.heatkv.cli.options.ModelOptions;
 import io.heatkv.cli.options.OfferedModel;
 import io.heatkv.cli.options.PolicyOptions;
+import io.heatkv.cli.report.Json;
 import io.heatkv.family.NextScaleModel;
 import io.heatkv.load.MemoryNeed;
 import io.heatkv.load.RandomModel;
@@ -21,6 +22,7 @@ import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 
 /**
  * Times a model as a service.
@@ -29,6 +31,7 @@ import java.util.Map;
  * @param turns of each, with and without the service
  * @param turn how long each lasts
  * @param mixes of requests whose memory is measured, where a device's driver tells it
+ * @param progress is told each of them, as a line of JSON
  */
 record ServiceBench(
     ModelOptions model,
@@ -38,7 +41,8 @@ record ServiceBench(
     int clients,
     int turns,
     Duration turn,
-    int mixes) {
+    int mixes,
+    Consumer<String> progress) {
   private static final Duration WINDOW = Duration.ofMillis(5);
   private static final int QUEUE = 1024;
   // Pictures of the pass whose bits are compared with those that each has alone.
@@ -78,7 +82,9 @@ record ServiceBench(
           "memory",
           new ReservedMemory(
                   served, usable, library.memory(device).total(), () -> free(library, device))
-              .run(mixes).stream().map(ServiceBench::json).toList());
+              .run(mixes, mix -> progress.accept(Json.line(json(mix)))).stream()
+                  .map(ServiceBench::json)
+                  .toList());
     }
     ServiceBenchmark benchmark =
         new ServiceBenchmark(served, whole ? "full" : policy, whole ? "1" : budget);

@@ -81,7 +81,7 @@ public record OfferedModel(
     if (choice.device().isCuda()) {
       KvShape shape = request.kvShape(choice.description(), choice.dtype());
       MemoryNeed need = choice.description().need(shape, request.policy(), choice.device());
-      return new MemoryNeed(0, need.cache(), need.scratch());
+      return new MemoryNeed(0, need.cache(), need.withGaps().scratch());
     }
     MemoryEstimate estimate = MemoryCheck.estimate(choice, request);
     return new MemoryNeed(0, estimate.cache(), estimate.activations());
@@ -89,7 +89,7 @@ public record OfferedModel(
 
   @Override
   public long decodingBytes(ScaleSize grid) {
-    return choice.description().decodingBytes(grid);
+    return choice.description().decodingBytes(grid, choice.device());
   }
 
   @Override

@@ -7,17 +7,14 @@ import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.TensorEntry;
 import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.infinity.TransformerKeys;
-import io.heatkv.infinity.vae.VaeConfig;
 import io.heatkv.load.MemoryEstimate;
 import io.heatkv.load.MemoryNeed;
 import io.heatkv.scale.ScaleGrids;
-import io.heatkv.scale.ScaleSize;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.text.T5Config;
 import io.heatkv.text.T5Encoder;
 import java.util.Arrays;
-import java.util.List;
 import java.util.Map;
 
 /** What drawing with an Infinity takes of a memory, told from its shapes. */
@@ -45,7 +42,7 @@ final class InfinityMemory {
     T5Encoder.names(text, encoder).stream()
         .flatMap(name -> encoder.find(name).stream())
         .forEach(weighed::addStored);
-    long decoding = model.decodingBytes(shape.grids().last());
+    long decoding = model.decodingBytes(shape.grids().last(), Device.CPU);
     return new MemoryEstimate(
         weighed.converted,
         weighed.mapped,
@@ -60,7 +57,7 @@ final class InfinityMemory {
     MemoryNeed drawing = transformer(model.transformer(), shape, TEXT_TOKENS, policy, device);
     return new MemoryNeed(
             estimate.weights() + estimate.mapped(), drawing.cache(), drawing.scratch())
-        .thenDecoding(model.decodingBytes(shape.grids().last()));
+        .thenDecoding(model.decodingBytes(shape.grids().last(), device));
   }
 
   /**
@@ -164,17 +161,5 @@ final class InfinityMemory {
             * (4L * config.width() * DType.F32.bytes()
                 + (5L * config.width() + 2L * config.hidden()) * bytes)
         + joined;
-  }
-
-  /**
-   * The finest level of the image tokenizer, by measurement: a residual block takes up to twelve
-   * maps of its channels, the convolution on the enlarged map before it six of the next level's.
-   */
-  static long decoding(VaeConfig config, long edge, ScaleSize grid) {
-    List<Integer> multipliers = config.decoderMultipliers();
-    int maps =
-        Math.max(12 * multipliers.get(0), multipliers.size() > 1 ? 6 * multipliers.get(1) : 0);
-    long pixels = edge * edge * grid.tokens();
-    return maps * pixels * config.baseChannels() * DType.F32.bytes();
   }
 }

@@ -1,5 +1,6 @@
 package io.heatkv.infinity.load;
 
+import io.heatkv.autoencoder.DecoderMemory;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvShape;
 import io.heatkv.infinity.InfinityModel;
@@ -95,8 +96,13 @@ sealed interface InfinitySizes extends ModelSizes permits InfinityDescription, R
   }
 
   @Override
-  default long decodingBytes(ScaleSize grid) {
-    return InfinityMemory.decoding(vae(), pixelsPerToken(), grid);
+  default long decodingBytes(ScaleSize grid, Device device) {
+    VaeConfig vae = vae();
+    return DecoderMemory.bytes(
+        vae.baseChannels(),
+        vae.decoderMultipliers(),
+        (long) pixelsPerToken() * pixelsPerToken() * grid.tokens(),
+        device);
   }
 
   /** Code positions of a token along an edge. */

@@ -89,7 +89,8 @@ record RandomInfinity(
 
   @Override
   public MemoryNeed need(KvShape shape, CachePolicy policy, Device device) {
-    return transformerNeed(shape, policy, device).thenDecoding(decodingBytes(shape.grids().last()));
+    return transformerNeed(shape, policy, device)
+        .thenDecoding(decodingBytes(shape.grids().last(), device));
   }
 
   @Override

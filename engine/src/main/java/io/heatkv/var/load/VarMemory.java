@@ -9,15 +9,12 @@ import io.heatkv.load.MemoryEstimate;
 import io.heatkv.load.MemoryNeed;
 import io.heatkv.sample.CategoricalSampler;
 import io.heatkv.scale.ScaleGrids;
-import io.heatkv.scale.ScaleSize;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.var.VarConfig;
 import io.heatkv.var.VarKeys;
-import io.heatkv.var.vae.VqConfig;
 import io.heatkv.var.vae.VqKeys;
 import java.util.Arrays;
-import java.util.List;
 import java.util.Map;
 
 /** What drawing with a VAR takes of a memory, told from its shapes. */
@@ -47,13 +44,13 @@ final class VarMemory {
         converted,
         mapped,
         plan.bytes(),
-        Math.max(drawing, model.decodingBytes(shape.grids().last())));
+        Math.max(drawing, model.decodingBytes(shape.grids().last(), Device.CPU)));
   }
 
   /** Of a generation on a device, its pictures' decoding included. */
   static MemoryNeed need(VarSizes model, KvShape shape, CachePolicy policy, Device device) {
     return drawing(model, shape, policy, device)
-        .thenDecoding(model.decodingBytes(shape.grids().last()));
+        .thenDecoding(model.decodingBytes(shape.grids().last(), device));
   }
 
   /** The same without decoding; the decoder's weights are there all the same. */
@@ -109,19 +106,5 @@ final class VarMemory {
     long adaptive = 6 * rows * config.width() * config.depth() * Float.BYTES;
     long stream = tokens * config.width() * Float.BYTES;
     return stream + adaptive + Math.max(choosing, Math.max(8 * unit + earlier, feeding));
-  }
-
-  /**
-   * The finest level of the image tokenizer, by measurement of an Infinity's, whose blocks are the
-   * same: a residual block takes up to twelve maps of its channels, the convolution on the enlarged
-   * map before it six of the next level's.
-   */
-  static long decoding(VqConfig config, ScaleSize grid) {
-    List<Integer> multipliers = config.multipliers();
-    int maps =
-        Math.max(12 * multipliers.get(0), multipliers.size() > 1 ? 6 * multipliers.get(1) : 0);
-    long edge = config.stride();
-    long pixels = edge * edge * grid.tokens();
-    return maps * pixels * config.baseChannels() * Float.BYTES;
   }
 }

@@ -1,5 +1,6 @@
 package io.heatkv.var.load;
 
+import io.heatkv.autoencoder.DecoderMemory;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvShape;
 import io.heatkv.load.MemoryNeed;
@@ -83,8 +84,12 @@ sealed interface VarSizes extends ModelSizes permits VarDescription, RandomVar {
   }
 
   @Override
-  default long decodingBytes(ScaleSize grid) {
-    return VarMemory.decoding(vae(), grid);
+  default long decodingBytes(ScaleSize grid, Device device) {
+    return DecoderMemory.bytes(
+        vae().baseChannels(),
+        vae().multipliers(),
+        (long) pixelsPerToken() * pixelsPerToken() * grid.tokens(),
+        device);
   }
 
   @Override

@@ -111,10 +111,13 @@ class MemoryEstimateTest {
   void aDeviceHoldsAllWeights() {
     MemoryEstimate host = estimate(DType.BF16, MODEL.grids());
     MemoryNeed few = onDevice(request(1, 3, MODEL.grids()));
-    // Keys and values are free again when the picture is decoded.
+    // Keys and values are free again when the picture is decoded, by eight maps.
     assertThat(few)
         .isEqualTo(
-            new MemoryNeed(host.weights() + host.mapped(), host.cache(), 150994944 - host.cache()));
+            new MemoryNeed(host.weights() + host.mapped(), host.cache(), 100663296 - host.cache()));
+    // A hundredth of all, the libraries' 256 MiB with it.
+    assertThat(few.withGaps().scratch() - few.scratch())
+        .isEqualTo((few.total() + (256L << 20)) / 100);
     MemoryNeed many = onDevice(request(16, 3, MODEL.grids()));
     // 32 rows of 1024 tokens of 320 channels: two in float32, ten in bfloat16; 64 tokens of text,
     // twice, and six vectors in each of 12 layers; the rotary table.

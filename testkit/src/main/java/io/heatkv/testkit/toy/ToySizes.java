@@ -78,12 +78,13 @@ sealed interface ToySizes extends ModelSizes permits ToyDescription, ToyRandom {
 
   @Override
   default MemoryNeed need(KvShape shape, CachePolicy policy, Device device) {
-    return transformerNeed(shape, policy, device).thenDecoding(decodingBytes(shape.grids().last()));
+    return transformerNeed(shape, policy, device)
+        .thenDecoding(decodingBytes(shape.grids().last(), device));
   }
 
   /** Codes and three colours of every pixel. */
   @Override
-  default long decodingBytes(ScaleSize grid) {
+  default long decodingBytes(ScaleSize grid, Device device) {
     long colours = 3L * pixelsPerToken() * pixelsPerToken();
     return (ToyConfig.CHANNELS + 2 * colours) * grid.tokens() * Float.BYTES;
   }
