@@ -1,35 +1,73 @@
 #!/usr/bin/env node
-// Clients that draw one picture after another: tools/load.mjs URL CLIENTS SECONDS [LEAVING]
-// LEAVING is the share of requests that leave at a random moment. Prints one line of JSON.
-const [url, clients, seconds, leaving = '0'] = process.argv.slice(2);
-if (!seconds) {
-  console.error('usage: tools/load.mjs URL CLIENTS SECONDS [LEAVING]');
+// Clients that ask a server of heatkv for one picture after another, until time or requests are over.
+// Prints a line of JSON; exit status 1 where an answer was a 5xx or something was left behind.
+import { parseArgs } from 'node:util';
+
+const usage = `usage: tools/load.mjs URL [--clients N] [--seconds N] [--requests N] [--leaving SHARE] [--prompt TEXT] [--mixed]
+
+  --leaving SHARE  of the requests that leave at a random moment
+  --mixed          random n, streams, partial images, policies, budgets and formats`;
+function options() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        clients: { type: 'string', default: '8' }, seconds: { type: 'string', default: '60' },
+        requests: { type: 'string', default: 'Infinity' }, leaving: { type: 'string', default: '0' },
+        prompt: { type: 'string' }, mixed: { type: 'boolean', default: false },
+      },
+    });
+  } catch {
+    return { values: {}, positionals: [] };
+  }
+}
+const { values, positionals: [url] } = options();
+const [clients, seconds, requests, leaving] = ['clients', 'seconds', 'requests', 'leaving'].map(name => Number(values[name]));
+if (!url || [clients, seconds, requests, leaving].some(Number.isNaN)) {
+  console.error(usage);
   process.exit(2);
 }
-const body = () => JSON.stringify({ prompt: process.env.PROMPT ?? 'a red apple', seed: Math.floor(Math.random() * 1e9) });
-const end = performance.now() + 1000 * Number(seconds);
-const times = [];
-const counts = {};
-let mean = 1000;
 
-async function metric(name) {
-  const text = await (await fetch(`${url}/metrics`)).text();
-  return Number(new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1]);
+const model = await fetch(`${url}/v1/models`).then(answer => answer.json()).then(answer => answer.data[0]).catch(problem => {
+  console.error(`no server of heatkv answers at ${url} (${problem.cause?.code ?? problem.message}); start one with heatkv serve`);
+  process.exit(2);
+});
+const pick = list => list[Math.floor(list.length * Math.random())];
+function body() {
+  const request = { prompt: values.prompt ?? model.example, seed: Math.floor(1e9 * Math.random()) };
+  if (values.mixed) {
+    Object.assign(request, {
+      n: pick([1, 1, 2]), stream: pick([true, false]), partial_images: pick([0, 2]), output_format: pick(['png', 'jpeg']),
+    }, pick([{}, { policy: 'full' }, { policy: 'h2o', kv_budget: 0.5 }, { policy: 'sliding-window', kv_budget: '60%' }]));
+  }
+  return JSON.stringify(request);
 }
 
+async function metrics(...names) {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  return names.map(name => Number(new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1]));
+}
+
+const begin = performance.now();
+const end = begin + 1000 * seconds;
+const times = [];
+const outcomes = {};
+let sent = 0;
+let mean = 1000;
+
 async function client() {
-  while (performance.now() < end) {
+  while (performance.now() < end && sent < requests) {
+    sent++;
     const start = performance.now();
     const abort = new AbortController();
-    const leaves = Math.random() < Number(leaving);
-    const timer = leaves ? setTimeout(() => abort.abort(), 2 * mean * Math.random()) : null;
+    const timer = Math.random() < leaving ? setTimeout(() => abort.abort(), 2 * mean * Math.random()) : null;
     let outcome;
     try {
       const answer = await fetch(`${url}/v1/images/generations`, {
         method: 'POST', headers: { 'Content-Type': 'application/json' }, body: body(), signal: abort.signal,
       });
-      await answer.json();
-      outcome = answer.status;
+      const text = await answer.text();
+      outcome = text.includes('event: error') ? 'error event' : answer.status;
       if (outcome === 200) {
         times.push(performance.now() - start);
         mean = 0.9 * mean + 0.1 * times.at(-1);
@@ -40,17 +78,43 @@ async function client() {
       outcome = problem.name === 'AbortError' ? 'left' : String(problem.cause ?? problem);
     }
     clearTimeout(timer);
-    counts[outcome] = (counts[outcome] ?? 0) + 1;
+    outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
   }
 }
 
-const before = performance.now();
-await Promise.all(Array.from({ length: Number(clients) }, client));
-const took = (performance.now() - before) / 1000;
+// Resident MiB by minutes, and its slope over the last two thirds, when all is warm.
+const resident = [];
+async function watch() {
+  const [bytes] = await metrics('process_resident_memory_bytes');
+  resident.push([(performance.now() - begin) / 60000, bytes / 2 ** 20]);
+}
+function slope(points) {
+  const average = i => points.reduce((sum, point) => sum + point[i], 0) / points.length;
+  const [x, y] = [average(0), average(1)];
+  return points.reduce((sum, [a, b]) => sum + (a - x) * (b - y), 0) / points.reduce((sum, [a]) => sum + (a - x) ** 2, 0);
+}
+
+const [before] = await metrics('heatkv_native_tensors');
+const timer = setInterval(watch, 1000);
+await Promise.all(Array.from({ length: clients }, client));
+clearInterval(timer);
+const took = (performance.now() - begin) / 1000;
+// Who left is gone at the next scale.
+let after;
+for (let tries = 0; tries < 100; tries++) {
+  after = await metrics('heatkv_native_tensors', 'heatkv_reserved_bytes', 'heatkv_pictures_running', 'heatkv_pictures_waiting');
+  if (after[0] <= before && after.slice(1).every(each => each === 0)) break;
+  await new Promise(done => setTimeout(done, 100));
+}
 times.sort((a, b) => a - b);
 const at = share => times.length ? Math.round(times[Math.min(times.length - 1, Math.floor(share * times.length))]) : null;
+const warm = resident.slice(Math.floor(resident.length / 3));
 console.log(JSON.stringify({
-  clients: Number(clients), seconds: Number(took.toFixed(1)), pictures_a_second: Number((times.length / took).toFixed(3)),
-  p50_ms: at(0.5), p99_ms: at(0.99), outcomes: counts,
-  native_tensors: await metric('heatkv_native_tensors'), reserved_bytes: await metric('heatkv_reserved_bytes'),
+  clients, seconds: Number(took.toFixed(1)), answers_a_second: Number((times.length / took).toFixed(3)),
+  p50_ms: at(0.5), p99_ms: at(0.99), outcomes,
+  native_tensors: [before, after[0]], reserved_bytes: after[1],
+  resident_mib: warm.length ? [warm[0], warm.at(-1)].map(point => Math.round(point[1])) : null,
+  resident_mib_a_minute: warm.length > 2 ? Number(slope(warm).toFixed(2)) : null,
 }));
+const wrong = Object.keys(outcomes).filter(each => !['200', '429', 'left'].includes(each));
+process.exit(wrong.length || after[0] > before || after[1] !== 0 ? 1 : 0);

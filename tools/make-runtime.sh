@@ -35,6 +35,8 @@ cat > "$target/bin/heatkv" <<'RUN'
 here=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
 # Arguments and file names are UTF-8, whatever the caller's locale.
 export LC_ALL=C.UTF-8
+# As the launcher has it.
+export GLIBC_TUNABLES=${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1}
 exec "$here/bin/java" -jar "$here/heatkv/heatkv.jar" "$@"
 RUN
 chmod +x "$target/bin/heatkv"

@@ -32,7 +32,7 @@ junit=$(sed -n 's:.*<junit.version>\(.*\)</junit.version>.*:\1:p' "$root/pom.xml
 (
   cd "$root"
   JAVA_HOME=$jdk mvn -B -q compile dependency:copy-dependencies -pl models/emoji,engine,testkit,verify,bench -DincludeScope=test \
-    -DexcludeGroupIds=io.heatkv,org.bytedeco,org.junit.jupiter,org.junit.platform \
+    -DexcludeGroupIds=io.github.heatkv,org.bytedeco,org.junit.jupiter,org.junit.platform \
     -DoutputDirectory="$target/jars"
   JAVA_HOME=$jdk mvn -B -q dependency:copy -N -DoutputDirectory="$target/jars" \
     -Dartifact="org.junit.platform:junit-platform-console-standalone:$junit"

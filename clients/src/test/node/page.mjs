@@ -21,6 +21,8 @@ try {
     page.on('pageerror', error => problems.push(String(error)));
     page.on('request', request => request.url().startsWith(url) || /^(blob|data):/.test(request.url())
       || problems.push(`asked elsewhere: ${request.url()}`));
+    await page.goto(url);
+    await page.waitForFunction(() => document.getElementById('prompt').value === 'circle');
     await page.goto(`${url}/#prompt=circle&seed=7&policy=streaming-llm&budget=50%25`);
     await page.waitForFunction(() => document.getElementById('size').options.length > 0);
     assert.equal(await page.inputValue('#seed'), '7');
@@ -42,6 +44,15 @@ try {
     await page.locator('#code summary').click();
     assert.match(await page.textContent('#curl'), /images\/generations/);
     assert.match(await page.textContent('#java'), /OpenAIOkHttpClient/);
+
+    // Scores and levels of the calibration: 4 source scales, of which the first isn't scored.
+    await page.locator('#heat summary').click();
+    await page.waitForFunction(() => document.querySelectorAll('#maps figure').length === 4);
+    assert.equal(await page.locator('#maps canvas').count(), 7);
+    for (const row of await page.locator('#level-counts tbody tr').all()) {
+      const heads = (await row.locator('td').allTextContents()).reduce((sum, count) => sum + Number(count), 0);
+      assert.equal(heads, 4);
+    }
 
     await page.evaluate(axe);
     const found = await page.evaluate(() => globalThis.axe.run());

@@ -20,6 +20,7 @@ module io.heatkv.engine {
   exports io.heatkv;
   exports io.heatkv.cache;
   exports io.heatkv.checkpoint;
+  exports io.heatkv.convert;
   exports io.heatkv.error;
   exports io.heatkv.family;
   exports io.heatkv.image;
@@ -31,6 +32,7 @@ module io.heatkv.engine {
   exports io.heatkv.schedule;
   exports io.heatkv.tensor;
   exports io.heatkv.tensor.libtorch;
+  exports io.heatkv.weights;
 
   uses ModelFamily;
   uses PolicyProvider;

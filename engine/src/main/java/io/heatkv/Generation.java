@@ -24,6 +24,7 @@ import java.util.Set;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Consumer;
 import java.util.function.IntFunction;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -223,7 +224,7 @@ public final class Generation implements AutoCloseable {
       if (codes == null || scale == 0) {
         throw new IllegalStateException("there is nothing to show");
       }
-      return decode(codes);
+      return decode(codes, _ -> {});
     } finally {
       turn.unlock();
     }
@@ -278,21 +279,27 @@ public final class Generation implements AutoCloseable {
     }
   }
 
-  /** Of each picture that is still there, in the order of the request. */
+  /** Of each picture that is still there when it is its turn, in the order of the request. */
   private <T> List<T> inOrder(IntFunction<T> ofPlace) {
-    return pictures().stream()
-        .map(places::indexOf)
-        .filter(place -> place >= 0)
-        .map(ofPlace::apply)
-        .toList();
+    List<T> all = new ArrayList<>();
+    for (int picture : pictures()) {
+      int place = places.indexOf(picture);
+      if (place >= 0 && !cancelled.contains(picture)) {
+        all.add(ofPlace.apply(place));
+      }
+    }
+    return all;
   }
 
   /** Decodes one picture at a time, which bounds the memory. */
-  private List<Picture> decode(Tensor codes) {
+  private List<Picture> decode(Tensor codes, Consumer<Picture> decoded) {
     return inOrder(place -> {
+      Picture picture;
       try (Scope _ = Scope.open()) {
-        return picture(places.get(place), codes.narrow(0, place, 1));
+        picture = picture(places.get(place), codes.narrow(0, place, 1));
       }
+      decoded.accept(picture);
+      return picture;
     });
   }
 
@@ -347,6 +354,18 @@ public final class Generation implements AutoCloseable {
    * @throws IllegalStateException if the generation is closed
    */
   public GenerationResult finish() {
+    return finish(_ -> {});
+  }
+
+  /**
+   * As above.
+   *
+   * @param decoded is given each picture as soon as it is decoded; who is cancelled then leaves
+   *     before the next
+   * @throws CancellationException if no picture is left
+   * @throws IllegalStateException if the generation is closed
+   */
+  public GenerationResult finish(Consumer<Picture> decoded) {
     turn.lock();
     try {
       while (!isDone()) {
@@ -357,7 +376,7 @@ public final class Generation implements AutoCloseable {
         throw new IllegalStateException("the generation is closed");
       }
       long start = System.nanoTime();
-      List<Picture> pictures = decode(canvas);
+      List<Picture> pictures = decode(canvas, decoded);
       // Others may have been cancelled meanwhile.
       requireAny(pictures);
       return new GenerationResult(
@@ -387,6 +406,16 @@ public final class Generation implements AutoCloseable {
    */
   public Tensor canvas() {
     return open(canvas);
+  }
+
+  /** For the user, such as a prompt that was cut. */
+  public List<String> warnings() {
+    return warnings;
+  }
+
+  /** Bytes of keys and values that the full cache takes. */
+  public long fullKvBytes() {
+    return fullBytes;
   }
 
   /** Bytes that the cache has taken so far. */

@@ -18,9 +18,12 @@ import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.libtorch.LibTorch;
 import io.heatkv.tensor.libtorch.LibTorchLocation;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CancellationException;
+import java.util.concurrent.ThreadLocalRandom;
 
 /**
  * Draws pictures: the networks of one model on one device.
@@ -36,9 +39,25 @@ import java.util.concurrent.CancellationException;
  * in line, see {@link Backend}. The model is closed after the last generation.
  */
 public final class ImageGenerator implements AutoCloseable {
+  private static final int KEPT = 32;
+  // Short enough for any reader of JSON.
+  private static final long SEEDS = 1L << 32;
+
   private final ModelDescription description;
   private final boolean owned;
   private final NextScaleModel model;
+  // Planning takes longer than asking, and a program may name any number of budgets.
+  private final Map<Planned, CachePolicy> planned =
+      new LinkedHashMap<>(16, 0.75f, true) {
+        private static final long serialVersionUID = 1L;
+
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<Planned, CachePolicy> eldest) {
+          return size() > KEPT;
+        }
+      };
+
+  private record Planned(String policy, String budget, ScaleGrids grids) {}
 
   /**
    * Opens a model on the CPU.
@@ -126,6 +145,48 @@ public final class ImageGenerator implements AutoCloseable {
         description.grids(),
         description.sampling(),
         CachePolicy.FULL);
+  }
+
+  /**
+   * Pictures of each prompt as options say. Policies are made once.
+   *
+   * @param count pictures of each prompt
+   * @throws UserException if a prompt is blank, or the size, policy or budget can't be had
+   */
+  public GenerationRequest request(PictureOptions options, int count, String... prompts) {
+    for (String prompt : prompts) {
+      description.requirePrompt(prompt);
+    }
+    ScaleGrids grids = sizes().nearest(options.size()).grids();
+    CachePolicy policy = policy(options, grids);
+    return GenerationRequest.of(
+        List.of(prompts),
+        Optional.empty(),
+        count,
+        options.seed().orElseGet(() -> ThreadLocalRandom.current().nextLong(SEEDS)),
+        grids,
+        description.sampling(),
+        policy);
+  }
+
+  /**
+   * @throws UserException if the size, policy or budget of options can't be had
+   */
+  public void require(PictureOptions options) {
+    CachePolicy _ = policy(options, sizes().nearest(options.size()).grids());
+  }
+
+  private CachePolicy policy(PictureOptions options, ScaleGrids grids) {
+    synchronized (planned) {
+      return planned.computeIfAbsent(
+          new Planned(options.policyName(), options.policyBudget(), grids),
+          key -> policy(key.policy, key.budget, key.grids));
+    }
+  }
+
+  /** The sizes that the model draws. */
+  public PictureSizes sizes() {
+    return new PictureSizes(model, description.offeredGrids(), description.pixelsPerToken());
   }
 
   /**

@@ -22,7 +22,16 @@ public record Picture(int index, PictureRequest request, PngImage pixels) {
    * @throws UserException if it can't be written; what was there before is untouched then
    */
   public void save(Path file) {
-    Png.write(file, pixels, List.of(PngText.parameters(parameters())));
+    Png.write(file, pixels, texts());
+  }
+
+  /** The bytes of that file. */
+  public byte[] png() {
+    return Png.encode(pixels, texts());
+  }
+
+  private List<PngText> texts() {
+    return List.of(PngText.parameters(parameters()));
   }
 
   /** As image tools read it: the prompt, then a line of settings. */

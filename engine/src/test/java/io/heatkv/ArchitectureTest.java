@@ -164,8 +164,8 @@ class ArchitectureTest {
   }
 
   /**
-   * What is a family's is known in its packages alone, in all modules. But the module verify
-   * compares the insides of its networks with recordings, layer by layer; that is what it is for.
+   * What is a family's is known in its packages alone, in all modules. One of them lies in the
+   * module verify, and compares the insides of its networks with recordings, layer by layer.
    */
   @ParameterizedTest
   @ValueSource(strings = {"infinity", "var"})
@@ -189,7 +189,7 @@ class ArchitectureTest {
             "io/heatkv/" + family,
             "io/heatkv/" + family + "/load",
             "io/heatkv/" + family + "/vae",
-            "io/heatkv/verify");
+            "io/heatkv/verify/" + family);
   }
 
   @Test

@@ -7,7 +7,6 @@ import io.heatkv.error.UserException;
 import io.heatkv.load.ModelSource;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.DType;
 import java.nio.file.Files;
@@ -21,7 +20,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** Calibrations that end early, go on, and are merged, of the embedded model on small grids. */
 class CalibratorTest {
-  private static final ScaleGrids SCALES = GridParser.parse("1x1,2x2,4x4,6x6");
+  private static final ScaleGrids SCALES = ScaleGrids.parse("1x1,2x2,4x4,6x6");
   private static final List<String> PROMPTS = List.of("a red apple", "a cat", "a green tree");
 
   private static ImageGenerator model;

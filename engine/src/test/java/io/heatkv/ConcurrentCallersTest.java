@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
@@ -20,7 +19,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Two models, one of them drawing for several threads at once. */
 class ConcurrentCallersTest {
   private static final List<ScaleGrids> SCHEDULES =
-      List.of(GridParser.parse("1x1,2x2,4x4"), GridParser.parse("1x1,2x2,3x4"));
+      List.of(ScaleGrids.parse("1x1,2x2,4x4"), ScaleGrids.parse("1x1,2x2,3x4"));
   private static final List<String> PROMPTS = List.of("a cat", "a smiling red heart on a cloud");
 
   private static byte[] draw(ImageGenerator model, int which) {

@@ -9,7 +9,6 @@ import io.heatkv.error.UserException;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.sample.ImageSeeds;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import java.util.List;
 import java.util.Optional;
@@ -19,7 +18,7 @@ import org.junit.jupiter.api.Test;
 
 /** What is asked for in one pass. */
 class GenerationRequestTest {
-  private static final ScaleGrids SCALES = GridParser.parse("1x1");
+  private static final ScaleGrids SCALES = ScaleGrids.parse("1x1");
   private static final SamplingOptions GUIDED = SamplingOptions.of(3, 1, 1);
   private static final SamplingOptions UNGUIDED = SamplingOptions.of(1, 1, 1);
 

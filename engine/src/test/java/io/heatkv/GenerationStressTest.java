@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import java.nio.ByteBuffer;
@@ -25,7 +24,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Many small generations of one model at a time, disturbed by chance and by other threads. */
 class GenerationStressTest {
-  private static final ScaleGrids SCALES = GridParser.parse("1x1,2x2,2x3");
+  private static final ScaleGrids SCALES = ScaleGrids.parse("1x1,2x2,2x3");
   private static final int CALLERS = 4;
   private static final int EACH = 50;
   private static final List<String> PROMPTS = List.of("a cat", "an owl", "a green tree");

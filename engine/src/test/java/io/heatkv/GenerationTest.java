@@ -22,6 +22,7 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -195,6 +196,25 @@ class GenerationTest {
                     .toList());
         assertThat(backend.liveTensors()).as(at).isEqualTo(live);
       }
+    }
+  }
+
+  /** While pictures are decoded, each is given away at once, and who leaves then isn't decoded. */
+  @Test
+  void aDecodedPictureNeedsNotWaitForTheOthers() {
+    GenerationRequest request = request(CachePolicy.FULL, 3, 4);
+    Whole whole = Whole.of(request);
+    try (Generation generation = Generation.open(tiny.model(), request)) {
+      List<Picture> given = new ArrayList<>();
+      GenerationResult result =
+          generation.finish(picture -> {
+            given.add(picture);
+            generation.cancel(2);
+          });
+      assertThat(given).isEqualTo(result.images());
+      assertThat(given).extracting(Picture::index).containsExactly(0, 1, 3);
+      assertThat(TinyModel.pixels(given)).isEqualTo(those(whole.pixels, List.of(0, 1, 3)));
+      assertThat(generation.fullKvBytes()).isEqualTo(result.fullKvBytes());
     }
   }
 

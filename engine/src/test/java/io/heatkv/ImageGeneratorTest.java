@@ -13,7 +13,6 @@ import io.heatkv.family.ScaleObserver;
 import io.heatkv.image.PngImage;
 import io.heatkv.sample.ImageSeeds;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
@@ -34,7 +33,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** The embedded model over a few small scales: batches, negative prompts, ends of all kinds. */
 class ImageGeneratorTest {
-  private static final ScaleGrids SCALES = GridParser.parse("1x1,2x2,4x4,6x6,8x8");
+  private static final ScaleGrids SCALES = ScaleGrids.parse("1x1,2x2,4x4,6x6,8x8");
   private static final String SHORT = "a cat";
   private static final String LONG = "a smiling red heart with sunglasses on a cloud, noto style";
 

@@ -18,10 +18,10 @@ import org.junit.jupiter.api.Test;
 
 /** The texts of all classes. */
 class MessagesTest {
-  // One is an option of NVIDIA's compiler.
+  // One is an option of NVIDIA's compiler, one of Java.
   private static final Pattern OPTION =
       Pattern.compile(
-          "(?<![\\w-])--(?!gpu-architecture)[a-z]"
+          "(?<![\\w-])--(?!gpu-architecture|enable-native-access)[a-z]"
               + "|heatkv (calibrate|compare|evaluate|generate|import|synth)");
 
   /** A program that isn't our command has none. */

@@ -48,6 +48,7 @@ class ModuleTest {
             "io.heatkv",
             "io.heatkv.cache",
             "io.heatkv.checkpoint",
+            "io.heatkv.convert",
             "io.heatkv.error",
             "io.heatkv.family",
             "io.heatkv.image",
@@ -58,7 +59,8 @@ class ModuleTest {
             "io.heatkv.scale",
             "io.heatkv.schedule",
             "io.heatkv.tensor",
-            "io.heatkv.tensor.libtorch");
+            "io.heatkv.tensor.libtorch",
+            "io.heatkv.weights");
     assertThat(module.uses())
         .containsExactlyInAnyOrder("io.heatkv.load.ModelFamily", "io.heatkv.policy.PolicyProvider");
   }

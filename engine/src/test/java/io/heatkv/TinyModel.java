@@ -23,7 +23,6 @@ import io.heatkv.infinity.vae.MultiScaleBsq;
 import io.heatkv.infinity.vae.VaeConfig;
 import io.heatkv.infinity.vae.VaeKeys;
 import io.heatkv.policy.CachePolicies;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
@@ -43,7 +42,7 @@ import org.jspecify.annotations.Nullable;
  * random weights. A prompt's text features are made up from its letters, as many as it has.
  */
 final class TinyModel implements AutoCloseable {
-  static final ScaleGrids SCALES = GridParser.parse("1x1,2x2,3x3,4x4");
+  static final ScaleGrids SCALES = ScaleGrids.parse("1x1,2x2,3x3,4x4");
 
   private final Checkpoint transformer;
   private final Checkpoint vae;

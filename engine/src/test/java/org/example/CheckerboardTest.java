@@ -15,7 +15,6 @@ import io.heatkv.policy.CachePolicies;
 import io.heatkv.policy.PolicyInputs;
 import io.heatkv.policy.PolicyProvider;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Budget;
 import io.heatkv.tensor.DType;
@@ -34,7 +33,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /** A policy of another jar, with nothing but what is public. */
 class CheckerboardTest {
-  private static final ScaleGrids SCALES = GridParser.parse("1x1,2x2,4x4,6x6");
+  private static final ScaleGrids SCALES = ScaleGrids.parse("1x1,2x2,4x4,6x6");
 
   @TempDir private Path folder;
 

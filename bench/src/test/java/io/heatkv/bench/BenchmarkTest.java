@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.load.RandomModel;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
@@ -14,7 +13,7 @@ import org.junit.jupiter.api.Test;
 
 class BenchmarkTest {
   private static final RandomModel SIZES = new ToyFamily().random(ToyFamily.SIZE);
-  private static final ScaleGrids SCALES = GridParser.parse("1x1,2x2,4x4");
+  private static final ScaleGrids SCALES = ScaleGrids.parse("1x1,2x2,4x4");
 
   private final Backend backend = TestDevice.backend();
   private final Workload workload = new Workload(SIZES, SCALES, 1, CachePolicy.FULL, 2);

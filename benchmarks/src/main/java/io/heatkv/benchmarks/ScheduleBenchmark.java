@@ -2,7 +2,7 @@ package io.heatkv.benchmarks;
 
 import io.heatkv.bench.RandomLevelCosts;
 import io.heatkv.bench.RandomOrders;
-import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.CachePlan;
 import io.heatkv.schedule.HeadOrders;
 import io.heatkv.schedule.LevelCosts;
@@ -35,6 +35,8 @@ import org.openjdk.jmh.annotations.Warmup;
 @Warmup(iterations = 3, time = 1)
 @Measurement(iterations = 5, time = 1)
 public class ScheduleBenchmark {
+  private static final ScaleGrids LARGE_GRIDS =
+      ScaleGrids.parse("1x1,2x2,4x4,6x6,8x8,12x12,16x16,20x20,24x24,32x32,40x40,48x48,64x64");
   private static final int LAYERS = 40;
   private static final int HEADS = 28;
   private static final int HEAD_DIM = 128;
@@ -49,9 +51,9 @@ public class ScheduleBenchmark {
   private final LevelCosts costs;
 
   public ScheduleBenchmark() {
-    shape = ScheduleShape.of(LAYERS, HEADS, GridParser.parse("1M"), SINK_SCALES);
+    shape = ScheduleShape.of(LAYERS, HEADS, LARGE_GRIDS, SINK_SCALES);
     orders = RandomOrders.of(shape, 1);
-    levels = LevelShape.of(LAYERS, HEADS, HEAD_DIM, 2, GridParser.parse("1M"), SINK_SCALES);
+    levels = LevelShape.of(LAYERS, HEADS, HEAD_DIM, 2, LARGE_GRIDS, SINK_SCALES);
     costs = RandomLevelCosts.of(shape, 1);
   }
 

@@ -117,6 +117,7 @@ final class HeatKv implements Runnable {
     commands.put("bench", BenchCommand::new);
     commands.put("doctor", DoctorCommand::new);
     commands.put("completion", CompletionCommand::new);
+    commands.put("man", ManCommand::new);
     return commands;
   }
 

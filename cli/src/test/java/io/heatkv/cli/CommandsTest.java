@@ -28,6 +28,7 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -104,6 +105,27 @@ class CommandsTest {
     Run run = Run.of("completion");
     assertThat(run.status()).isZero();
     assertThat(run.out()).contains("generate", "--aspect-ratio", "complete -F");
+  }
+
+  /** As groff reads it, where there is one: without a warning, as the help has it. */
+  @Test
+  void manualPagesAreSound(@TempDir Path folder) throws Exception {
+    Run.of("man", "generat").assertRefused("did you mean generate?");
+    for (String command : List.of("", "generate", "serve", "man")) {
+      Run run = command.isEmpty() ? Run.of("man") : Run.of("man", command);
+      assertThat(run.status()).isZero();
+      assertThat(run.out()).startsWith(".TH HEATKV").contains(".SH SYNOPSIS", "\\-\\-help");
+      if (Files.isExecutable(Path.of("/usr/bin/groff"))) {
+        Path page = folder.resolve("page.1");
+        Files.writeString(page, run.out());
+        Process groff =
+            new ProcessBuilder("groff", "-man", "-ww", "-z", page.toString())
+                .redirectErrorStream(true)
+                .start();
+        assertThat(groff.inputReader().readAllAsString()).isEmpty();
+        assertThat(groff.waitFor()).isZero();
+      }
+    }
   }
 
   /** What is advised can be typed. */

@@ -106,7 +106,10 @@ class FamilyCommandsTest {
           generate --class circle --positive-prompt --model MODEL -o OUT/a.png | leave out one of them
           generate --class circle --model emoji -o OUT/a.png | draws texts, not classes
           generate --class circle --cfg-layer=-1 --model MODEL -o OUT/a.png | guidance on logits only
-          generate --class circle --model MODEL --resolution 1M -o OUT/a.png | are more or larger than
+          generate --class circle --model MODEL --resolution 1M -o OUT/a.png | has no choice of resolution or aspect ratio; it draws 28x20 pixels over the grids 1x1,2x3
+          generate --class circle --model MODEL --aspect-ratio 1:1 -o OUT/a.png | has no choice of resolution
+          generate --class circle --model MODEL --scales 1x1,9x9 -o OUT/a.png | are more or larger than
+          bench --model synth:var-d36 --scales 1x1,2x2,3x3,4x4,5x5,6x6,8x8,10x10,13x13,16x16 | model var-d36 draws 512x512 pixels
           calibrate dog --model MODEL -o OUT/p.heatkv.json | model toy draws classes
           calibrate --class dog --model MODEL -o OUT/p.heatkv.json | class 'dog' is unknown
           compare a_circle --model MODEL -o OUT/c.png | model toy draws classes
@@ -181,7 +184,8 @@ class FamilyCommandsTest {
     }
     Run calibrated =
         run(
-            "calibrate a_cat --model OUT --scales 1x1,2x2,3x3 --sink-scales 1 -q -o OUT/a.heatkv.json");
+            "calibrate a_cat --model OUT --scales 1x1,2x2,3x3 --sink-scales 1 -q -o"
+                + " OUT/a.heatkv.json");
     assertThat(calibrated.status()).as(calibrated.err()).isZero();
     Map<String, Integer> opened = new TreeMap<>();
     try (Recording recording = new Recording()) {
@@ -189,7 +193,8 @@ class FamilyCommandsTest {
       recording.start();
       Run run =
           run(
-              "generate a_cat --model OUT --scales 1x1,2x2,3x3 --kv-budget 0.9 -o OUT/a.png --json");
+              "generate a_cat --model OUT --scales 1x1,2x2,3x3 --kv-budget 0.9 -o OUT/a.png"
+                  + " --json");
       assertThat(run.status()).as(run.err()).isZero();
       assertThat(run.json().list("images")).hasSize(1);
       recording.stop();

@@ -6,7 +6,7 @@ import io.heatkv.json.JsonObject;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.profile.PromptMeasurement;
 import io.heatkv.profile.PromptSet;
-import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.LevelCosts;
 import java.io.IOException;
@@ -221,7 +221,7 @@ class ScheduleCommandTest {
             "ab",
             2,
             2,
-            GridParser.parse("1x1,4x4,8x8,9x9"),
+            ScaleGrids.parse("1x1,4x4,8x8,9x9"),
             1,
             List.of(3.0),
             List.of(1.0),

@@ -52,8 +52,8 @@ class ServeCommandTest {
   @Test
   void itServesTheEmbeddedModelAndStopsWhenTold() throws Exception {
     Path config = folder.resolve("serve.properties");
-    // The usual policy has no levels, those of requests may have.
-    Files.writeString(config, "kv-budget=10%\nallocation=greedy\nlevels=8\nmax-n=2\n");
+    // Requests may have budgets; the usual policy has no levels, those of requests may have.
+    Files.writeString(config, "allocation=greedy\nlevels=8\nmax-n=2\n");
     Process process =
         start(
             List.of("--port", "0", "--config", config.toString()),
@@ -73,7 +73,7 @@ class ServeCommandTest {
                   BodyHandlers.ofString())
               .body();
       assertThat(models)
-          .contains("\"policy\":\"heatkv-greedy\"", "\"kv_budget\":\"10%\"", "\"max_n\":1");
+          .contains("\"policy\":\"heatkv-greedy\"", "\"kv_budget\":null", "\"max_n\":1");
       HttpResponse<String> two =
           client.send(
               HttpRequest.newBuilder(URI.create(url + "/v1/images/generations"))
@@ -99,7 +99,8 @@ class ServeCommandTest {
         "--keep-memory|10%|keep-memory 10% is no size; expected such as 4GiB",
         "--api-keys|nowhere|nowhere: can't be read; expected a key on each line",
         "--config|nowhere|nowhere: can't be read; expected lines such as port=8080 in UTF-8",
-        "--policy|snapkv|--policy snapkv needs a KV budget; add --kv-budget such as 0.1"
+        "--profile|nowhere|nowhere: no such file; expected a JSON file",
+        "--levels|5|level '5' is unknown; expected a list of 16, 8, k8v4, 4 and pooled, such as 8,4"
       })
   void wrongOptionsAreNamed(String option, String value, String message) {
     Run run = Run.of("serve", option, value);

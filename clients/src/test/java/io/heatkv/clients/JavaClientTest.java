@@ -19,6 +19,9 @@ import java.util.ArrayList;
 import java.util.Base64;
 import java.util.Iterator;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -111,23 +114,30 @@ final class JavaClientTest {
   @Test
   void itIsToldOfAFullQueueAndLeavesAStream() throws Exception {
     running.model.shut();
-    List<StreamResponse<ImageGenStreamEvent>> held = new ArrayList<>();
     OpenAIClient impatient = client(0);
+    ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor();
     try {
-      assertThatThrownBy(
-              () -> {
-                for (int i = 0; i < 8; i++) {
-                  held.add(impatient.images().generateStreaming(request("square").n(4).build()));
-                }
-              })
-          .isInstanceOf(RateLimitException.class)
+      List<CompletableFuture<?>> held = new ArrayList<>();
+      for (int i = 0; i < 8; i++) {
+        held.add(
+            CompletableFuture.runAsync(
+                () -> impatient.images().generateStreaming(request("square").n(4).build()),
+                threads));
+      }
+      CompletableFuture<?> refused =
+          CompletableFuture.anyOf(held.toArray(CompletableFuture[]::new));
+      assertThatThrownBy(refused::join)
+          .hasCauseInstanceOf(RateLimitException.class)
           .hasMessageContaining("places in the queue are taken");
     } finally {
+      // Nothing was written to the others yet; the server sees that they leave.
+      threads.shutdownNow();
       impatient.close();
-      // Nothing was written to them yet; the server sees that they leave.
-      held.forEach(StreamResponse::close);
-      running.model.open();
     }
+    while (running.server.status().waiting() > 0) {
+      Thread.onSpinWait();
+    }
+    running.model.open();
     while (running.server.status().running() + running.server.status().waiting() > 0) {
       Thread.onSpinWait();
     }

@@ -14,7 +14,7 @@ import org.jspecify.annotations.Nullable;
  * A cache that stores every atom at a level of its own, all by a plan: an arena of exactly the
  * plan's granules.
  */
-public final class LevelCache implements KvCache {
+final class LevelCache implements KvCache {
   private final KvShape shape;
   private final Steps steps;
   private final Backend backend;

@@ -193,10 +193,18 @@ public final class InfinityModel implements NextScaleModel {
 
   @Override
   public void requireDrawable(ScaleGrids grids) {
-    if (grids.count() > transformer.maxScales()) {
+    requireDrawable(name, transformer.maxScales(), grids);
+  }
+
+  /**
+   * @param maxScales that the transformer learned
+   * @throws UserException if the grids are more
+   */
+  public static void requireDrawable(String model, int maxScales, ScaleGrids grids) {
+    if (grids.count() > maxScales) {
       throw new UserException(
           "the picture has %d scales; model %s draws at most %d"
-              .formatted(grids.count(), name, transformer.maxScales()));
+              .formatted(grids.count(), model, maxScales));
     }
   }
 

@@ -60,7 +60,7 @@ public final class InfinityTransformer implements AutoCloseable {
         blocks.add(new Block(config, i, dtype, weights));
       }
       startPosition = weights.get("pos_start", DType.F32);
-      levels = weights.get("lvl_embed.weight", DType.F32);
+      levels = weights.get(TransformerKeys.SCALES, DType.F32);
       wordEmbed = Linear.load(weights, "word_embed", DType.F32);
       head = Linear.load(weights, "head", DType.F32);
     } catch (RuntimeException e) {
@@ -125,7 +125,8 @@ public final class InfinityTransformer implements AutoCloseable {
   /** Sines take longer than a small scale, so that the last schedule's table is kept. */
   private synchronized float[] rotaryTable(ScaleGrids grids) {
     if (rotaryTable == null || !grids.equals(rotaryGrids)) {
-      rotaryTable = RotaryTable.build(grids, config.headDim(), config.rotary());
+      rotaryTable =
+          RotaryTable.build(grids, ScaleTemplate.of(grids), config.headDim(), config.rotary());
       rotaryGrids = grids;
     }
     return rotaryTable;

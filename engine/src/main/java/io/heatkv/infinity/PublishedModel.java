@@ -1,7 +1,6 @@
 package io.heatkv.infinity;
 
 import io.heatkv.error.UserException;
-import io.heatkv.scale.Resolution;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import java.nio.file.Path;

@@ -19,20 +19,23 @@ public final class RotaryTable {
   /**
    * The table as pairs, float32 [tokens, head_dim / 2, 2]: cosine, then sine.
    *
+   * @param template over whose last grid positions are spread, also at smaller resolutions
    * @param headDim channels of a head, a multiple of 4
    */
-  public static float[] build(ScaleGrids grids, int headDim, RotaryNormalization mode) {
+  public static float[] build(
+      ScaleGrids grids, ScaleTemplate template, int headDim, RotaryNormalization mode) {
     int pairs = headDim / 2;
     float[] frequencies = new float[pairs / 2];
     for (int i = 0; i < frequencies.length; i++) {
       frequencies[i] = (float) (1.0 / (float) Math.pow(10000.0, 2f * i / (float) pairs));
     }
     float[] table = new float[Math.multiplyExact(grids.totalTokens(), pairs * 2)];
+    ScaleSize largest = template.sizes().getLast();
     int at = 0;
     for (int t = 0; t < grids.count(); t++) {
       ScaleSize size = grids.size(t);
-      float[] rows = axis(size.height(), grids.ropeRows(), grids, true, mode);
-      float[] columns = axis(size.width(), grids.ropeColumns(), grids, false, mode);
+      float[] rows = axis(size.height(), largest.height(), largest, true, mode);
+      float[] columns = axis(size.width(), largest.width(), largest, false, mode);
       for (float row : rows) {
         for (float column : columns) {
           for (int half = 0; half < 2; half++) {
@@ -64,24 +67,24 @@ public final class RotaryTable {
   }
 
   private static float[] axis(
-      int count, int largest, ScaleGrids grids, boolean isRow, RotaryNormalization mode) {
+      int count, int edge, ScaleSize largest, boolean isRow, RotaryNormalization mode) {
     float[] positions = new float[count];
     for (int i = 0; i < count; i++) {
       positions[i] =
           switch (mode) {
             case NONE -> i;
-            case RESAMPLED -> resampled(i, count, grids, isRow);
+            case RESAMPLED -> resampled(i, count, largest, isRow);
             // round() of the reference rounds halves to even, on float32 products.
-            case ROUNDED -> (float) Math.rint(i * (float) ((double) largest / count));
+            case ROUNDED -> (float) Math.rint(i * (float) ((double) edge / count));
           };
     }
     return positions;
   }
 
   /** Source coordinate of bilinear interpolation with aligned corners over the used grid. */
-  private static float resampled(int i, int count, ScaleGrids grids, boolean isRow) {
-    int rows = grids.ropeRows();
-    int columns = grids.ropeColumns();
+  private static float resampled(int i, int count, ScaleSize largest, boolean isRow) {
+    int rows = largest.height();
+    int columns = largest.width();
     int used;
     if (rows >= columns) {
       used = isRow ? GRID : (int) ((double) GRID / rows * columns);

@@ -6,7 +6,11 @@ import java.util.TreeMap;
 
 /** Names and shapes of an Infinity transformer's weights, as the official state dict has them. */
 public final class TransformerKeys {
-  private static final int LEVELS = 15;
+  /** The learned embedding of each scale. */
+  public static final String SCALES = "lvl_embed.weight";
+
+  /** Scales that the published sizes learned. */
+  public static final int MAX_SCALES = 15;
 
   private TransformerKeys() {}
 
@@ -34,7 +38,7 @@ public final class TransformerKeys {
     linear(shapes, "text_proj_for_ca.0", text, c);
     linear(shapes, "text_proj_for_ca.2", c, c);
     put(shapes, "pos_start", 1, 1, c);
-    put(shapes, "lvl_embed.weight", LEVELS, c);
+    put(shapes, SCALES, MAX_SCALES, c);
     linear(shapes, "word_embed", config.bits(), c);
     linear(shapes, "shared_ada_lin.1", c, 6 * c);
     for (int i = 0; i < config.depth(); i++) {

@@ -18,10 +18,22 @@ public record MemoryNeed(long weights, long cache, long scratch) {
   // What CUDA's libraries take, and the allocator's gaps: docs/performance.md.
   private static final long CUDA_LIBRARIES = 256L << 20;
   private static final double CUDA_GAPS = 1.03;
+  // Of all that a process takes of a GPU: the most that gaps took over 50 mixes of requests.
+  private static final double MOST_GAPS = 0.01;
+
+  /** The same, and then decoding, when keys and values are free again. */
+  public MemoryNeed thenDecoding(long bytes) {
+    return new MemoryNeed(weights, cache, Math.max(scratch, bytes - cache));
+  }
 
   /** The same and {@code bytes} more of what lives at the fullest moment. */
   public MemoryNeed plusScratch(long bytes) {
     return new MemoryNeed(weights, cache, scratch + bytes);
+  }
+
+  /** The same on CUDA with the allocator's gaps: what a driver measures is no more. */
+  public MemoryNeed withGaps() {
+    return plusScratch((long) (MOST_GAPS * (total() + CUDA_LIBRARIES)));
   }
 
   /** Of free bytes, what pictures may take: a share of a GPU's stays for libraries and gaps. */

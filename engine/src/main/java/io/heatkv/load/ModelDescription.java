@@ -6,7 +6,6 @@ import io.heatkv.checkpoint.ShardedWriter;
 import io.heatkv.checkpoint.StorageType;
 import io.heatkv.error.UserException;
 import io.heatkv.scale.ScaleGrids;
-import io.heatkv.tensor.Device;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -46,9 +45,6 @@ public interface ModelDescription extends ModelSizes, AutoCloseable {
   /** How tokens are drawn, in one word. */
   String sampler();
 
-  /** Pixels along an edge of what one token shows. */
-  int pixelsPerToken();
-
   /** Floating-point operations of decoding one picture. */
   double decodeFlops(ScaleGrids grids);
 
@@ -57,9 +53,6 @@ public interface ModelDescription extends ModelSizes, AutoCloseable {
 
   /** What a generation needs of the machine's memory, where that is what it computes in. */
   MemoryEstimate estimate(KvShape shape, CachePolicy policy);
-
-  /** What a generation needs of a device with memory of its own. */
-  MemoryNeed need(KvShape shape, CachePolicy policy, Device device);
 
   /** The same sizes with random weights. */
   RandomModel random();

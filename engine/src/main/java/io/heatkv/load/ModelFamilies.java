@@ -1,43 +1,70 @@
 package io.heatkv.load;
 
 import io.heatkv.error.UserException;
+import io.heatkv.resource.Services;
+import io.heatkv.scale.AspectRatio;
+import io.heatkv.scale.ScaleGrids;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
-import java.util.ServiceConfigurationError;
-import java.util.ServiceLoader;
+import java.util.Map;
+import java.util.Optional;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /** The families that are there: our own and those of other jars. */
 public final class ModelFamilies {
+  private static final Pattern NAME = Pattern.compile("[a-z0-9][a-z0-9-]*");
+
   private ModelFamilies() {}
 
   /**
    * All, by name.
    *
-   * @throws UserException if one can't be loaded
+   * @throws UserException if one can't be loaded, or two have one name or one name of a size
    */
   public static List<ModelFamily> all() {
-    try {
-      return ServiceLoader.load(ModelFamily.class, loader()).stream()
-          .map(ServiceLoader.Provider::get)
-          .sorted(Comparator.comparing(ModelFamily::name))
-          .toList();
-    } catch (ServiceConfigurationError e) {
-      throw new UserException("a model family can't be loaded: " + e.getMessage(), e);
+    List<ModelFamily> all =
+        Services.all(ModelFamily.class, "model family").stream()
+            .sorted(Comparator.comparing(ModelFamily::name))
+            .toList();
+    Map<String, ModelFamily> names = new HashMap<>();
+    Map<String, ModelFamily> sizes = new HashMap<>();
+    for (ModelFamily family : all) {
+      requireOwn("a model family", family.name(), family, names);
+      family.sizes().forEach(size -> requireOwn("models of size", size, family, sizes));
+    }
+    return all;
+  }
+
+  private static void requireOwn(
+      String what, String name, ModelFamily family, Map<String, ModelFamily> owners) {
+    ModelFamily other = owners.put(name, family);
+    if (other != null || !NAME.matcher(name).matches()) {
+      throw new UserException(
+          "%s provides %s '%s'%s; it needs a name of its own of small letters, digits and hyphens"
+              .formatted(
+                  family.getClass().getName(),
+                  what,
+                  name.replaceAll("\\p{Cntrl}", "?"),
+                  other == null ? "" : " as " + other.getClass().getName() + " does"));
     }
   }
 
-  /** The thread's, unless it has another engine than this one. */
-  private static ClassLoader loader() {
-    ClassLoader context = Thread.currentThread().getContextClassLoader();
-    try {
-      if (context != null && context.loadClass(ModelFamily.class.getName()) == ModelFamily.class) {
-        return context;
-      }
-    } catch (ClassNotFoundException _) {
-      // Sees no engine.
-    }
-    return ModelFamilies.class.getClassLoader();
+  /**
+   * The grids that a family has under a name.
+   *
+   * @throws UserException if none has
+   */
+  public static ScaleGrids grids(String resolution, Optional<AspectRatio> aspect) {
+    return all().stream()
+        .flatMap(family -> family.grids(resolution, aspect).stream())
+        .findFirst()
+        .orElseThrow(() ->
+            new UserException(
+                "resolution '%s' is unknown to all model families; expected one such as 1M, or a"
+                        .formatted(resolution)
+                    + " list of grids such as 1x1,2x2,4x4"));
   }
 
   /** All networks of all families. */

@@ -2,6 +2,8 @@ package io.heatkv.load;
 
 import io.heatkv.checkpoint.ShardedWriter;
 import io.heatkv.error.UserException;
+import io.heatkv.scale.AspectRatio;
+import io.heatkv.scale.ScaleGrids;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -34,6 +36,15 @@ public interface ModelFamily {
    * @throws UserException if a part is missing, damaged or ambiguous, or they don't fit each other
    */
   FoundModel find(ModelFiles files);
+
+  /**
+   * Grids that have a name in this family whatever the model; none where they are each model's own.
+   *
+   * @throws UserException if it has grids of this name, but not of this aspect ratio
+   */
+  default Optional<ScaleGrids> grids(String resolution, Optional<AspectRatio> aspect) {
+    return Optional.empty();
+  }
 
   /** Names of the sizes of which there are random models. */
   List<String> sizes();

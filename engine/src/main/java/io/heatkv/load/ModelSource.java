@@ -2,6 +2,7 @@ package io.heatkv.load;
 
 import io.heatkv.error.UserException;
 import io.heatkv.resource.CacheFolder;
+import io.heatkv.resource.Release;
 import io.heatkv.resource.ResourceFiles;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -104,7 +105,8 @@ public final class ModelSource {
     ResourceFiles files = resources();
     if (!files.arePresent()) {
       throw new UserException(
-          "model 'emoji' is not on the class path; add the jar heatkv-model-emoji or name a folder");
+          "model 'emoji' is not on the class path; add %s, or name a folder"
+              .formatted(Release.dependency("heatkv-model-emoji", "jar")));
     }
     return files.unpack(CacheFolder.locate());
   }

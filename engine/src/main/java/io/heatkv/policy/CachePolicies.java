@@ -6,13 +6,12 @@ import io.heatkv.cache.EvictionRule;
 import io.heatkv.cache.FormatPolicy;
 import io.heatkv.error.Nearest;
 import io.heatkv.error.UserException;
+import io.heatkv.resource.Services;
 import io.heatkv.schedule.Allocation;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
-import java.util.ServiceConfigurationError;
-import java.util.ServiceLoader;
 import java.util.function.Function;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -91,19 +90,15 @@ public final class CachePolicies {
   /** Our own, then those of the thread's class loader. */
   private static List<PolicyProvider> known() {
     List<PolicyProvider> known = new ArrayList<>(OWN);
-    try {
-      for (PolicyProvider found : ServiceLoader.load(PolicyProvider.class)) {
-        String name = found.name();
-        if (!NAME.matcher(name).matches()
-            || known.stream().anyMatch(other -> other.name().equals(name))) {
-          throw new UserException(
-              "%s provides a KV policy '%s'; it needs a name of its own of small letters, digits and hyphens"
-                  .formatted(found.getClass().getName(), printable(name)));
-        }
-        known.add(found);
+    for (PolicyProvider found : Services.all(PolicyProvider.class, "KV policy")) {
+      String name = found.name();
+      if (!NAME.matcher(name).matches()
+          || known.stream().anyMatch(other -> other.name().equals(name))) {
+        throw new UserException(
+            "%s provides a KV policy '%s'; it needs a name of its own of small letters, digits and hyphens"
+                .formatted(found.getClass().getName(), printable(name)));
       }
-    } catch (ServiceConfigurationError e) {
-      throw new UserException("a KV policy can't be loaded: " + e.getMessage(), e);
+      known.add(found);
     }
     return known;
   }

@@ -2,7 +2,6 @@ package io.heatkv.profile;
 
 import io.heatkv.error.UserException;
 import io.heatkv.json.JsonObject;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.AttentionStatistics;
 import io.heatkv.schedule.CalibrationSetup;
@@ -98,7 +97,7 @@ final class ProfileReader {
     if (!text.matches("[0-9x,]+")) {
       throw new UserException("scale_schedule can't be read; expected a list such as 1x1,2x2,4x4");
     }
-    return GridParser.parse(text);
+    return ScaleGrids.parse(text);
   }
 
   private List<PromptSet> promptSets() {

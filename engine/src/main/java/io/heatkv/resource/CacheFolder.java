@@ -57,13 +57,12 @@ public final class CacheFolder {
     if (system.contains("mac")) {
       return home(home, environment).resolve("Library/Caches/heatkv");
     }
-    boolean windows = system.contains("windows");
     // The rule for XDG_CACHE_HOME: a relative one is passed over.
-    Path usual = path(environment.get(windows ? "LOCALAPPDATA" : "XDG_CACHE_HOME"));
+    Path usual = path(environment.get("XDG_CACHE_HOME"));
     if (usual == null || !usual.isAbsolute()) {
-      usual = home(home, environment).resolve(windows ? "AppData/Local" : ".cache");
+      usual = home(home, environment).resolve(".cache");
     }
-    return usual.resolve(windows ? "heatkv/cache" : "heatkv");
+    return usual.resolve("heatkv");
   }
 
   /** What Java says, else HOME. For a user without an account Java says {@code ?}. */

@@ -5,6 +5,8 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -15,6 +17,8 @@ import org.jspecify.annotations.Nullable;
  * a process therefore gets a copy.
  */
 public final class JniLibrary {
+  private static final Pattern NEWER =
+      Pattern.compile("version `(GLIBC|GLIBCXX)_([\\d.]+)' not found");
   private static final String COUNT = "heatkv.loaded.";
   // One for all class loaders of the process.
   private static final Object LOCK = "io.heatkv.resource.JniLibrary".intern();
@@ -50,10 +54,10 @@ public final class JniLibrary {
         names.stream().map(name -> new ResourceFiles.Item(resources + "/" + name, name)).toList();
   }
 
-  /** The system as native files are named by: linux, osx or win. */
+  /** The system as native files are named by: linux or osx. */
   public static String system() {
     String os = System.getProperty("os.name", "").toLowerCase(Locale.ROOT);
-    return os.contains("mac") ? "osx" : os.contains("windows") ? "win" : "linux";
+    return os.contains("mac") ? "osx" : "linux";
   }
 
   /** The processor: aarch64, or the name given for x86-64. */
@@ -126,16 +130,29 @@ public final class JniLibrary {
    * @param variable that can name another folder
    */
   public static String refusal(Path file, String reason, String variable) {
+    return "native library " + file + " " + cause(reason, variable);
+  }
+
+  private static String cause(String reason, String variable) {
     // What Linux and macOS say of a mapping that may not be executed.
-    boolean forbidden =
-        reason.contains("failed to map segment")
-            || reason.contains("Operation not permitted")
-            || reason.contains("not valid for use in process");
-    return "native library "
-        + file
-        + (forbidden
-            ? " may not be run: its folder allows no native code (is it mounted noexec?); name another with "
-                + variable
-            : " can't be opened: " + reason + "; is it built for this system?");
+    if (reason.contains("failed to map segment")
+        || reason.contains("Operation not permitted")
+        || reason.contains("not valid for use in process")) {
+      return "may not be run: its folder allows no native code (is it mounted noexec?); name another with "
+          + variable;
+    }
+    // What musl's loader says of glibc's.
+    if (reason.startsWith("Error relocating") || reason.contains("ld-linux")) {
+      return "needs glibc, which this system lacks (Alpine Linux has musl); use a system or an image with glibc, such as debian:bookworm-slim";
+    }
+    Matcher newer = NEWER.matcher(reason);
+    if (newer.find()) {
+      return "needs %s %s or newer; use a newer system, such as Debian 12 or Ubuntu 22.04"
+          .formatted(newer.group(1).equals("GLIBC") ? "glibc" : "libstdc++", newer.group(2));
+    }
+    if (reason.contains("libstdc++.so.6")) {
+      return "needs libstdc++.so.6; install it (Debian and Ubuntu: apt-get install libstdc++6)";
+    }
+    return "can't be opened: " + reason + "; is it built for this system?";
   }
 }

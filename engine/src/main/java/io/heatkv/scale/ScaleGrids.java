@@ -1,6 +1,7 @@
 package io.heatkv.scale;
 
 import io.heatkv.error.UserException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Collectors;
 
@@ -8,11 +9,8 @@ import java.util.stream.Collectors;
  * Grids of all scales, coarse to fine; tokens are numbered through, row by row within a scale.
  *
  * @param scales at most 64, none smaller than the one before in either direction
- * @param ropeRows rows of the grid to which rotary positions are spread: the last 1M scale of the
- *     template, also for smaller resolutions
- * @param ropeColumns its columns
  */
-public record ScaleGrids(List<ScaleSize> scales, int ropeRows, int ropeColumns) {
+public record ScaleGrids(List<ScaleSize> scales) {
   private static final int MAX_SCALES = 64;
   private static final int MAX_TOKENS = 1 << 20;
 
@@ -44,6 +42,32 @@ public record ScaleGrids(List<ScaleSize> scales, int ropeRows, int ropeColumns) 
       throw new UserException(
           "a list of grids has " + tokens + " tokens; expected at most " + MAX_TOKENS);
     }
+  }
+
+  /**
+   * Reads a list of rows x columns such as {@code 1x1,2x2,4x4}.
+   *
+   * @throws UserException if it is none
+   */
+  public static ScaleGrids parse(String text) {
+    List<ScaleSize> sizes = new ArrayList<>();
+    for (String part : text.split(",", -1)) {
+      String[] edges = part.strip().split("x", -1);
+      if (edges.length != 2) {
+        throw wrongScale(part);
+      }
+      try {
+        sizes.add(new ScaleSize(Integer.parseInt(edges[0]), Integer.parseInt(edges[1])));
+      } catch (NumberFormatException e) {
+        throw wrongScale(part);
+      }
+    }
+    return new ScaleGrids(sizes);
+  }
+
+  private static UserException wrongScale(String part) {
+    return new UserException(
+        "scale '" + part + "' is not ROWSxCOLUMNS; expected a list such as 1x1,2x2,4x4");
   }
 
   /** Number of scales. */
@@ -88,7 +112,7 @@ public record ScaleGrids(List<ScaleSize> scales, int ropeRows, int ropeColumns) 
     return offset(count() - 1);
   }
 
-  /** Such as {@code 1x1,2x2,4x4}, as {@link GridParser#parse} reads it. */
+  /** Such as {@code 1x1,2x2,4x4}, as {@link #parse} reads it. */
   @Override
   public String toString() {
     return scales.stream().map(ScaleSize::toString).collect(Collectors.joining(","));

@@ -101,8 +101,11 @@ public interface Backend {
   /** Threads that an operator on the CPU uses. */
   int threads();
 
-  /** Whether convolutions on the CPU can be asked of oneDNN. */
+  /** Whether convolutions and linear layers on the CPU can be asked of oneDNN. */
   boolean hasOneDnn();
+
+  /** Whether the processor itself multiplies bfloat16 matrices (AVX512-BF16 or AMX). */
+  boolean multipliesBf16();
 
   /** Number of tensors handed out and not yet freed. */
   long liveTensors();

@@ -55,7 +55,7 @@ public final class PlainOps implements DeviceOps {
 
   @Override
   public Tensor linearGelu(Tensor x, Tensor weight, Tensor bias) {
-    return Ops.geluInPlace(Ops.linear(x, weight, bias));
+    return Ops.linearGelu(x, weight, bias);
   }
 
   @Override

@@ -31,7 +31,7 @@ public final class PromptTokenizer implements AutoCloseable {
           System.mapLibraryName("tokenizers"),
           LibUtils.class,
           "native/lib/%s-%s/cpu".formatted(JniLibrary.system(), JniLibrary.processor("x86_64")),
-          nativeFiles());
+          List.of(System.mapLibraryName("tokenizers")));
 
   private final HuggingFaceTokenizer tokenizer;
   private final int maxTokens;
@@ -110,13 +110,6 @@ public final class PromptTokenizer implements AutoCloseable {
       LibUtils.checkStatus();
       return true;
     });
-  }
-
-  private static List<String> nativeFiles() {
-    String library = System.mapLibraryName("tokenizers");
-    return library.endsWith(".dll")
-        ? List.of("libwinpthread-1.dll", "libgcc_s_seh-1.dll", "libstdc++-6.dll", library)
-        : List.of(library);
   }
 
   private static HuggingFaceTokenizer library(Path file, InputStream json) {

@@ -1,7 +1,7 @@
 package io.heatkv.var;
 
 import io.heatkv.error.UserException;
-import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.var.vae.VqConfig;
 import java.util.Arrays;
@@ -74,7 +74,7 @@ public enum PublishedVar {
         VqConfig.PUBLISHED.channels(),
         VqConfig.PUBLISHED.entries(),
         large,
-        GridParser.custom(
+        new ScaleGrids(
             IntStream.of(large ? EDGES_512 : EDGES_256)
                 .mapToObj(edge -> new ScaleSize(edge, edge))
                 .toList()));

@@ -5,7 +5,6 @@ import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.StorageType;
 import io.heatkv.checkpoint.TensorEntry;
 import io.heatkv.error.UserException;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.tensor.DType;
@@ -66,6 +65,23 @@ public record VarConfig(
   public KvShape kvShape(int pictures, int rowsPerPicture, DType dtype, ScaleGrids grids) {
     return new KvShape(
         depth, pictures * rowsPerPicture, rowsPerPicture, heads, headDim(), dtype, grids);
+  }
+
+  /**
+   * @param stride pixels along an edge of a token
+   * @throws UserException if the grids aren't those that it learned
+   */
+  public void requireDrawable(String model, int stride, ScaleGrids others) {
+    if (!others.equals(grids)) {
+      throw new UserException(
+          "model %s draws %dx%d pixels over the grids %s, not over %s; it learned a vector for each of their positions"
+              .formatted(
+                  model,
+                  grids.last().width() * stride,
+                  grids.last().height() * stride,
+                  grids,
+                  others));
+    }
   }
 
   /**
@@ -154,7 +170,7 @@ public record VarConfig(
       sizes.add(new ScaleSize(edge, edge));
       start = end;
     }
-    return GridParser.custom(sizes);
+    return new ScaleGrids(sizes);
   }
 
   private static int size(Checkpoint checkpoint, String name, int dimension) {

@@ -97,17 +97,7 @@ public final class VarModel implements NextScaleModel {
 
   @Override
   public void requireDrawable(ScaleGrids grids) {
-    ScaleGrids own = config().grids();
-    if (!grids.scales().equals(own.scales())) {
-      throw new UserException(
-          "model %s draws %dx%d pixels over the grids %s, not over %s; it learned a vector for each of their positions"
-              .formatted(
-                  name,
-                  own.last().width() * vae.config().stride(),
-                  own.last().height() * vae.config().stride(),
-                  own,
-                  grids));
-    }
+    config().requireDrawable(name, vae.config().stride(), grids);
   }
 
   @Override

@@ -25,7 +25,7 @@ import org.jspecify.annotations.Nullable;
  * <p>Linear layers compute in {@link #dtype()}; norms, the residual stream and what leaves it are
  * float32, as the official demo's autocast places them.
  */
-public final class VarTransformer implements AutoCloseable {
+final class VarTransformer implements AutoCloseable {
   private final VarConfig config;
   private final DType dtype;
   private final Weights weights;

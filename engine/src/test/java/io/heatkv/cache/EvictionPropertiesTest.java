@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.TestDevice;
 import io.heatkv.policy.CachePolicies;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Scope;
@@ -19,7 +18,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** What every policy that drops tokens must keep to, over random queries, keys and values. */
 class EvictionPropertiesTest {
   private static final Backend BACKEND = TestDevice.backend();
-  private static final ScaleGrids SCALES = GridParser.parse("1x1,2x2,3x3,4x4,4x6,6x6,7x8");
+  private static final ScaleGrids SCALES = ScaleGrids.parse("1x1,2x2,3x3,4x4,4x6,6x6,7x8");
   private static final int LAYERS = 3;
   private static final int HEADS = 3;
   private static final int BATCH = 2;

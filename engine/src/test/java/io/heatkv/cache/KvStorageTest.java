@@ -8,7 +8,6 @@ import io.heatkv.error.UserException;
 import io.heatkv.policy.CachePolicies;
 import io.heatkv.policy.HeatKvPolicy;
 import io.heatkv.policy.PolicyInputs;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.CacheSchedule;
@@ -29,7 +28,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** What tokens are stored as, and the bytes that they take. */
 class KvStorageTest {
   private static final Backend BACKEND = TestDevice.backend();
-  private static final ScaleGrids SCALES = GridParser.parse("1x1,2x2,3x3,4x4,5x5");
+  private static final ScaleGrids SCALES = ScaleGrids.parse("1x1,2x2,3x3,4x4,5x5");
   private static final int TOKENS = 1 + 4 + 9 + 16;
   private static final int LAYERS = 2;
   private static final int HEADS = 2;

@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.TestDevice;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Atom;
 import io.heatkv.schedule.Level;
@@ -30,7 +29,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 /** Levels chosen at random, beside a naive codec and a float64 softmax with counts. */
 class LevelCacheTest {
   private static final Backend BACKEND = TestDevice.backend();
-  private static final ScaleGrids SCALES = GridParser.parse("1x1,2x2,3x2,5x4,13x9,14x10");
+  private static final ScaleGrids SCALES = ScaleGrids.parse("1x1,2x2,3x2,5x4,13x9,14x10");
   private static final int LAYERS = 3;
   private static final int HEADS = 3;
   private static final int DIM = 32;

@@ -6,7 +6,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.heatkv.TestDevice;
 import io.heatkv.error.UserException;
 import io.heatkv.policy.HeatKvPolicy;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Atom;
 import io.heatkv.schedule.CachePlan;
@@ -30,7 +29,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** Pruned attention beside a naive float64 softmax that leaves removed atoms out. */
 class PlannedCacheTest {
   private static final Backend BACKEND = TestDevice.backend();
-  private static final ScaleGrids SCALES = GridParser.parse("1x1,2x2,2x3,4x4,5x4,6x6");
+  private static final ScaleGrids SCALES = ScaleGrids.parse("1x1,2x2,2x3,4x4,5x4,6x6");
   private static final int LAYERS = 3;
   private static final int HEADS = 4;
   private static final int DIM = 8;
@@ -183,7 +182,7 @@ class PlannedCacheTest {
         .hasMessageContaining("3 layers of 4 heads")
         .hasMessageContaining("3 of 5");
     KvShape otherScales =
-        new KvShape(LAYERS, 2, 2, HEADS, DIM, DType.F32, GridParser.parse("1x1,2x2,3x3"));
+        new KvShape(LAYERS, 2, 2, HEADS, DIM, DType.F32, ScaleGrids.parse("1x1,2x2,3x3"));
     assertThatThrownBy(() -> policy.plan(otherScales).bytes())
         .isInstanceOf(UserException.class)
         .hasMessageContaining("1x1,2x2,3x3");

@@ -7,7 +7,6 @@ import io.heatkv.TestDevice;
 import io.heatkv.calibrate.ExhaustedBackend;
 import io.heatkv.error.UserException;
 import io.heatkv.policy.CachePolicies;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.tensor.Backend;
@@ -30,7 +29,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** Pictures that leave a cache between scales, beside caches that have only one picture. */
 class RemovedRowsTest {
   private static final Backend BACKEND = TestDevice.backend();
-  private static final ScaleGrids SCALES = GridParser.parse("1x1,2x2,3x3,4x4,4x6,6x6");
+  private static final ScaleGrids SCALES = ScaleGrids.parse("1x1,2x2,3x3,4x4,4x6,6x6");
   private static final int LAYERS = 2;
   private static final int HEADS = 3;
   private static final int DIM = 8;

@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.within;
 
 import io.heatkv.TestDevice;
 import io.heatkv.cache.KvShape;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.schedule.PromptStatistics;
@@ -21,7 +20,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Statistics of an observed run beside naive float64 sums over the first row. */
 class AttentionProbeTest {
   private static final Backend BACKEND = TestDevice.backend();
-  private static final ScaleGrids SCALES = GridParser.parse("1x1,2x3,4x4,4x4");
+  private static final ScaleGrids SCALES = ScaleGrids.parse("1x1,2x3,4x4,4x4");
   private static final int LAYERS = 3;
   private static final int HEADS = 3;
   private static final int DIM = 4;

@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.within;
 
 import io.heatkv.TestDevice;
 import io.heatkv.cache.KvShape;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.schedule.Level;
@@ -25,7 +24,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 class LevelProbeTest {
   private static final Backend BACKEND = TestDevice.backend();
   // Blocks larger than a map, blocks that don't divide it, more tokens than are sampled.
-  private static final ScaleGrids SCALES = GridParser.parse("1x1,2x2,3x2,5x6,9x8,13x9");
+  private static final ScaleGrids SCALES = ScaleGrids.parse("1x1,2x2,3x2,5x6,9x8,13x9");
   private static final int LAYERS = 2;
   private static final int HEADS = 2;
   private static final int DIM = 8;

@@ -9,7 +9,6 @@ import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvCache;
 import io.heatkv.cache.KvShape;
 import io.heatkv.error.UserException;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
@@ -23,7 +22,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** Attention mass beside a naive float64 softmax. */
 class ObservedCacheTest {
   private static final Backend BACKEND = TestDevice.backend();
-  private static final ScaleGrids SCALES = GridParser.parse("1x1,2x2,3x2,4x4,5x6");
+  private static final ScaleGrids SCALES = ScaleGrids.parse("1x1,2x2,3x2,4x4,5x6");
   private static final int LAYERS = 2;
   private static final int HEADS = 3;
   private static final int DIM = 4;

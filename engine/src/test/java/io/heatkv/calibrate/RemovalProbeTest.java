@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.within;
 
 import io.heatkv.TestDevice;
 import io.heatkv.cache.KvShape;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
@@ -20,7 +19,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 class RemovalProbeTest {
   private static final Backend BACKEND = TestDevice.backend();
   // The last two scales have more tokens than are sampled.
-  private static final ScaleGrids SCALES = GridParser.parse("1x1,2x2,3x2,4x4,5x6,9x8,13x9");
+  private static final ScaleGrids SCALES = ScaleGrids.parse("1x1,2x2,3x2,4x4,5x6,9x8,13x9");
   private static final int LAYERS = 2;
   private static final int HEADS = 3;
   private static final int DIM = 4;

@@ -6,8 +6,6 @@ import static org.assertj.core.api.Assertions.within;
 import io.heatkv.TestDevice;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Checkpoints;
-import io.heatkv.scale.Resolution;
-import io.heatkv.scale.ScaleTemplate;
 import java.lang.foreign.ValueLayout;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -30,9 +28,11 @@ class RotaryTableTest {
         }
         tables++;
         int headDim = Integer.parseInt(matcher.group(2));
+        ScaleTemplate template = ScaleTemplate.nearest(Double.parseDouble(matcher.group(3)));
         float[] table =
             RotaryTable.build(
-                ScaleTemplate.nearest(Double.parseDouble(matcher.group(3))).grids(Resolution.P1),
+                template.grids(Resolution.P1),
+                template,
                 headDim,
                 RotaryNormalization.of(Integer.parseInt(matcher.group(1))));
         long[] tokens = recorded.entry(name).bytes().toArray(ValueLayout.JAVA_LONG_UNALIGNED);

@@ -8,7 +8,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.infinity.load.InfinityDescription;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.profile.PromptSet;
-import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.PruningSchedule;
 import io.heatkv.schedule.ScheduleShape;
@@ -42,7 +42,7 @@ class ModelProfileTest {
   @Test
   void otherScalesAreRefused() {
     assertThatThrownBy(
-            () -> ModelProfile.find(EMOJI, GridParser.parse("1x1,2x2,4x4"), Optional.empty()))
+            () -> ModelProfile.find(EMOJI, ScaleGrids.parse("1x1,2x2,4x4"), Optional.empty()))
         .isInstanceOf(UserException.class)
         .hasMessageContaining("scales 1x1,2x2,4x4,6x6,8x8,12x12")
         .hasMessageContaining("scales 1x1,2x2,4x4 are asked for");

@@ -10,7 +10,7 @@ import io.heatkv.cache.KvShape;
 import io.heatkv.cache.KvStorage;
 import io.heatkv.cache.PolicyCases;
 import io.heatkv.error.UserException;
-import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.LevelSet;
 import java.util.Optional;
@@ -23,7 +23,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 class CachePoliciesTest {
   private static final KvShape SHAPE =
-      PolicyCases.shape(2, 2, 3, GridParser.parse("1x1,2x2,4x4,6x6,8x8,9x9"));
+      PolicyCases.shape(2, 2, 3, ScaleGrids.parse("1x1,2x2,4x4,6x6,8x8,9x9"));
 
   @Test
   void listsThePoliciesInTheOrderOfRegistration() {

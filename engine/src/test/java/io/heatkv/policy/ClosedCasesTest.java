@@ -10,7 +10,6 @@ import io.heatkv.cache.KvCache;
 import io.heatkv.cache.KvShape;
 import io.heatkv.cache.KvStorage;
 import io.heatkv.cache.PolicyCases;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.schedule.AttentionStatistics;
@@ -34,9 +33,9 @@ import org.junit.jupiter.params.provider.CsvSource;
 class ClosedCasesTest {
   private static final Backend BACKEND = TestDevice.backend();
   // Scales begin at tokens 0, 1, 5, 14, 30.
-  private static final ScaleGrids SMALL = GridParser.parse("1x1,2x2,3x3,4x4,5x5");
+  private static final ScaleGrids SMALL = ScaleGrids.parse("1x1,2x2,3x3,4x4,5x5");
   // Scales begin at tokens 0, 1, 5, 21, 57.
-  private static final ScaleGrids WIDE = GridParser.parse("1x1,2x2,4x4,6x6,8x8");
+  private static final ScaleGrids WIDE = ScaleGrids.parse("1x1,2x2,4x4,6x6,8x8");
 
   /** Tokens held [layer][head] once all scales up to {@code last} are drawn. */
   private static int[][][] held(
@@ -199,7 +198,7 @@ class ClosedCasesTest {
     "2, 13, 800"
   })
   void scaleKvDecaysFromTheFirstScaleThatLosesTokens(int scale, double mean, double share) {
-    ScaleGrids grids = GridParser.parse("1x1,2x2,3x3,4x4,5x5,6x6,7x7,8x8,9x9,10x10,11x11");
+    ScaleGrids grids = ScaleGrids.parse("1x1,2x2,3x3,4x4,5x5,6x6,7x7,8x8,9x9,10x10,11x11");
     double[][] selectivity = new double[11][4];
     for (double[] target : selectivity) {
       Arrays.fill(target, 0.5);

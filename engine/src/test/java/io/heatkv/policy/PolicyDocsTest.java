@@ -7,7 +7,7 @@ import io.heatkv.cache.KvCache;
 import io.heatkv.cache.KvShape;
 import io.heatkv.cache.KvStorage;
 import io.heatkv.cache.PolicyCases;
-import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import java.io.IOException;
@@ -40,7 +40,7 @@ class PolicyDocsTest {
 
   @Test
   void theExampleKeepsBlackFields() {
-    KvShape shape = PolicyCases.shape(1, 1, 1, GridParser.parse("1x1,2x2,3x3,4x4,5x5"));
+    KvShape shape = PolicyCases.shape(1, 1, 1, ScaleGrids.parse("1x1,2x2,3x3,4x4,5x5"));
     EvictionPolicy policy =
         new EvictionPolicy("checkerboard", new Checkerboard(), 6.5 / 30, KvStorage.NATIVE);
     try (KvCache cache = PolicyCases.open(policy, shape)) {

@@ -12,7 +12,6 @@ import io.heatkv.cache.KvStorage;
 import io.heatkv.cache.PolicyCases;
 import io.heatkv.error.UserException;
 import io.heatkv.profile.ScaleKvBudgets;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Budget;
 import io.heatkv.tensor.DType;
@@ -27,7 +26,7 @@ import org.junit.jupiter.api.io.TempDir;
 class ScaleKvBudgetsTest {
   private static final Path FILE = TestDevice.resource("/scalekv/infinity-2b-10.json");
   private static final ScaleGrids SCALES =
-      GridParser.parse("1x1,2x2,4x4,6x6,8x8,12x12,16x16,20x20,24x24,32x32,40x40,48x48,64x64");
+      ScaleGrids.parse("1x1,2x2,4x4,6x6,8x8,12x12,16x16,20x20,24x24,32x32,40x40,48x48,64x64");
   private static final KvShape SHAPE = new KvShape(32, 2, 2, 16, 128, DType.BF16, SCALES);
 
   @TempDir private Path folder;

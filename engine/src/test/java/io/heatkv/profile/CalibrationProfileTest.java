@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.error.UserException;
-import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.HeadOrders;
 import io.heatkv.schedule.HeadScores;
@@ -35,7 +35,7 @@ class CalibrationProfileTest {
         fingerprint,
         3,
         2,
-        GridParser.parse(scales),
+        ScaleGrids.parse(scales),
         sink,
         List.of(cfg),
         List.of(tau),

@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.error.UserException;
-import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.LevelCosts;
 import java.util.List;
@@ -24,7 +24,7 @@ class ProfileComparisonTest {
         fingerprint,
         2,
         heads,
-        GridParser.parse(scales),
+        ScaleGrids.parse(scales),
         1,
         List.of(3.0),
         List.of(1.0),

@@ -45,8 +45,7 @@ class CacheFolderTest {
         "Linux, -, .cache/heatkv",
         "Linux, relative, .cache/heatkv",
         "Linux, ' ', .cache/heatkv",
-        "Mac OS X, -, Library/Caches/heatkv",
-        "Windows 11, -, AppData/Local/heatkv/cache"
+        "Mac OS X, -, Library/Caches/heatkv"
       })
   void elseItLiesInTheHomeFolder(String os, String xdg, String expected) {
     Map<String, String> environment = new HashMap<>();

@@ -3,7 +3,7 @@ package io.heatkv.schedule;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.RankCorrelation.Pair;
 import java.util.Arrays;
 import java.util.List;
@@ -14,7 +14,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** Ranks and costs of two calibrations, worked out by hand. */
 class AgreementTest {
   private static final LevelShape SHAPE =
-      LevelShape.of(2, 1, 32, 2, GridParser.parse("1x1,2x2,3x3"), 1);
+      LevelShape.of(2, 1, 32, 2, ScaleGrids.parse("1x1,2x2,3x3"), 1);
 
   private static double[] numbers(String text) {
     return Arrays.stream(text.split(" ")).mapToDouble(Double::parseDouble).toArray();
@@ -71,7 +71,7 @@ class AgreementTest {
         "ab",
         1,
         3,
-        GridParser.parse("1x1,2x2,3x3,4x4"),
+        ScaleGrids.parse("1x1,2x2,3x3,4x4"),
         sinkScales,
         List.of(3.0),
         List.of(1.0),

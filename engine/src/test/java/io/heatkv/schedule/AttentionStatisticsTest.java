@@ -7,7 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import io.heatkv.error.UserException;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.profile.PromptSet;
-import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -18,7 +18,7 @@ import org.junit.jupiter.api.io.TempDir;
 class AttentionStatisticsTest {
   private static final CalibrationSetup SETUP =
       new CalibrationSetup(
-          "m", "ab", 2, 1, GridParser.parse("1x1,2x2,3x3"), 1, List.of(3.0), List.of(1.0), 1);
+          "m", "ab", 2, 1, ScaleGrids.parse("1x1,2x2,3x3"), 1, List.of(3.0), List.of(1.0), 1);
 
   @TempDir private Path folder;
 

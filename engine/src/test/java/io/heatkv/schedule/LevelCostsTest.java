@@ -9,7 +9,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.profile.PromptMeasurement;
 import io.heatkv.profile.PromptSet;
-import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -29,7 +29,7 @@ class LevelCostsTest {
           "ab",
           2,
           2,
-          GridParser.parse("1x1,2x2,3x3,4x4"),
+          ScaleGrids.parse("1x1,2x2,3x3,4x4"),
           1,
           List.of(3.0),
           List.of(1.0),

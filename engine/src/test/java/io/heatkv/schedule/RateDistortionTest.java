@@ -6,7 +6,6 @@ import static org.assertj.core.api.Assertions.fail;
 import static org.assertj.core.api.Assertions.within;
 
 import io.heatkv.error.UserException;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import java.util.ArrayList;
@@ -24,6 +23,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Plans of levels, by hand and by executing random ones on an arena that knows its owners. */
 class RateDistortionTest {
+  private static final ScaleGrids LARGE_GRIDS =
+      ScaleGrids.parse("1x1,2x2,4x4,6x6,8x8,12x12,16x16,20x20,24x24,32x32,40x40,48x48,64x64");
   private static final int CASES = 10_000;
 
   /** A shape with costs and a budget; the seed says everything about it. */
@@ -39,7 +40,7 @@ class RateDistortionTest {
         width += random.nextInt(t == 0 ? 2 : 4);
         sizes.add(height + "x" + width);
       }
-      ScaleGrids grids = GridParser.parse(String.join(",", sizes));
+      ScaleGrids grids = ScaleGrids.parse(String.join(",", sizes));
       int headDim = 2 << random.nextInt(1, 7);
       LevelShape shape =
           LevelShape.of(
@@ -282,7 +283,7 @@ class RateDistortionTest {
               random.shape().sinkScales(),
               random.shape().firstSource(),
               random.shape().lastSource());
-      LevelShape shape = new LevelShape(sizes, new ScaleGrids(grids, 1, 1), 32, 2);
+      LevelShape shape = new LevelShape(sizes, new ScaleGrids(grids), 32, 2);
       double least = RemovedHeads.smallestBudget(sizes);
       schedule = PruningSchedule.of(sizes, random.orders(), Math.max(least, random.budget()));
       LevelPlan plan = LevelPlan.of(shape, schedule);
@@ -298,7 +299,7 @@ class RateDistortionTest {
 
   /** One layer of one head of 32 channels: granules of 16 bytes, costs as given. */
   private static LevelPlan single(double budget, LevelSet levels, double[]... costs) {
-    LevelShape shape = LevelShape.of(1, 1, 32, 2, GridParser.parse(GRIDS), 0);
+    LevelShape shape = LevelShape.of(1, 1, 32, 2, ScaleGrids.parse(GRIDS), 0);
     return LevelPlan.of(shape, costs(costs), levels, budget);
   }
 
@@ -371,7 +372,7 @@ class RateDistortionTest {
   /** An odd map, of which halves in 16 bits take more than all in 4: they can't be made from it. */
   @Test
   void nothingThatWasPooledBecomesFinerWhileItGoesDown() {
-    LevelShape shape = LevelShape.of(1, 1, 32, 2, GridParser.parse("1x1,9x13,9x13"), 0);
+    LevelShape shape = LevelShape.of(1, 1, 32, 2, ScaleGrids.parse("1x1,9x13,9x13"), 0);
     int[][] granules = shape.granules();
     int pooled = 1 + Level.ALL.indexOf(new Level(2, Precision.FLOAT16));
     int fine = 1 + Level.ALL.indexOf(new Level(1, Precision.INT4));
@@ -395,7 +396,7 @@ class RateDistortionTest {
    */
   @Test
   void laterLayersMakeRoomEarlyWhereTheyLoseLeast() {
-    LevelShape shape = LevelShape.of(2, 3, 32, 1, GridParser.parse("1x1,2x2,2x2,2x2"), 0);
+    LevelShape shape = LevelShape.of(2, 3, 32, 1, ScaleGrids.parse("1x1,2x2,2x2,2x2"), 0);
     double[][][] worth = {
       {{100, 100, 100}, {100, 100, 100}}, {{0, 0, 0}, {3, 1, 2}}, {{50, 50, 50}, {50, 0, 0}}
     };
@@ -424,7 +425,7 @@ class RateDistortionTest {
   @ParameterizedTest
   @CsvSource({"32, 0", "32, 1", "128, 1"})
   void aBudgetOfTheFloorServesAndLessIsRefused(int headDim, int first) {
-    ScaleGrids grids = GridParser.parse(first == 0 ? GRIDS : "2x3,4x4,5x5");
+    ScaleGrids grids = ScaleGrids.parse(first == 0 ? GRIDS : "2x3,4x4,5x5");
     LevelShape shape = LevelShape.of(3, 2, headDim, 2, grids, 0);
     LevelCosts costs = costs(shape, new SplittableRandom(1));
     long floor = 2 * floor(shape, LevelSet.ALL);
@@ -454,7 +455,7 @@ class RateDistortionTest {
   /** A head of 128 channels: 260 bytes instead of 512 for each token; maps of one run. */
   @Test
   void everythingIn8Bits() {
-    LevelShape shape = LevelShape.of(2, 3, 128, 2, GridParser.parse("8x8,16x16,16x16"), 0);
+    LevelShape shape = LevelShape.of(2, 3, 128, 2, ScaleGrids.parse("8x8,16x16,16x16"), 0);
     LevelPlan plan = LevelPlan.fixed(shape, new Level(1, Precision.INT8));
     execute("int8", plan);
     assertThat(plan.rowBytes()).isEqualTo(6 * (64 + 256) * 260);
@@ -473,7 +474,7 @@ class RateDistortionTest {
   /** Sizes and costs of Infinity-8B at 1024 x 1024: tables are a small part. */
   @Test
   void infinity8b() {
-    ScaleGrids grids = GridParser.parse("1M");
+    ScaleGrids grids = LARGE_GRIDS;
     LevelShape shape = LevelShape.of(40, 28, 128, 2, grids, 0);
     LevelCosts costs = costs(shape, new SplittableRandom(8));
     for (double budget : new double[] {0.0125, 0.1}) {

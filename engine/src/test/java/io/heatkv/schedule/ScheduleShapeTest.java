@@ -6,7 +6,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.error.UserException;
 import io.heatkv.profile.PromptSet;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import java.util.List;
 import java.util.Locale;
@@ -64,7 +63,7 @@ class ScheduleShapeTest {
 
   @Test
   void tokensAndNumbersOfAtoms() {
-    ScheduleShape shape = ScheduleShape.of(3, 2, GridParser.parse("1x1,2x2,3x3,4x4"), 1);
+    ScheduleShape shape = ScheduleShape.of(3, 2, ScaleGrids.parse("1x1,2x2,3x3,4x4"), 1);
     assertThat(shape.tokensBefore(0)).isZero();
     assertThat(shape.tokensBefore(3)).isEqualTo(14);
     assertThat(shape.fullTokens()).isEqualTo(14);
@@ -111,7 +110,7 @@ class ScheduleShapeTest {
       double number,
       double topP,
       @Nullable String expected) {
-    ScaleGrids grids = GridParser.parse("1x1,2x2,3x3,4x4");
+    ScaleGrids grids = ScaleGrids.parse("1x1,2x2,3x3,4x4");
     List<Double> one = List.of(1.0);
     List<Double> asked = List.of(number);
     judged(
@@ -146,7 +145,7 @@ class ScheduleShapeTest {
   void rangesOfSums(int source, long sum, @Nullable String expected) {
     CalibrationSetup setup =
         new CalibrationSetup(
-            "", "ab", 1, 1, GridParser.parse("1x1,2x2,3x3,4x4"), 0, List.of(1.0), List.of(1.0), 1);
+            "", "ab", 1, 1, ScaleGrids.parse("1x1,2x2,3x3,4x4"), 0, List.of(1.0), List.of(1.0), 1);
     long[][][] sums = new long[3][1][1];
     sums[source][0][0] = sum;
     judged(() -> HeadScores.of(setup, 1, sums), expected);
@@ -181,7 +180,7 @@ class ScheduleShapeTest {
   void rangesOfCosts(double cost) {
     CalibrationSetup setup =
         new CalibrationSetup(
-            "", "ab", 1, 1, GridParser.parse("1x1,2x2"), 0, List.of(1.0), List.of(1.0), 1);
+            "", "ab", 1, 1, ScaleGrids.parse("1x1,2x2"), 0, List.of(1.0), List.of(1.0), 1);
     String expected = Math.abs(cost) <= 65536 ? null : "costs " + cost;
     judged(() -> RemovalCosts.none(setup).plus(new double[][][] {{{cost}}}), expected);
     if (!Double.isNaN(cost)) {

@@ -16,7 +16,7 @@ import io.heatkv.checkpoint.TensorEntry;
 import io.heatkv.error.UserException;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import java.io.IOException;
@@ -135,7 +135,7 @@ class VarModelTest {
   void drawsOverItsOwnGridsAlone() {
     for (String scales : List.of("1x1,2x2,3x3,4x4", "1x1,2x2,3x3,4x4,6x6", "1x1,2x3,3x3,4x4,5x5")) {
       refused(
-          () -> model.requireDrawable(GridParser.parse(scales)),
+          () -> model.requireDrawable(ScaleGrids.parse(scales)),
           "model small draws 80x80 pixels over the grids 1x1,2x2,3x3,4x4,5x5, not over " + scales);
     }
   }

@@ -10,7 +10,7 @@ import io.heatkv.ImageGenerator;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.image.PngImage;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import java.util.ArrayList;
 import java.util.List;
@@ -168,7 +168,7 @@ class FrechetDistanceTest {
                       Optional.empty(),
                       2,
                       1,
-                      GridParser.parse("1x1,2x2,4x4,8x8"),
+                      ScaleGrids.parse("1x1,2x2,4x4,8x8"),
                       SamplingOptions.of(3, 0.7, 0.97),
                       CachePolicy.FULL),
                   GenerationListener.NONE)

@@ -17,7 +17,6 @@ import io.heatkv.policy.CachePolicies;
 import io.heatkv.policy.PolicyInputs;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Budget;
 import io.heatkv.tensor.Backend;
@@ -40,7 +39,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** The embedded model over small scales, and divergences that follow from the definition. */
 class TeacherForcingTest {
-  private static final ScaleGrids SCALES = GridParser.parse("1x1,2x2,4x4,6x6");
+  private static final ScaleGrids SCALES = ScaleGrids.parse("1x1,2x2,4x4,6x6");
   private static final SamplingOptions SAMPLING = SamplingOptions.of(3, 0.7, 0.97);
 
   @TempDir static Path folder;
@@ -255,14 +254,14 @@ class TeacherForcingTest {
       assertThat(asked).hasValue(6);
       // A profile of other scales fits no cache of these.
       GenerationRequest other =
-          request(List.of("a cat"), List.of(1L), GridParser.parse("1x1,2x2,4x4"));
+          request(List.of("a cat"), List.of(1L), ScaleGrids.parse("1x1,2x2,4x4"));
       CachePolicy heatKv = policy("heatkv", request, 0.5);
       try (Forced shorter = new Forced(other, () -> false)) {
         assertThatThrownBy(() -> shorter.divergence(heatKv)).isInstanceOf(UserException.class);
       }
     }
     String many = "1x1,".repeat(50) + "2x2";
-    GenerationRequest large = request(List.of("a cat"), List.of(1L), GridParser.parse(many));
+    GenerationRequest large = request(List.of("a cat"), List.of(1L), ScaleGrids.parse(many));
     assertThatThrownBy(() -> new Forced(large, () -> false)).isInstanceOf(UserException.class);
   }
 

@@ -23,7 +23,6 @@ import io.heatkv.policy.PolicyInputs;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.profile.PromptSet;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.CalibrationSetup;
@@ -194,7 +193,7 @@ class ToyFamilyTest {
   void gridsThatWereNotLearnedAreRefused(String grids) {
     GenerationRequest large =
         new GenerationRequest(
-            List.of(picture("circle", 1)), GridParser.parse(grids), CachePolicy.FULL);
+            List.of(picture("circle", 1)), ScaleGrids.parse(grids), CachePolicy.FULL);
     assertThatThrownBy(() -> Generation.open(model, large))
         .isInstanceOf(UserException.class)
         .hasMessageContaining(grids);

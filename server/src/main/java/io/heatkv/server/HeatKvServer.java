@@ -1,6 +1,7 @@
 package io.heatkv.server;
 
 import io.heatkv.GenerationResult;
+import io.heatkv.cache.CachePolicy;
 import io.heatkv.error.UserException;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.server.core.Form;
@@ -64,7 +65,11 @@ public final class HeatKvServer implements AutoCloseable {
       Consumer<String> log) {
     this.options = options;
     Forms forms = new Forms(model);
-    Form usual = forms.of(model.grids(), options.policy(), options.budget(), model.sampling());
+    Form usual =
+        options
+            .budget()
+            .map(budget -> forms.of(model.grids(), options.policy(), budget, model.sampling()))
+            .orElseGet(() -> forms.whole(model.grids(), CachePolicy.FULL.name(), model.sampling()));
     scheduler = Scheduler.start(model, limits, new Listener(), usual, sample(model));
     metrics.watch(scheduler, model, version);
     vertx =
@@ -89,8 +94,8 @@ public final class HeatKvServer implements AutoCloseable {
     }
 
     @Override
-    public void passDrawn(Form form, int pictures, GenerationResult result) {
-      metrics.passDrawn(form, pictures, result);
+    public void passDrawn(Form form, int pictures, GenerationResult result, double partialSeconds) {
+      metrics.passDrawn(form, pictures, result, partialSeconds);
     }
 
     @Override

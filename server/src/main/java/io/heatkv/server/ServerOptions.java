@@ -2,6 +2,7 @@ package io.heatkv.server;
 
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 
@@ -17,8 +18,8 @@ import java.util.Set;
  * @param maxImages of a request
  * @param maxPrompt characters of a prompt
  * @param connections at a time
- * @param policy of requests that name none
- * @param budget of requests that name none
+ * @param policy of requests that have a budget and name none
+ * @param budget of requests that name none; without one they take the full cache
  * @param kept how long and how many results of jobs are kept
  * @param drain how long requests may still take when the server stops
  * @param logPrompts whether the log has prompts
@@ -34,7 +35,7 @@ public record ServerOptions(
     int maxPrompt,
     int connections,
     String policy,
-    String budget,
+    Optional<String> budget,
     Kept kept,
     Duration drain,
     boolean logPrompts) {

@@ -1,22 +1,24 @@
 package io.heatkv.server;
 
+import io.heatkv.Calibrator;
 import io.heatkv.GenerationRequest;
+import io.heatkv.ImageGenerator;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvShape;
-import io.heatkv.checkpoint.Checkpoint;
-import io.heatkv.checkpoint.Safetensors;
-import io.heatkv.error.UserException;
 import io.heatkv.family.Conditioning;
 import io.heatkv.family.NextScaleModel;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.image.PngText;
 import io.heatkv.json.JsonValue;
 import io.heatkv.load.MemoryNeed;
+import io.heatkv.load.ModelDescription;
+import io.heatkv.load.ModelSource;
 import io.heatkv.policy.CachePolicies;
 import io.heatkv.policy.PolicyInputs;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleGrids;
+import io.heatkv.scale.ScaleSize;
 import io.heatkv.schedule.Budget;
 import io.heatkv.server.core.ServedModel;
 import io.heatkv.tensor.Backend;
@@ -26,7 +28,6 @@ import io.heatkv.tensor.Tensor;
 import io.heatkv.testkit.TestDevice;
 import io.heatkv.testkit.toy.ToyConfig;
 import io.heatkv.testkit.toy.ToyFiles;
-import io.heatkv.testkit.toy.ToyModel;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -43,16 +44,38 @@ public final class ToyServedModel implements ServedModel, AutoCloseable {
   /** Passes that are still to fail. */
   public final AtomicInteger failures = new AtomicInteger();
 
-  private final Checkpoint checkpoint;
-  private final ToyModel toy;
+  private final ModelDescription description;
+  private final ImageGenerator generator;
+  private final NextScaleModel toy;
   private final NextScaleModel model;
+  private final CalibrationProfile profile;
 
+  /**
+   * Writes the model, loads and calibrates it.
+   *
+   * @param folder an empty one
+   */
   public ToyServedModel(Path folder) {
-    ToyConfig config = new ToyConfig(2);
-    ToyFiles.write(folder, config, 1);
-    checkpoint = Safetensors.open(folder.resolve(ToyFiles.WEIGHTS));
-    toy = new ToyModel(config, checkpoint, TestDevice.backend(), TestDevice.device(), DType.F32);
+    ToyFiles.write(folder, new ToyConfig(2), 1);
+    description = ModelSource.find(folder.toString());
+    generator =
+        new ImageGenerator(description, TestDevice.backend(), TestDevice.device(), DType.F32);
+    toy = generator.model();
     model = new Guarded();
+    profile =
+        new Calibrator(generator, grids(), sampling(), 1, 1)
+            .calibrate(
+                List.of("circle", "cross"),
+                folder.resolve("toy.heatkv.json"),
+                new Calibrator.Listener() {
+                  @Override
+                  public void promptDone(int done, int count) {}
+
+                  @Override
+                  public boolean isCancelled() {
+                    return false;
+                  }
+                });
   }
 
   /** Lets no pass begin until {@link #open}. */
@@ -89,6 +112,11 @@ public final class ToyServedModel implements ServedModel, AutoCloseable {
   }
 
   @Override
+  public List<ScaleGrids> offeredGrids() {
+    return List.of(grids());
+  }
+
+  @Override
   public SamplingOptions sampling() {
     return SamplingOptions.of(2, 1, 1);
   }
@@ -111,12 +139,7 @@ public final class ToyServedModel implements ServedModel, AutoCloseable {
     return CachePolicies.create(
         name,
         new PolicyInputs(
-            Budget.parse(budget),
-            toy.kvShape(1, 2, grids),
-            Optional.empty(),
-            () -> {
-              throw new UserException("the toy has no profile");
-            }));
+            Budget.parse(budget), toy.kvShape(1, 2, grids), Optional.empty(), () -> profile));
   }
 
   @Override
@@ -126,8 +149,13 @@ public final class ToyServedModel implements ServedModel, AutoCloseable {
   }
 
   @Override
+  public long decodingBytes(ScaleSize grid) {
+    return grid.tokens();
+  }
+
+  @Override
   public Optional<CalibrationProfile> profile() {
-    return Optional.empty();
+    return Optional.of(profile);
   }
 
   @Override
@@ -146,8 +174,8 @@ public final class ToyServedModel implements ServedModel, AutoCloseable {
 
   @Override
   public void close() {
-    toy.close();
-    checkpoint.close();
+    generator.close();
+    description.close();
   }
 
   private final class Guarded implements NextScaleModel {

@@ -12,20 +12,24 @@ import java.util.Set;
 import java.util.function.Consumer;
 
 /** Gathers the largest error of one kind of value over many tensors. */
-final class Comparison {
+public final class Comparison {
   private final String name;
   private final double tolerance;
   private double largest;
   private long differing;
   private long compared;
 
-  Comparison(String name, double tolerance) {
+  /**
+   * @param name what is compared
+   * @param tolerance largest absolute difference that is allowed
+   */
+  public Comparison(String name, double tolerance) {
     this.name = name;
     this.tolerance = tolerance;
   }
 
   /** Compares floating-point values with the recorded tensor of that name. */
-  void add(Tensor actual, Checkpoint recorded, String tensor) {
+  public void add(Tensor actual, Checkpoint recorded, String tensor) {
     add(
         actual.toDoubles(),
         values(actual.backend(), recorded, tensor),
@@ -37,7 +41,7 @@ final class Comparison {
    *
    * @param what is recorded, for the message if the numbers of values differ
    */
-  void add(double[] actual, double[] expected, String what) {
+  public void add(double[] actual, double[] expected, String what) {
     if (actual.length != expected.length) {
       throw otherModel(what, expected.length, actual.length);
     }
@@ -54,7 +58,7 @@ final class Comparison {
   }
 
   /** Compares values that must be equal. */
-  void addExact(Tensor actual, Checkpoint recorded, String tensor) {
+  public void addExact(Tensor actual, Checkpoint recorded, String tensor) {
     addBits(actual, recorded, tensor, Set.of());
   }
 
@@ -63,7 +67,7 @@ final class Comparison {
    *
    * @return the bits to go on with: as recorded where excused, so that a near tie doesn't spread
    */
-  Tensor addBits(Tensor actual, Checkpoint recorded, String tensor, Set<Integer> excused) {
+  public Tensor addBits(Tensor actual, Checkpoint recorded, String tensor, Set<Integer> excused) {
     byte[] own = actual.toBytes();
     byte[] expected = bytes(recorded, tensor);
     if (own.length != expected.length) {
@@ -82,7 +86,7 @@ final class Comparison {
   }
 
   /** Compares whole numbers of any type, which must be equal. */
-  void addEqual(Tensor actual, Checkpoint recorded, String tensor) {
+  public void addEqual(Tensor actual, Checkpoint recorded, String tensor) {
     double[] own = actual.toDoubles();
     double[] expected = values(actual.backend(), recorded, tensor);
     if (own.length != expected.length) {
@@ -101,19 +105,20 @@ final class Comparison {
   }
 
   /** Compares values that must be equal. */
-  void addExact(Object actual, Object expected) {
+  public void addExact(Object actual, Object expected) {
     differing += actual.equals(expected) ? 0 : 1;
     compared++;
   }
 
   /** Hands out the result if anything was compared. */
-  void report(Consumer<Check> checks) {
+  public void report(Consumer<Check> checks) {
     if (compared > 0) {
       checks.accept(new Check(name, largest, tolerance, differing, compared));
     }
   }
 
-  static double[] values(Backend backend, Checkpoint recorded, String tensor) {
+  /** The recorded values. */
+  public static double[] values(Backend backend, Checkpoint recorded, String tensor) {
     try (Scope _ = Scope.open()) {
       return Weights.wrap(backend, recorded.entry(tensor), recorded).toDoubles();
     }

@@ -26,12 +26,14 @@ import java.util.stream.Stream;
  * @param device to test
  * @param known files that comparisons asked for
  */
-record Golden(Path folder, Backend backend, Device device, Set<String> known) {
-  Golden(Path folder, Backend backend, Device device) {
+public record Golden(Path folder, Backend backend, Device device, Set<String> known) {
+  /** In which no comparison has asked for a file. */
+  public Golden(Path folder, Backend backend, Device device) {
     this(folder, backend, device, new HashSet<>());
   }
 
-  boolean has(String... files) {
+  /** Whether all of these files are there. */
+  public boolean has(String... files) {
     boolean all = Arrays.stream(files).allMatch(file -> Files.isRegularFile(folder.resolve(file)));
     if (all) {
       known.addAll(List.of(files));
@@ -39,7 +41,8 @@ record Golden(Path folder, Backend backend, Device device, Set<String> known) {
     return all;
   }
 
-  Checkpoint open(String file) {
+  /** Opens a file of tensors. */
+  public Checkpoint open(String file) {
     Path path = folder.resolve(file);
     if (file.endsWith(".index.json")) {
       known.addAll(Checkpoints.shards(path));
@@ -53,7 +56,7 @@ record Golden(Path folder, Backend backend, Device device, Set<String> known) {
   }
 
   /** Names of the files that match, sorted. */
-  List<String> files(Pattern pattern) {
+  public List<String> files(Pattern pattern) {
     List<String> found = listed(pattern);
     known.addAll(found);
     return found;
@@ -77,7 +80,7 @@ record Golden(Path folder, Backend backend, Device device, Set<String> known) {
    *
    * @param rank dimensions that it must have
    */
-  Tensor tensor(Checkpoint recorded, String name, int rank) {
+  public Tensor tensor(Checkpoint recorded, String name, int rank) {
     TensorEntry entry = recorded.entry(name);
     if (entry.shape().length != rank || Arrays.stream(entry.shape()).anyMatch(size -> size == 0)) {
       throw new UserException(

@@ -12,6 +12,8 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.ServiceConfigurationError;
+import java.util.ServiceLoader;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
@@ -19,21 +21,6 @@ import java.util.stream.Stream;
 
 /** Compares this engine with recorded outputs of the official code. */
 public final class GoldenFolder {
-  private static final List<GoldenGroup> GROUPS =
-      List.of(
-          new GoldenUnits(),
-          new GoldenT5(),
-          new GoldenVae(),
-          new GoldenRuns(),
-          new GoldenPrunedRuns(),
-          new GoldenScores(),
-          new GoldenSchedules(),
-          new GoldenVarUnits(),
-          new GoldenVarTokenizer(),
-          new GoldenVarRuns(),
-          new GoldenVarScores(),
-          new GoldenModel());
-
   private static final int MOST_NAMED = 5;
 
   private GoldenFolder() {}
@@ -52,16 +39,17 @@ public final class GoldenFolder {
     Map<String, List<String>> files = new LinkedHashMap<>();
     Set<String> known = new HashSet<>();
     boolean model = false;
+    List<GoldenReader> readers = readers();
     for (Path part : withFolders(folder)) {
       String place = part.equals(folder) ? "" : part.getFileName().toString();
       files.put(place, new Golden(part, backend, device).all());
-      for (GoldenGroup group : GROUPS) {
+      for (GoldenReader reader : readers) {
         Golden golden = new Golden(part, backend, device);
-        if (group.isIn(golden)) {
+        if (reader.isIn(golden)) {
           AtomicBoolean compared = new AtomicBoolean();
           verify(
               golden,
-              group,
+              reader,
               check -> {
                 compared.set(true);
                 checks.accept(check.prefixed(place.isEmpty() ? "" : place + ": "));
@@ -69,7 +57,7 @@ public final class GoldenFolder {
           if (compared.get()) {
             known.addAll(golden.known());
             // All else in a model's folder is the model's.
-            model |= group instanceof GoldenModel;
+            model |= reader.isModel();
           }
         }
       }
@@ -90,6 +78,16 @@ public final class GoldenFolder {
     return model ? List.of() : unknown;
   }
 
+  private static List<GoldenReader> readers() {
+    try {
+      return ServiceLoader.load(GoldenReader.class).stream()
+          .map(ServiceLoader.Provider::get)
+          .toList();
+    } catch (ServiceConfigurationError e) {
+      throw new UserException("a reader of recorded files can't be loaded: " + e.getMessage(), e);
+    }
+  }
+
   /** Some names, and how many more there are. */
   public static String few(List<String> names) {
     int more = names.size() - MOST_NAMED;
@@ -97,9 +95,9 @@ public final class GoldenFolder {
         + (more > 0 ? " and " + more + " more" : "");
   }
 
-  private static void verify(Golden golden, GoldenGroup group, Consumer<Check> checks) {
+  private static void verify(Golden golden, GoldenReader reader, Consumer<Check> checks) {
     try {
-      group.verify(golden, checks);
+      reader.verify(golden, checks);
     } catch (TensorException e) {
       throw new UserException(
           golden.folder()

@@ -15,7 +15,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** Pruning schedules of published head orders, which lie in the folder or the one above it. */
-final class GoldenSchedules implements GoldenGroup {
+public final class GoldenSchedules implements GoldenReader {
   private static final Pattern FILE = Pattern.compile("([a-z0-9-]{1,40})_b[0-9.]{1,24}\\.json");
 
   @Override

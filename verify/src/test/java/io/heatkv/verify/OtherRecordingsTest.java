@@ -14,6 +14,8 @@ import io.heatkv.testkit.TestDevice;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -54,6 +56,27 @@ class OtherRecordingsTest {
   @AfterEach
   void allTensorsAreFreed() {
     assertThat(backend.liveTensors()).isEqualTo(live);
+  }
+
+  @Test
+  void anotherJarsReaderComparesItsOwnFiles() {
+    List<SafetensorsWriter.Item> items = new ArrayList<>();
+    items.add(floats("once", 1, 2, 3));
+    items.add(floats("twice", 2, 4, 6.5f));
+    SafetensorsWriter.write(folder.resolve(ForeignReader.FILE), items, Map.of());
+    List<Check> checks = new ArrayList<>();
+    assertThat(GoldenFolder.verify(folder, backend, TestDevice.device(), checks::add)).isEmpty();
+    assertThat(checks).containsExactly(new Check("twice", 0.5, 1e-6, 0, 3));
+  }
+
+  private static SafetensorsWriter.Item floats(String name, float... values) {
+    ByteBuffer bytes = ByteBuffer.allocate(4 * values.length).order(ByteOrder.LITTLE_ENDIAN);
+    bytes.asFloatBuffer().put(values);
+    return new SafetensorsWriter.Item(
+        name,
+        StorageType.F32,
+        new long[] {values.length},
+        () -> MemorySegment.ofArray(bytes.array()));
   }
 
   @Test

@@ -6,7 +6,6 @@ import io.heatkv.ImageGenerator;
 import io.heatkv.bench.PipelineBenchmark;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cli.console.Console;
-import io.heatkv.cli.console.Version;
 import io.heatkv.cli.options.MemoryCheck;
 import io.heatkv.cli.options.ModelChoice;
 import io.heatkv.cli.options.ModelOptions;
@@ -18,10 +17,12 @@ import io.heatkv.error.UserException;
 import io.heatkv.eval.run.Cell;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.load.ModelDescription;
+import io.heatkv.resource.Release;
 import io.heatkv.sample.ImageSeeds;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.libtorch.LibTorch;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -99,6 +100,29 @@ public final class BenchCommand implements Callable<Integer> {
       description = "Of a random model, also time the image tokenizer's decoder.")
   private boolean decoder;
 
+  @Option(
+      names = "--clients",
+      paramLabel = "N",
+      description =
+          "Serve so many clients at a time instead, by turns with drawing the best of --batch"
+              + " without a server; prints JSON.")
+  private int clients;
+
+  @Option(
+      names = "--seconds",
+      paramLabel = "N",
+      description =
+          "With --clients, how long each of the --repeats turns lasts. Default: ${DEFAULT-VALUE}.")
+  private int seconds = 20;
+
+  @Option(
+      names = "--mixes",
+      paramLabel = "N",
+      description =
+          "With --clients on CUDA, also draw so many random mixes of requests and tell what the"
+              + " server reserves and the driver measures.")
+  private int mixes;
+
   @Option(names = "--json", description = "Print JSON.")
   private boolean json;
 
@@ -108,19 +132,17 @@ public final class BenchCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    if (repeats < 1 || repeats > 1000) {
-      throw new UserException("repeats " + repeats + " is out of range; expected 1 to 1000");
-    }
-    for (int batch : batches) {
-      if (batch < 1 || batch > 1024) {
-        throw new UserException("batch " + batch + " is out of range; expected 1 to 1024");
-      }
-    }
+    requireIn("repeats", repeats, 1, 1000);
+    batches.forEach(batch -> requireIn("batch", batch, 1, 4096));
     List<Integer> counts = batches.stream().distinct().toList();
+    SyntheticBench random =
+        new SyntheticBench(model, scales, policies, repeats, calibration, decoder);
+    if (clients != 0) {
+      console.print(Json.pretty(service(counts).run(random)));
+      return 0;
+    }
     if (model.isSynthetic()) {
-      console.print(
-          new SyntheticBench(model, scales, policies, repeats, calibration, decoder)
-              .run(budgets, counts, json));
+      console.print(random.run(budgets, counts, json));
       return 0;
     }
     if (calibration || decoder) {
@@ -133,14 +155,40 @@ public final class BenchCommand implements Callable<Integer> {
     return 0;
   }
 
+  private ServiceBench service(List<Integer> counts) {
+    requireIn("clients", clients, 1, 1000);
+    requireIn("seconds", seconds, 0, 3600);
+    requireIn("mixes", mixes, 0, 1000);
+    if (budgets.size() > 1) {
+      throw new UserException("--clients times one budget; name one with --budgets");
+    }
+    return new ServiceBench(
+        model,
+        policies,
+        budgets.getFirst(),
+        counts,
+        clients,
+        repeats,
+        Duration.ofSeconds(seconds),
+        mixes,
+        console::message);
+  }
+
+  private static void requireIn(String name, int value, int least, int most) {
+    if (value < least || value > most) {
+      throw new UserException(
+          "%s %d is out of range; expected %d to %d".formatted(name, value, least, most));
+    }
+  }
+
   private void time(ModelChoice choice, List<Integer> counts) {
-    ScaleGrids grids = scales.grids(choice.description().grids());
+    ScaleGrids grids = scales.grids(choice.description());
     List<Timed> timed = timed(choice, grids, counts);
     timed.forEach(one -> MemoryCheck.host(choice, one.request));
     LibTorch library = choice.library();
     timed.forEach(one -> MemoryCheck.device(choice, library, one.request));
     Map<String, Object> report = new LinkedHashMap<>();
-    report.put("version", Version.text());
+    report.put("version", Release.version());
     report.put("libtorch", library.version());
     report.put("model", choice.description().name());
     report.put("device", choice.device());

@@ -194,7 +194,7 @@ public final class CalibrateCommand implements Callable<Integer> {
   }
 
   private void calibrate(ModelChoice choice, List<String> texts) {
-    ScaleGrids grids = scales.grids(choice.description().grids());
+    ScaleGrids grids = scales.grids(choice.description());
     SamplingOptions options = sampling.with(choice.description(), grids);
     if (options.argmax() || !options.guidedLayers().isEmpty()) {
       throw new UserException(

@@ -138,7 +138,7 @@ public final class CompareCommand implements Callable<Integer> {
   }
 
   private void compare(ModelChoice choice, String drawn) {
-    ScaleGrids grids = scales.grids(choice.description().grids());
+    ScaleGrids grids = scales.grids(choice.description());
     PictureSize size = PictureSize.of(choice, grids);
     size.requireComparable();
     List<Cell> cells = cells(choice, grids);

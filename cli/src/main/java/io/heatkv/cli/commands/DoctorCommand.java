@@ -2,7 +2,6 @@ package io.heatkv.cli.commands;
 
 import io.heatkv.cli.console.Console;
 import io.heatkv.cli.console.Sizes;
-import io.heatkv.cli.console.Version;
 import io.heatkv.cli.options.LibraryOpening;
 import io.heatkv.cli.options.LibraryOptions;
 import io.heatkv.cli.report.Hardware;
@@ -13,6 +12,7 @@ import io.heatkv.eval.learned.MetricModel;
 import io.heatkv.load.ModelSource;
 import io.heatkv.resource.AvailableMemory;
 import io.heatkv.resource.CacheFolder;
+import io.heatkv.resource.Release;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.libtorch.LibTorch;
@@ -52,7 +52,7 @@ public final class DoctorCommand implements Callable<Integer> {
     List<String> problems = new ArrayList<>(JavaCheck.problems(Runtime.version()));
     List<String> faults = new ArrayList<>();
     Map<String, Object> report = new LinkedHashMap<>();
-    report.put("heatkv", Version.text());
+    report.put("heatkv", Release.version());
     report.put("java", Runtime.version() + ", " + System.getProperty("java.vendor"));
     report.put("java_home", System.getProperty("java.home"));
     report.put("cpu", Hardware.cpu());

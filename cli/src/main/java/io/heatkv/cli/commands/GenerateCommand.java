@@ -136,7 +136,7 @@ public final class GenerateCommand implements Callable<Integer> {
   }
 
   private void draw(ModelChoice choice, List<String> texts) {
-    ScaleGrids grids = scales.grids(choice.description().grids());
+    ScaleGrids grids = scales.grids(choice.description());
     int pictures = count * texts.size();
     OutputFiles files = new OutputFiles(output, pictures);
     files.requireWritable(largestOutput(pictures, choice, grids));

@@ -11,7 +11,6 @@ import io.heatkv.error.UserException;
 import io.heatkv.json.JsonFile;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.profile.OrdersFile;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Allocation;
 import io.heatkv.schedule.Budget;
@@ -144,11 +143,7 @@ public final class ScheduleCommand implements Callable<Integer> {
               + " is a size, which --orders can't tell; expected a ratio such as 0.1");
     }
     ScheduleShape shape =
-        ScheduleShape.of(
-            layers,
-            heads,
-            scales.grids(GridParser.parse("1M")),
-            sinkScales == null ? 3 : sinkScales);
+        ScheduleShape.of(layers, heads, scales.named(), sinkScales == null ? 3 : sinkScales);
     return PruningSchedule.of(
         shape,
         OrdersFile.read(file, layers, heads, shape.firstSource(), shape.lastSource()),
@@ -163,10 +158,10 @@ public final class ScheduleCommand implements Callable<Integer> {
     try (ProfileSchedule source = new ProfileSchedule(profile, model)) {
       CalibrationProfile found = source.profile();
       ScaleGrids own = found.setup().grids();
-      if (scales.areGiven() && !scales.grids(own).toString().equals(own.toString())) {
+      if (scales.areGiven() && !scales.named().equals(own)) {
         throw new UserException(
             "the profile is of scales %s, but scales %s are asked for; calibrate with these scales"
-                .formatted(own, scales.grids(own)));
+                .formatted(own, scales.named()));
       }
       return source.schedule(found, parsed, allocation);
     }

@@ -2,9 +2,9 @@ package io.heatkv.cli.commands;
 
 import io.heatkv.GenerationRequest;
 import io.heatkv.ImageGenerator;
+import io.heatkv.cache.CachePolicy;
 import io.heatkv.cli.console.Console;
 import io.heatkv.cli.console.Interruption;
-import io.heatkv.cli.console.Version;
 import io.heatkv.cli.options.Defaults;
 import io.heatkv.cli.options.MemoryCheck;
 import io.heatkv.cli.options.ModelChoice;
@@ -14,6 +14,8 @@ import io.heatkv.cli.options.PolicyOptions;
 import io.heatkv.cli.options.ServerChoices;
 import io.heatkv.load.MemoryNeed;
 import io.heatkv.resource.AvailableMemory;
+import io.heatkv.resource.Release;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.Budget;
 import io.heatkv.server.HeatKvServer;
 import io.heatkv.server.ServerOptions;
@@ -47,6 +49,8 @@ import picocli.CommandLine.Spec;
 public final class ServeCommand implements Callable<Integer> {
   private static final String VARIABLES = "HEATKV_SERVE_";
   private static final int FAILED = 1;
+  // All policies can be had under it.
+  private static final String ANY = "0.99";
 
   private final Console console;
 
@@ -66,7 +70,8 @@ public final class ServeCommand implements Callable<Integer> {
       description =
           "Memory of the KV cache of requests that name none: a ratio of the full cache such as 0.1"
               + " or 10%%, or a size such as 4MiB for one picture with guidance. Default: the full"
-              + " cache.")
+              + " cache; policies, levels and profiles are then those of requests that name a"
+              + " budget.")
   private @Nullable String budget;
 
   @Mixin private final PolicyOptions policies = new PolicyOptions();
@@ -79,8 +84,8 @@ public final class ServeCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     readDefaults();
-    String policy = budget == null ? policies.unlimited().name() : policies.usual();
-    ServerOptions options = server.options(policy, budget == null ? "1" : budget);
+    String policy = policies.usual();
+    ServerOptions options = server.options(policy, Optional.ofNullable(budget));
     ModelChoice choice = model.choose();
     GenerationRequest usual = usual(choice, policy);
     MemoryCheck.host(choice, usual);
@@ -93,7 +98,7 @@ public final class ServeCommand implements Callable<Integer> {
             offered,
             limits(choice, library),
             options,
-            Version.text(),
+            Release.version(),
             line -> {
               console.err().println(line);
               console.err().flush();
@@ -144,11 +149,19 @@ public final class ServeCommand implements Callable<Integer> {
         0,
         choice.description().grids(),
         choice.description().sampling(),
-        policies.policy(
-            policy,
-            choice,
-            choice.description().grids(),
-            Budget.parse(budget == null ? "1" : budget)));
+        usualPolicy(choice, policy));
+  }
+
+  private CachePolicy usualPolicy(ModelChoice choice, String policy) {
+    ScaleGrids grids = choice.description().grids();
+    if (budget != null) {
+      return policies.policy(policy, choice, grids, Budget.parse(budget));
+    }
+    if (policies.areGiven()) {
+      // Requests may have budgets: what can't be read is said now.
+      var _ = policies.policy(policy, choice, grids, Budget.parse(ANY));
+    }
+    return CachePolicy.FULL;
   }
 
   private Limits limits(ModelChoice choice, LibTorch library) {

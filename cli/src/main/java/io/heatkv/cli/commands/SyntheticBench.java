@@ -63,7 +63,7 @@ public record SyntheticBench(
   private static final int SINK_SCALES = 3;
   private static final long SEED = 1;
 
-  private static RandomModel sizes(String name) {
+  static RandomModel sizes(String name) {
     if (!name.equals(ModelSource.EMBEDDED)) {
       return ModelFamilies.ofSize(name).random(name);
     }
@@ -75,7 +75,7 @@ public record SyntheticBench(
   /** The report. */
   public String run(List<String> budgets, List<Integer> batches, boolean json) {
     RandomModel sizes = sizes(model.syntheticName());
-    ScaleGrids grids = scales.grids(sizes.grids());
+    ScaleGrids grids = scales.grids(sizes);
     DType dtype = model.dtype(sizes);
     KvShape shape = sizes.kvShape(dtype, grids);
     List<Cell> cells =
@@ -144,7 +144,7 @@ public record SyntheticBench(
   }
 
   /** As for any model, but HeatKV's rules do without a calibration, all but greedy. */
-  private CachePolicy policy(String name, KvShape shape, Budget budget) {
+  CachePolicy policy(String name, KvShape shape, Budget budget) {
     boolean random =
         Stream.of(Allocation.RATE_DISTORTION, Allocation.PAPER)
             .map(Allocation::policy)

@@ -167,7 +167,7 @@ public final class EvaluationOptions {
   }
 
   private ScaleGrids grids(ModelChoice choice, Preset preset) {
-    return scales.grids(choice.description().grids(), preset.resolution());
+    return scales.grids(choice.description(), preset.resolution());
   }
 
   private SamplingOptions sampled(ModelChoice choice, Preset preset, ScaleGrids grids) {

@@ -15,6 +15,7 @@ import io.heatkv.load.ModelProfile;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleGrids;
+import io.heatkv.scale.ScaleSize;
 import io.heatkv.schedule.Budget;
 import io.heatkv.server.core.ServedModel;
 import io.heatkv.tensor.libtorch.LibTorch;
@@ -43,6 +44,11 @@ public record OfferedModel(
   @Override
   public ScaleGrids grids() {
     return choice.description().grids();
+  }
+
+  @Override
+  public List<ScaleGrids> offeredGrids() {
+    return choice.description().offeredGrids();
   }
 
   @Override
@@ -75,10 +81,15 @@ public record OfferedModel(
     if (choice.device().isCuda()) {
       KvShape shape = request.kvShape(choice.description(), choice.dtype());
       MemoryNeed need = choice.description().need(shape, request.policy(), choice.device());
-      return new MemoryNeed(0, need.cache(), need.scratch());
+      return new MemoryNeed(0, need.cache(), need.withGaps().scratch());
     }
     MemoryEstimate estimate = MemoryCheck.estimate(choice, request);
     return new MemoryNeed(0, estimate.cache(), estimate.activations());
+  }
+
+  @Override
+  public long decodingBytes(ScaleSize grid) {
+    return choice.description().decodingBytes(grid, choice.device());
   }
 
   @Override

@@ -71,6 +71,15 @@ public final class PolicyOptions {
     return chosen().getFirst();
   }
 
+  /** Whether one of the options is given. */
+  public boolean areGiven() {
+    return !names.isEmpty()
+        || allocation.rule().isPresent()
+        || allocation.areLevelsGiven()
+        || profile.path().isPresent()
+        || store.isGiven();
+  }
+
   private List<String> chosen() {
     List<String> given = names.isEmpty() ? List.of(DEFAULT) : names;
     if (allocation.rule().isPresent() && !given.contains(DEFAULT)) {

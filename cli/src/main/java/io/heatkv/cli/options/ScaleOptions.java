@@ -1,11 +1,10 @@
 package io.heatkv.cli.options;
 
 import io.heatkv.error.UserException;
-import io.heatkv.scale.GridParser;
-import io.heatkv.scale.Resolution;
+import io.heatkv.load.ModelFamilies;
+import io.heatkv.load.ModelSizes;
+import io.heatkv.scale.AspectRatio;
 import io.heatkv.scale.ScaleGrids;
-import io.heatkv.scale.ScaleTemplate;
-import java.util.Arrays;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
@@ -15,13 +14,16 @@ public final class ScaleOptions {
   @Option(
       names = "--aspect-ratio",
       paramLabel = "W:H",
-      description = "Width to height, from 1:3 to 3:1; the nearest of the model family is taken.")
+      description =
+          "Width to height; the nearest that the model has is taken: Infinity's 1:3 to 3:1.")
   @Nullable String aspectRatio;
 
   @Option(
       names = "--resolution",
       paramLabel = "SIZE",
-      description = "0.06M, 0.25M, 0.60M or 1M. Default: the model's own scales.")
+      description =
+          "A resolution of the model: Infinity's 0.06M, 0.25M, 0.60M or 1M. Default: its own"
+              + " scales.")
   @Nullable String resolution;
 
   @Option(
@@ -33,13 +35,12 @@ public final class ScaleOptions {
   @Nullable String scales;
 
   /**
-   * The schedule asked for.
+   * The grids asked for.
    *
-   * @param own the model's
-   * @throws UserException if the options contradict each other or are out of range
+   * @throws UserException if the options contradict each other, or the model can't draw them
    */
-  public ScaleGrids grids(ScaleGrids own) {
-    return grids(own, Optional.empty());
+  public ScaleGrids grids(ModelSizes model) {
+    return grids(model, Optional.empty());
   }
 
   /**
@@ -47,49 +48,59 @@ public final class ScaleOptions {
    *
    * @param standard resolution that holds where no option is given, instead of the model's
    */
-  public ScaleGrids grids(ScaleGrids own, Optional<String> standard) {
-    if (scales != null) {
-      return listed(scales);
+  public ScaleGrids grids(ModelSizes model, Optional<String> standard) {
+    if (scales == null) {
+      return model.grids(
+          resolution == null && aspectRatio == null ? standard : Optional.ofNullable(resolution),
+          aspect());
     }
-    String size = resolution == null && aspectRatio == null ? standard.orElse(null) : resolution;
-    if (aspectRatio == null && size == null) {
-      return own;
-    }
-    double heightDivWidth =
-        aspectRatio != null
-            ? GridParser.parseAspect(aspectRatio)
-            : (double) own.last().height() / own.last().width();
-    return ScaleTemplate.nearest(heightDivWidth)
-        .grids(size != null ? Resolution.parse(size) : nearest(own));
+    requireAlone(scales);
+    ScaleGrids grids =
+        isList(scales) ? ScaleGrids.parse(scales) : model.grids(Optional.of(scales), aspect());
+    model.requireDrawable(grids);
+    return grids;
   }
 
-  /** What --scales says, whatever the model. */
-  private ScaleGrids listed(String list) {
-    boolean named = list.endsWith("M");
-    if (resolution != null || (aspectRatio != null && !named)) {
+  /**
+   * What the options say without a model.
+   *
+   * @throws UserException if that is too little, or no family has a resolution of this name
+   */
+  public ScaleGrids named() {
+    if (scales != null) {
+      requireAlone(scales);
+    }
+    String name = scales != null ? scales : resolution;
+    if (name == null) {
+      throw new UserException("--aspect-ratio alone says no size; add --scales or --resolution");
+    }
+    return name.equals(scales) && isList(name)
+        ? ScaleGrids.parse(name)
+        : ModelFamilies.grids(name, aspect());
+  }
+
+  private static boolean isList(String text) {
+    return text.indexOf('x') >= 0 || text.indexOf(',') >= 0;
+  }
+
+  private Optional<AspectRatio> aspect() {
+    return Optional.ofNullable(aspectRatio).map(AspectRatio::parse);
+  }
+
+  private void requireAlone(String list) {
+    if (resolution != null || (aspectRatio != null && isList(list))) {
       throw new UserException(
           "--scales "
               + list
               + " already says "
-              + (named
-                  ? "the size; leave out --resolution"
-                  : "size and aspect ratio; leave out --aspect-ratio and --resolution"));
+              + (isList(list)
+                  ? "size and aspect ratio; leave out --aspect-ratio and --resolution"
+                  : "the size; leave out --resolution"));
     }
-    return aspectRatio == null
-        ? GridParser.parse(list)
-        : ScaleTemplate.nearest(GridParser.parseAspect(aspectRatio)).grids(Resolution.parse(list));
   }
 
   /** Whether any of the options is given. */
   public boolean areGiven() {
     return scales != null || resolution != null || aspectRatio != null;
-  }
-
-  /** The resolution that draws as many scales as the model's own schedule, else the largest. */
-  private static Resolution nearest(ScaleGrids own) {
-    return Arrays.stream(Resolution.values())
-        .filter(size -> size.scales() == own.count())
-        .findFirst()
-        .orElse(Resolution.P1);
   }
 }

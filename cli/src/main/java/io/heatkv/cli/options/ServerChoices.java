@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
@@ -133,11 +134,11 @@ public final class ServerChoices {
   /**
    * The options for a server.
    *
-   * @param policy of requests that name none
-   * @param budget of requests that name none
+   * @param policy of requests that have a budget and name none
+   * @param budget of requests that name none, if they don't take the full cache
    * @throws UserException if one is out of range or the file of keys can't be read
    */
-  public ServerOptions options(String policy, String budget) {
+  public ServerOptions options(String policy, Optional<String> budget) {
     requireIn("port", port, 0, MAX_PORT);
     requireIn("rate", rate, 0, 1_000_000);
     requireIn("connections", connections, 1, 100_000);

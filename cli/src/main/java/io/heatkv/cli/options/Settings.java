@@ -1,12 +1,12 @@
 package io.heatkv.cli.options;
 
-import io.heatkv.cli.console.Version;
 import io.heatkv.error.UserException;
 import io.heatkv.eval.run.Cell;
 import io.heatkv.eval.run.Evaluation;
 import io.heatkv.eval.run.EvaluationSettings;
 import io.heatkv.load.NetworkSummary;
 import io.heatkv.profile.PromptSet;
+import io.heatkv.resource.Release;
 import io.heatkv.sample.SamplingOptions;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -73,7 +73,7 @@ public final class Settings {
     values.put("device", choice.device().isCuda() ? "cuda" : "cpu");
     values.put("dtype", choice.dtype().toString());
     values.put("libtorch", libtorch);
-    values.put(EvaluationSettings.VERSION, Version.text());
+    values.put(EvaluationSettings.VERSION, Release.version());
     return new EvaluationSettings(values);
   }
 

@@ -3,12 +3,12 @@ package io.heatkv.cli.report;
 import io.heatkv.GenerationRequest;
 import io.heatkv.cli.console.Console;
 import io.heatkv.cli.console.Sizes;
-import io.heatkv.cli.console.Version;
 import io.heatkv.cli.options.ModelChoice;
 import io.heatkv.eval.Drawing;
 import io.heatkv.eval.Likeness;
 import io.heatkv.eval.Sheet;
 import io.heatkv.image.PngImage;
+import io.heatkv.resource.Release;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -48,7 +48,7 @@ public record ComparisonReport(
 
   public Map<String, Object> toJson() {
     Map<String, Object> json = new LinkedHashMap<>();
-    json.put("version", Version.text());
+    json.put("version", Release.version());
     json.put("file", file);
     json.put("prompt", request.pictures().getFirst().prompt());
     json.put("seed", request.pictures().getFirst().seed());

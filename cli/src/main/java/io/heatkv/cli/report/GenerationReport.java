@@ -3,8 +3,8 @@ package io.heatkv.cli.report;
 import io.heatkv.GenerationRequest;
 import io.heatkv.GenerationResult;
 import io.heatkv.Picture;
-import io.heatkv.cli.console.Version;
 import io.heatkv.cli.options.ModelChoice;
+import io.heatkv.resource.Release;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -67,7 +67,7 @@ public record GenerationReport(
 
   public Map<String, Object> toJson() {
     Map<String, Object> json = new LinkedHashMap<>();
-    json.put("version", Version.text());
+    json.put("version", Release.version());
     json.put("java", Runtime.version());
     json.put("libtorch", library.version());
     json.put("model", choice.description().name());

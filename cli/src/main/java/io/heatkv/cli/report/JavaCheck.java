@@ -1,5 +1,6 @@
 package io.heatkv.cli.report;
 
+import io.heatkv.resource.HostCheck;
 import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
 import java.util.List;
@@ -11,7 +12,7 @@ public final class JavaCheck {
   /** One line for each fault of this virtual machine. */
   public static List<String> problems(Runtime.Version version) {
     List<String> problems = new ArrayList<>();
-    if (version.feature() == 25 && version.update() < 3) {
+    if (HostCheck.isUnsound(version)) {
       problems.add(
           "Java " + version + " can corrupt arrays with G1 (JDK-8377811); install 25.0.3 or newer");
     }

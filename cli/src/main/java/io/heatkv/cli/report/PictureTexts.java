@@ -1,10 +1,10 @@
 package io.heatkv.cli.report;
 
 import io.heatkv.GenerationRequest;
-import io.heatkv.cli.console.Version;
 import io.heatkv.cli.options.ModelChoice;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.image.PngText;
+import io.heatkv.resource.Release;
 import io.heatkv.sample.SamplingOptions;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -57,7 +57,7 @@ public final class PictureTexts {
       settings.put("Top K", String.valueOf(sampling.topK()));
     }
     settings.put("Top P", number(sampling.topP()));
-    settings.put("Version", "HeatKV " + Version.text());
+    settings.put("Version", "HeatKV " + Release.version());
     List<String> lines = new ArrayList<>(List.of(picture.prompt()));
     picture.negativePrompt().ifPresent(text -> lines.add("Negative prompt: " + text));
     lines.add(
@@ -95,7 +95,7 @@ public final class PictureTexts {
     PictureRequest picture = request.pictures().get(index);
     SamplingOptions sampling = picture.sampling();
     Map<String, Object> json = new LinkedHashMap<>();
-    json.put("version", Version.text());
+    json.put("version", Release.version());
     json.put("prompt", picture.prompt());
     picture.negativePrompt().ifPresent(text -> json.put("negative_prompt", text));
     json.put("seed", picture.seed());

@@ -2,7 +2,7 @@ package io.heatkv.cli.console;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Path;
@@ -46,7 +46,7 @@ class ProgressTest {
   /** Scales of 1, 4 and 25 tokens: a bar goes with the tokens. */
   @Test
   void scalesAreToldByTheirTokens() {
-    ScaleProgress bar = new ScaleProgress(console(true), "a.png", GridParser.parse("1x1,2x2,5x5"));
+    ScaleProgress bar = new ScaleProgress(console(true), "a.png", ScaleGrids.parse("1x1,2x2,5x5"));
     assertThat(said()).contains("\ra.png [" + "·".repeat(30) + "] scale 0/3 ");
     bar.done(0);
     assertThat(said()).contains("[#" + "·".repeat(29) + "] scale 1/3 ").doesNotContain("\n");
@@ -54,7 +54,7 @@ class ProgressTest {
     assertThat(said()).contains("[#####" + "·".repeat(25) + "] scale 2/3 ");
     bar.done(2);
     assertThat(said()).contains("[" + "#".repeat(30) + "] scale 3/3 ").endsWith(" s \n");
-    ScaleProgress lines = new ScaleProgress(console(false), "a.png", GridParser.parse("1x1,2x3"));
+    ScaleProgress lines = new ScaleProgress(console(false), "a.png", ScaleGrids.parse("1x1,2x3"));
     assertThat(said()).isEmpty();
     lines.done(1);
     assertThat(said()).matches("a\\.png: scale 2/2 \\(2x3\\), [0-9]+\\.[0-9] s\n");

@@ -10,6 +10,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.infinity.InfinityModel;
 import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.infinity.TransformerConfigs;
+import io.heatkv.infinity.TransformerKeys;
 import io.heatkv.infinity.vae.VaeConfig;
 import io.heatkv.json.JsonObject;
 import io.heatkv.load.Conversion;
@@ -18,7 +19,6 @@ import io.heatkv.load.MemoryNeed;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelFiles;
 import io.heatkv.load.NetworkSummary;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.tensor.Backend;
@@ -116,7 +116,8 @@ public record InfinityDescription(
     return files.open(InfinityNetworks.TEXT_ENCODER, textWeights);
   }
 
-  VaeConfig vae() {
+  @Override
+  public VaeConfig vae() {
     return VaeConfig.infer(vaeWeights());
   }
 
@@ -180,6 +181,11 @@ public record InfinityDescription(
   }
 
   @Override
+  public int maxScales() {
+    return Math.toIntExact(transformerWeights().entry(TransformerKeys.SCALES).shape()[0]);
+  }
+
+  @Override
   public boolean isClassConditional() {
     return false;
   }
@@ -203,16 +209,6 @@ public record InfinityDescription(
   @Override
   public String sampler() {
     return "Bitwise";
-  }
-
-  @Override
-  public int pixelsPerToken() {
-    return vae().stride() * edge();
-  }
-
-  /** Code positions of a token along an edge. */
-  private int edge() {
-    return transformer.spatialPatchify() ? 2 : 1;
   }
 
   @Override
@@ -297,6 +293,6 @@ public record InfinityDescription(
             json.source() + ": scale_schedule has " + item + "; expected [1, height, width]");
       }
     }
-    return GridParser.custom(sizes);
+    return new ScaleGrids(sizes);
   }
 }

@@ -2,6 +2,8 @@ package io.heatkv.infinity.load;
 
 import io.heatkv.checkpoint.ShardedWriter;
 import io.heatkv.infinity.PublishedModel;
+import io.heatkv.infinity.Resolution;
+import io.heatkv.infinity.ScaleTemplate;
 import io.heatkv.load.FoundModel;
 import io.heatkv.load.HubCache;
 import io.heatkv.load.ModelDescription;
@@ -10,6 +12,8 @@ import io.heatkv.load.ModelFiles;
 import io.heatkv.load.Network;
 import io.heatkv.load.RandomModel;
 import io.heatkv.load.Synthesis;
+import io.heatkv.scale.AspectRatio;
+import io.heatkv.scale.ScaleGrids;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -39,6 +43,12 @@ public final class InfinityFamily implements ModelFamily {
   @Override
   public FoundModel find(ModelFiles files) {
     return ModelFinder.find(files, HubCache.locate());
+  }
+
+  @Override
+  public Optional<ScaleGrids> grids(String resolution, Optional<AspectRatio> aspect) {
+    return Resolution.find(resolution)
+        .map(aspect.map(ScaleTemplate::nearest).orElse(ScaleTemplate.nearest(1))::grids);
   }
 
   @Override

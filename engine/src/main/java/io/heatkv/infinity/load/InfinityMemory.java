@@ -7,7 +7,6 @@ import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.TensorEntry;
 import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.infinity.TransformerKeys;
-import io.heatkv.infinity.vae.VaeConfig;
 import io.heatkv.load.MemoryEstimate;
 import io.heatkv.load.MemoryNeed;
 import io.heatkv.scale.ScaleGrids;
@@ -16,7 +15,6 @@ import io.heatkv.tensor.Device;
 import io.heatkv.text.T5Config;
 import io.heatkv.text.T5Encoder;
 import java.util.Arrays;
-import java.util.List;
 import java.util.Map;
 
 /** What drawing with an Infinity takes of a memory, told from its shapes. */
@@ -44,7 +42,7 @@ final class InfinityMemory {
     T5Encoder.names(text, encoder).stream()
         .flatMap(name -> encoder.find(name).stream())
         .forEach(weighed::addStored);
-    long decoding = decoding(model, shape.grids());
+    long decoding = model.decodingBytes(shape.grids().last(), Device.CPU);
     return new MemoryEstimate(
         weighed.converted,
         weighed.mapped,
@@ -58,9 +56,8 @@ final class InfinityMemory {
     MemoryEstimate estimate = estimate(model, shape, policy);
     MemoryNeed drawing = transformer(model.transformer(), shape, TEXT_TOKENS, policy, device);
     return new MemoryNeed(
-        estimate.weights() + estimate.mapped(),
-        estimate.cache(),
-        Math.max(drawing.scratch(), decoding(model, shape.grids())));
+            estimate.weights() + estimate.mapped(), drawing.cache(), drawing.scratch())
+        .thenDecoding(model.decodingBytes(shape.grids().last(), device));
   }
 
   /**
@@ -164,19 +161,5 @@ final class InfinityMemory {
             * (4L * config.width() * DType.F32.bytes()
                 + (5L * config.width() + 2L * config.hidden()) * bytes)
         + joined;
-  }
-
-  /**
-   * The finest level of the image tokenizer, by measurement: a residual block takes up to twelve
-   * maps of its channels, the convolution on the enlarged map before it six of the next level's.
-   */
-  private static long decoding(InfinityDescription model, ScaleGrids grids) {
-    VaeConfig config = model.vae();
-    List<Integer> multipliers = config.decoderMultipliers();
-    int maps =
-        Math.max(12 * multipliers.get(0), multipliers.size() > 1 ? 6 * multipliers.get(1) : 0);
-    long edge = model.pixelsPerToken();
-    long pixels = edge * edge * grids.last().tokens();
-    return maps * pixels * config.baseChannels() * DType.F32.bytes();
   }
 }

@@ -1,5 +1,7 @@
 package io.heatkv.infinity.load;
 
+import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.KvShape;
 import io.heatkv.convert.RandomCheckpoint;
 import io.heatkv.error.UserException;
 import io.heatkv.family.NextScaleModel;
@@ -7,6 +9,7 @@ import io.heatkv.infinity.InfinityModel;
 import io.heatkv.infinity.InfinityTransformer;
 import io.heatkv.infinity.PublishedModel;
 import io.heatkv.infinity.RotaryNormalization;
+import io.heatkv.infinity.ScaleTemplate;
 import io.heatkv.infinity.TextFeatures;
 import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.infinity.TransformerKeys;
@@ -14,10 +17,9 @@ import io.heatkv.infinity.vae.BsqVae;
 import io.heatkv.infinity.vae.MultiScaleBsq;
 import io.heatkv.infinity.vae.VaeConfig;
 import io.heatkv.infinity.vae.VaeKeys;
+import io.heatkv.load.MemoryNeed;
 import io.heatkv.load.RandomModel;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
-import io.heatkv.scale.ScaleTemplate;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -43,7 +45,7 @@ record RandomInfinity(
   private static final TransformerConfig TINY =
       new TransformerConfig(
           1, 256, 2, 1024, 8, 256, 16, 1, true, RotaryNormalization.ROUNDED, true, false);
-  private static final ScaleGrids TINY_SCALES = GridParser.parse("1x1,2x2,4x4,8x8,16x16,24x24");
+  private static final ScaleGrids TINY_SCALES = ScaleGrids.parse("1x1,2x2,4x4,8x8,16x16,24x24");
 
   RandomInfinity(String name, TransformerConfig transformer, ScaleGrids grids) {
     this(name, transformer, grids, InfinityMemory.TEXT_TOKENS, 3, 1, PublishedModel.TOP_P);
@@ -70,9 +72,25 @@ record RandomInfinity(
     return String.valueOf(textTokens);
   }
 
+  @Override
+  public int maxScales() {
+    return TransformerKeys.MAX_SCALES;
+  }
+
   /** Channels of a code position, of which a token may have four. */
   private int codeChannels() {
     return transformer.spatialPatchify() ? transformer.bits() / 4 : transformer.bits();
+  }
+
+  @Override
+  public VaeConfig vae() {
+    return VaeConfig.published(codeChannels(), transformer.spatialPatchify());
+  }
+
+  @Override
+  public MemoryNeed need(KvShape shape, CachePolicy policy, Device device) {
+    return transformerNeed(shape, policy, device)
+        .thenDecoding(decodingBytes(shape.grids().last(), device));
   }
 
   @Override
@@ -80,7 +98,7 @@ record RandomInfinity(
     RandomCheckpoint weights =
         new RandomCheckpoint(
             TransformerKeys.shapes(transformer, TransformerKeys.poolHeads(transformer)), SEED);
-    VaeConfig vae = VaeConfig.published(codeChannels(), transformer.spatialPatchify());
+    VaeConfig vae = vae();
     RandomCheckpoint pixels = new RandomCheckpoint(VaeKeys.decoder(vae), SEED);
     return new InfinityModel(
         name,

@@ -37,7 +37,7 @@ public final class HostTuning {
    * call does nothing.
    */
   public static synchronized void apply() {
-    if (applied || NativePlatform.current().isWindows()) {
+    if (applied) {
       return;
     }
     applied = true;

@@ -118,6 +118,11 @@ public final class LibTorch implements Backend {
     return abi.hasOneDnn;
   }
 
+  @Override
+  public boolean multipliesBf16() {
+    return Processor.multipliesBf16();
+  }
+
   /** Names of the CUDA devices that this libtorch can use, by their numbers. */
   public List<String> cudaDevices() {
     return cuda == null ? List.of() : cuda.names();

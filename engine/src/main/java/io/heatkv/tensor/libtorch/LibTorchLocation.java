@@ -2,11 +2,14 @@ package io.heatkv.tensor.libtorch;
 
 import io.heatkv.error.UserException;
 import io.heatkv.resource.CacheFolder;
+import io.heatkv.resource.HostCheck;
+import io.heatkv.resource.Release;
 import io.heatkv.resource.ResourceFiles;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -33,6 +36,7 @@ public record LibTorchLocation(Path folder, String source, List<String> files) {
    */
   public static synchronized LibTorchLocation find(@Nullable Path option, Path cache) {
     NativePlatform platform = NativePlatform.current();
+    HostCheck.require();
     if (option != null) {
       return inFolder(option, "option", platform);
     }
@@ -46,15 +50,24 @@ public record LibTorchLocation(Path folder, String source, List<String> files) {
     }
     ResourceFiles bundle = bundled(platform);
     if (!bundle.arePresent()) {
-      throw new UserException(
-          "no libtorch: the class path has no org.bytedeco pytorch and openblas natives for "
-              + platform.classifier()
-              + "; add them or name a folder with "
-              + VARIABLE);
+      throw new UserException(missing(platform));
     }
+    CLibrary.require(platform);
     List<String> files = new ArrayList<>(platform.openblas());
     files.addAll(platform.pytorch());
     return new LibTorchLocation(bundle.unpack(cache), UNPACKED, files);
+  }
+
+  /** What to say where the class path has no natives. */
+  static String missing(NativePlatform platform) {
+    return platform.isServed()
+        ? "no libtorch for %s on the class path; add %s, or name the folder of a libtorch with %s"
+            .formatted(
+                platform.classifier(),
+                Release.dependency("heatkv-natives-" + platform.classifier(), "pom"),
+                VARIABLE)
+        : "Maven Central has no libtorch for %s; name the …/torch/lib of a PyTorch with %s"
+            .formatted(platform.classifier(), VARIABLE);
   }
 
   /** The natives of the class path. */
@@ -94,18 +107,13 @@ public record LibTorchLocation(Path folder, String source, List<String> files) {
               + "; "
               + hint);
     }
-    List<String> files = new ArrayList<>();
-    for (String file : platform.pytorch()) {
-      if (Files.isRegularFile(folder.resolve(file))) {
-        files.add(file);
-      }
-    }
-    for (String file : platform.cuda()) {
-      if (Files.isRegularFile(folder.resolve(file))) {
-        files.add(file);
-      }
-    }
-    return new LibTorchLocation(folder.toAbsolutePath(), source, List.copyOf(files));
+    // A copy of the unpacked natives has openblas's beside them, and systems may lack those.
+    List<String> files =
+        Stream.of(platform.openblas(), platform.pytorch(), platform.cuda())
+            .flatMap(List::stream)
+            .filter(file -> Files.isRegularFile(folder.resolve(file)))
+            .toList();
+    return new LibTorchLocation(folder.toAbsolutePath(), source, files);
   }
 
   /** Names of unpacked natives whose content is damaged; empty for a folder of the user's. */

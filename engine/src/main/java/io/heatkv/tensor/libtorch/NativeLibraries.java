@@ -32,12 +32,8 @@ final class NativeLibraries {
     SymbolLookup all = name -> java.util.Optional.empty();
     for (String file : location.files()) {
       Path path = location.folder().resolve(file);
-      if (platform.isWindows()) {
-        all = open(path).or(all);
-      } else {
-        load(path, platform, location.variable());
-        all = open(path).or(all);
-      }
+      load(path, platform, location.variable());
+      all = open(path).or(all);
     }
     silenceWarnings(all);
     return all;
@@ -85,9 +81,21 @@ final class NativeLibraries {
     }
   }
 
-  /** A function of the C library. */
+  /**
+   * A function of the C library; the first native call of a process.
+   *
+   * @throws UserException if the process forbids native code
+   */
   static MethodHandle libc(String name, FunctionDescriptor descriptor) {
     Linker linker = Linker.nativeLinker();
-    return linker.downcallHandle(linker.defaultLookup().findOrThrow(name), descriptor);
+    try {
+      return linker.downcallHandle(linker.defaultLookup().findOrThrow(name), descriptor);
+    } catch (IllegalCallerException e) {
+      Module module = NativeLibraries.class.getModule();
+      throw new UserException(
+          "this process forbids native code; start java with --enable-native-access="
+              + (module.isNamed() ? module.getName() + ",ai.djl.tokenizers" : "ALL-UNNAMED"),
+          e);
+    }
   }
 }

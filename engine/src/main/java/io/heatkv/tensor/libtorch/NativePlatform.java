@@ -38,13 +38,6 @@ record NativePlatform(
               "libopenblas.0.dylib"),
           "libtorch_cpu.dylib",
           List.of());
-  private static final NativePlatform WINDOWS =
-      new NativePlatform(
-          "windows-x86_64",
-          List.of("uv.dll", "c10.dll", "torch_cpu.dll"),
-          List.of("libopenblas.dll"),
-          "torch_cpu.dll",
-          List.of("c10_cuda.dll", "torch_cuda.dll"));
 
   /**
    * The platform that runs this process.
@@ -52,24 +45,40 @@ record NativePlatform(
    * @throws UserException where no natives exist
    */
   static NativePlatform current() {
-    String os = System.getProperty("os.name", "").toLowerCase(Locale.ROOT);
-    String arch = System.getProperty("os.arch", "");
-    boolean x86 = arch.equals("amd64") || arch.equals("x86_64");
-    if (os.contains("linux") && (x86 || arch.equals("aarch64"))) {
-      return LINUX;
-    }
-    if (os.contains("mac") && arch.equals("aarch64")) {
-      return MAC;
-    }
-    if (os.contains("windows") && x86) {
-      return WINDOWS;
-    }
-    throw new UserException(
-        os + " on " + arch + " has no libtorch here; use Linux, Windows x86-64 or macOS arm64");
+    return of(System.getProperty("os.name", ""), System.getProperty("os.arch", ""));
   }
 
-  boolean isWindows() {
-    return equals(WINDOWS);
+  static NativePlatform of(String os, String arch) {
+    String system = os.toLowerCase(Locale.ROOT);
+    boolean x86 = arch.equals("amd64") || arch.equals("x86_64");
+    if (system.contains("linux") && x86) {
+      return LINUX;
+    }
+    if (system.contains("linux") && arch.equals("aarch64")) {
+      return LINUX.withClassifier("linux-arm64");
+    }
+    if (system.contains("mac") && arch.equals("aarch64")) {
+      return MAC;
+    }
+    if (system.contains("windows")) {
+      throw new UserException(
+          "Windows is not supported: files are owned, locked and replaced in other ways there, and nothing was ever tested on it; use Linux, for instance by WSL 2");
+    }
+    throw new UserException(
+        os + " on " + arch + " has no libtorch here; use Linux on x86-64 or macOS on arm64");
+  }
+
+  private NativePlatform withClassifier(String other) {
+    return new NativePlatform(other, pytorch, openblas, torchCpu, cuda);
+  }
+
+  /** Whether Maven Central has natives for it. */
+  boolean isServed() {
+    return this == LINUX || this == MAC;
+  }
+
+  boolean isLinux() {
+    return !isMac();
   }
 
   boolean isMac() {

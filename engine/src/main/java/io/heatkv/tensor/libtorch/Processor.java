@@ -3,12 +3,15 @@ package io.heatkv.tensor.libtorch;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Collections;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Set;
 
 /** The machine's processor. */
 final class Processor {
   private static final Path CPUINFO = Path.of("/proc/cpuinfo");
+  private static final boolean MULTIPLIES_BF16 = hasFlag("avx512_bf16", "amx_bf16");
 
   private Processor() {}
 
@@ -28,6 +31,20 @@ final class Processor {
       }
     }
     return cores.isEmpty() ? available : Math.min(available, cores.size());
+  }
+
+  /** Whether it has instructions for products of bfloat16 matrices, AVX512-BF16 or AMX. */
+  static boolean multipliesBf16() {
+    return MULTIPLIES_BF16;
+  }
+
+  private static boolean hasFlag(String... flags) {
+    for (String line : cpuinfo()) {
+      if (line.startsWith("flags")) {
+        return !Collections.disjoint(List.of(line.split("\\s+")), List.of(flags));
+      }
+    }
+    return false;
   }
 
   private static Iterable<String> cpuinfo() {

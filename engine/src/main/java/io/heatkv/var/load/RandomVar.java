@@ -2,7 +2,7 @@ package io.heatkv.var.load;
 
 import io.heatkv.convert.RandomCheckpoint;
 import io.heatkv.load.RandomModel;
-import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -27,7 +27,7 @@ record RandomVar(String name, VarConfig config, VqConfig vae) implements VarSize
           VqConfig.PUBLISHED.channels(),
           VqConfig.PUBLISHED.entries(),
           false,
-          GridParser.parse("1x1,2x2,4x4,8x8,16x16,24x24"));
+          ScaleGrids.parse("1x1,2x2,4x4,8x8,16x16,24x24"));
 
   /**
    * Of a published size.

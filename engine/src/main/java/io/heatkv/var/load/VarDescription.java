@@ -9,7 +9,6 @@ import io.heatkv.checkpoint.ShardedWriter;
 import io.heatkv.checkpoint.StorageType;
 import io.heatkv.load.Conversion;
 import io.heatkv.load.MemoryEstimate;
-import io.heatkv.load.MemoryNeed;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelFiles;
 import io.heatkv.load.NetworkSummary;
@@ -130,11 +129,6 @@ record VarDescription(
   }
 
   @Override
-  public int pixelsPerToken() {
-    return vae.stride();
-  }
-
-  @Override
   public double decodeFlops(ScaleGrids grids) {
     return DecoderFlops.of(
         vae.channels(),
@@ -153,11 +147,6 @@ record VarDescription(
   @Override
   public MemoryEstimate estimate(KvShape shape, CachePolicy policy) {
     return VarMemory.estimate(this, shape, policy);
-  }
-
-  @Override
-  public MemoryNeed need(KvShape shape, CachePolicy policy, Device device) {
-    return VarMemory.need(this, shape, policy, device);
   }
 
   @Override

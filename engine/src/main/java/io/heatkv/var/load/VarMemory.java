@@ -13,10 +13,8 @@ import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.var.VarConfig;
 import io.heatkv.var.VarKeys;
-import io.heatkv.var.vae.VqConfig;
 import io.heatkv.var.vae.VqKeys;
 import java.util.Arrays;
-import java.util.List;
 import java.util.Map;
 
 /** What drawing with a VAR takes of a memory, told from its shapes. */
@@ -43,16 +41,16 @@ final class VarMemory {
     KvPlan plan = policy.plan(shape);
     long drawing = scratch(model.config(), shape, plan.copyBytes(), Device.CPU);
     return new MemoryEstimate(
-        converted, mapped, plan.bytes(), Math.max(drawing, decoding(model.vae(), shape.grids())));
+        converted,
+        mapped,
+        plan.bytes(),
+        Math.max(drawing, model.decodingBytes(shape.grids().last(), Device.CPU)));
   }
 
   /** Of a generation on a device, its pictures' decoding included. */
   static MemoryNeed need(VarSizes model, KvShape shape, CachePolicy policy, Device device) {
-    MemoryNeed drawing = drawing(model, shape, policy, device);
-    return new MemoryNeed(
-        drawing.weights(),
-        drawing.cache(),
-        Math.max(drawing.scratch(), decoding(model.vae(), shape.grids())));
+    return drawing(model, shape, policy, device)
+        .thenDecoding(model.decodingBytes(shape.grids().last(), device));
   }
 
   /** The same without decoding; the decoder's weights are there all the same. */
@@ -108,19 +106,5 @@ final class VarMemory {
     long adaptive = 6 * rows * config.width() * config.depth() * Float.BYTES;
     long stream = tokens * config.width() * Float.BYTES;
     return stream + adaptive + Math.max(choosing, Math.max(8 * unit + earlier, feeding));
-  }
-
-  /**
-   * The finest level of the image tokenizer, by measurement of an Infinity's, whose blocks are the
-   * same: a residual block takes up to twelve maps of its channels, the convolution on the enlarged
-   * map before it six of the next level's.
-   */
-  private static long decoding(VqConfig config, ScaleGrids grids) {
-    List<Integer> multipliers = config.multipliers();
-    int maps =
-        Math.max(12 * multipliers.get(0), multipliers.size() > 1 ? 6 * multipliers.get(1) : 0);
-    long edge = config.stride();
-    long pixels = edge * edge * grids.last().tokens();
-    return maps * pixels * config.baseChannels() * Float.BYTES;
   }
 }

@@ -1,11 +1,13 @@
 package io.heatkv.var.load;
 
+import io.heatkv.autoencoder.DecoderMemory;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvShape;
 import io.heatkv.load.MemoryNeed;
 import io.heatkv.load.ModelSizes;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleGrids;
+import io.heatkv.scale.ScaleSize;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.var.ClassNames;
@@ -22,6 +24,16 @@ sealed interface VarSizes extends ModelSizes permits VarDescription, RandomVar {
   @Override
   default ScaleGrids grids() {
     return config().grids();
+  }
+
+  @Override
+  default int pixelsPerToken() {
+    return vae().stride();
+  }
+
+  @Override
+  default void requireDrawable(ScaleGrids grids) {
+    config().requireDrawable(name(), vae().stride(), grids);
   }
 
   @Override
@@ -64,6 +76,20 @@ sealed interface VarSizes extends ModelSizes permits VarDescription, RandomVar {
   @Override
   default MemoryNeed transformerNeed(KvShape shape, CachePolicy policy, Device device) {
     return VarMemory.drawing(this, shape, policy, device);
+  }
+
+  @Override
+  default MemoryNeed need(KvShape shape, CachePolicy policy, Device device) {
+    return VarMemory.need(this, shape, policy, device);
+  }
+
+  @Override
+  default long decodingBytes(ScaleSize grid, Device device) {
+    return DecoderMemory.bytes(
+        vae().baseChannels(),
+        vae().multipliers(),
+        (long) pixelsPerToken() * pixelsPerToken() * grid.tokens(),
+        device);
   }
 
   @Override

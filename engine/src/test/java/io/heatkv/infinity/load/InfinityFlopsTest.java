@@ -6,7 +6,7 @@ import io.heatkv.cache.KvShape;
 import io.heatkv.infinity.RotaryNormalization;
 import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.infinity.vae.VaeConfig;
-import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.DType;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -33,7 +33,7 @@ class InfinityFlopsTest {
     TransformerConfig small =
         new TransformerConfig(
             2, 64, 2, 256, 4, 128, 16, 2, true, RotaryNormalization.ROUNDED, true, false);
-    KvShape shape = new KvShape(2, 2, 2, 2, 32, DType.F32, GridParser.parse("1x1,2x2,4x4"));
+    KvShape shape = new KvShape(2, 2, 2, 2, 32, DType.F32, ScaleGrids.parse("1x1,2x2,4x4"));
     // Two rows of one token through 2 layers: 2 * 2 * (2 * (6 * 64^2 + 2 * 64 * 256 + 2 * 64 * 4)
     // + 2 * 64 * 4).
     assertThat(InfinityFlops.transformer(small, shape, 0, 3)).isEqualTo(464_896);

@@ -10,11 +10,11 @@ import io.heatkv.cache.KvShape;
 import io.heatkv.calibrate.ObservedCache;
 import io.heatkv.error.UserException;
 import io.heatkv.infinity.PublishedModel;
+import io.heatkv.infinity.Resolution;
+import io.heatkv.infinity.ScaleTemplate;
 import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.load.MemoryNeed;
-import io.heatkv.scale.GridParser;
-import io.heatkv.scale.Resolution;
-import io.heatkv.scale.ScaleTemplate;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import org.junit.jupiter.api.Test;
@@ -87,7 +87,7 @@ class MemoryNeedTest {
     MemoryNeed need =
         InfinityMemory.transformer(
             wide,
-            new KvShape(1, 3, 1, 2, 32, DType.F32, GridParser.parse("1x1,2x2")),
+            new KvShape(1, 3, 1, 2, 32, DType.F32, ScaleGrids.parse("1x1,2x2")),
             5,
             CachePolicy.FULL,
             Device.cuda(0));

@@ -11,7 +11,6 @@ import io.heatkv.family.NextScaleModel;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.infinity.RotaryNormalization;
 import io.heatkv.infinity.TransformerConfig;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
@@ -20,7 +19,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class RandomInfinityTest {
-  private static final ScaleGrids SCALES = GridParser.parse("1x1,2x2");
+  private static final ScaleGrids SCALES = ScaleGrids.parse("1x1,2x2");
 
   private final Backend backend = TestDevice.backend();
 

@@ -6,7 +6,7 @@ import static org.assertj.core.api.Assertions.within;
 import io.heatkv.TestDevice;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.Checkpoints;
-import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
@@ -27,7 +27,7 @@ class MultiScaleBsqTest {
           Weights.wrap(backend, recorded.entry("quantizer.features"), recorded)
               .to(TestDevice.device());
       MultiScaleBsq.Quantized quantized =
-          new MultiScaleBsq(4, true).quantize(features, GridParser.parse("1x1,2x3,3x4,5x6"));
+          new MultiScaleBsq(4, true).quantize(features, ScaleGrids.parse("1x1,2x3,3x4,5x6"));
       assertThat(quantized.bits()).hasSize(4);
       for (int scale = 0; scale < 4; scale++) {
         assertThat(quantized.bits().get(scale).toBytes())

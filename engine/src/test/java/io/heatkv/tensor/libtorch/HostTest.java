@@ -1,7 +1,6 @@
 package io.heatkv.tensor.libtorch;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import io.heatkv.resource.CacheFolder;
 import io.heatkv.tensor.DType;
@@ -137,7 +136,6 @@ class HostTest {
           | GOMP_SPINCOUNT=1000 OPENBLAS_THREAD_TIMEOUT=8 NVIDIA_TF32_OVERRIDE=0
           """)
   void tuningKeepsTheUsersValues(String environment, String added) throws Exception {
-    assumeFalse(NativePlatform.current().isWindows());
     Map<String, String> expected = new TreeMap<>(variables(environment));
     expected.putAll(variables(added));
     assertThat(child(variables(environment), 1, "tuned")).isEqualTo(expected);

@@ -8,7 +8,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.image.PngImage;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.profile.PromptSet;
-import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.CacheSchedule;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.PruningSchedule;
@@ -37,7 +37,7 @@ class HeatMapTest {
             "00ff",
             LAYERS,
             HEADS,
-            GridParser.parse("1x1,2x2,4x4,6x6"),
+            ScaleGrids.parse("1x1,2x2,4x4,6x6"),
             1,
             List.of(1.0),
             List.of(1.0),

@@ -8,7 +8,7 @@ import io.heatkv.eval.run.CellSummary;
 import io.heatkv.eval.run.MetricInfo;
 import io.heatkv.eval.run.Metrics;
 import io.heatkv.eval.run.Summary;
-import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -158,7 +158,7 @@ class FiguresTest {
         summary(
             cell("a", 0.1, 0, List.of(1.0, 0.75, 0.5), List.of(0.0, 0.02, 0.0002)),
             cell("b", 0.1, 0, List.of(0.4, 0.9, 0.999), List.of(0.002, 0.001, 0.000002)));
-    ScaleTable table = new ScaleTable(summary, List.of("b", "a"), GridParser.parse("1x1,2x2,3x3"));
+    ScaleTable table = new ScaleTable(summary, List.of("b", "a"), ScaleGrids.parse("1x1,2x2,3x3"));
     assertThat(fields(table.agreement()))
         .containsExactly(
             "1.000 40.0", "0.200 90.0", "0.002 99.9", "0.000 100.0", "0.500 75.0", "1.000 50.0");

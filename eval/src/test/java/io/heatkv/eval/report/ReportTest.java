@@ -15,7 +15,7 @@ import io.heatkv.image.Png;
 import io.heatkv.image.PngImage;
 import io.heatkv.json.JsonObject;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import java.io.IOException;
 import java.io.StringReader;
@@ -52,7 +52,7 @@ class ReportTest {
             List.of(EVIL, "two", "three"),
             2,
             7,
-            GridParser.parse("1x1,2x2"),
+            ScaleGrids.parse("1x1,2x2"),
             SamplingOptions.of(3, 1, 1),
             List.of(
                 cell("heatkv", "10%", 0.1),

@@ -14,7 +14,6 @@ import io.heatkv.family.NextScaleModel;
 import io.heatkv.family.Pass;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
@@ -121,7 +120,7 @@ class BatchDrawerTest {
                 new PictureRequest("a cat", 1, sampling),
                 new PictureRequest("a red apple", 2, sampling),
                 new PictureRequest("a cat", 3, sampling)),
-            GridParser.parse("1x1,2x2,3x3"),
+            ScaleGrids.parse("1x1,2x2,3x3"),
             CachePolicy.FULL);
     try (ImageGenerator generator = TestModel.open()) {
       Counting model = new Counting(generator.model());

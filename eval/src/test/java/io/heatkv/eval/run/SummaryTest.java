@@ -5,7 +5,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.sample.SamplingOptions;
-import io.heatkv.scale.GridParser;
+import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
 import java.lang.reflect.Proxy;
 import java.util.List;
@@ -25,7 +25,7 @@ class SummaryTest {
             List.of("one", "two"),
             2,
             7,
-            GridParser.parse("1x1,2x2"),
+            ScaleGrids.parse("1x1,2x2"),
             SamplingOptions.of(3, 1, 1),
             List.of(HEAT, OTHER, LARGER),
             List.of(),

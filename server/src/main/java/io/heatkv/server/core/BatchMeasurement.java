@@ -5,16 +5,22 @@ import io.heatkv.GenerationRequest;
 import io.heatkv.family.NextScaleModel;
 import io.heatkv.family.PictureRequest;
 import java.util.Collections;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import java.util.function.BooleanSupplier;
 
 /**
  * How many pictures of a pass make the most pictures a second, measured pass by pass while nobody
- * asks for pictures. The first pass only warms up.
+ * asks for pictures. Numbers double. The first pass only warms up, on CUDA that of each number:
+ * kernels are planned by their sizes.
  */
 final class BatchMeasurement {
-  // Pictures of a larger pass wait longer for each other; a gain below this isn't worth it.
+  // Pictures of a larger pass wait longer for each other; less of a gain isn't worth it.
   private static final double GAIN = 1.03;
-  private static final double SECONDS = 10;
+  // Of each number: other work on the machine should meet all alike.
+  private static final double SECONDS_EACH = 4;
+  private static final int MOST_PASSES = 3;
+  private static final double SECONDS = 60;
   // Until it is known: costs a CPU little, and a GPU gains most of what there is to gain.
   private static final int UNMEASURED = 4;
 
@@ -22,15 +28,19 @@ final class BatchMeasurement {
   private final Form form;
   private final PictureRequest picture;
   private final int most;
-  private int best = 1;
-  private double bestSeconds;
+  // Seconds of a picture by pictures of its pass.
+  private final SortedMap<Integer, Double> measured = new TreeMap<>();
+  private volatile int best = 1;
   private double spent;
-  // Pictures of the next pass; 0 warms up.
-  private int next;
-  private boolean done;
+  // Pictures of the next pass, whether it warms up, and what those of as many have taken.
+  private int next = 1;
+  private boolean warming = true;
+  private int passes;
+  private double seconds;
+  private volatile boolean done;
 
   /**
-   * @param most pictures of a pass that may be tried; 1 or less measures nothing
+   * @param most pictures of a pass that may be tried; 1 or less only warms up
    */
   BatchMeasurement(NextScaleModel model, Form form, PictureRequest picture, int most) {
     this.model = model;
@@ -55,28 +65,40 @@ final class BatchMeasurement {
    * @return whether it was drawn
    */
   boolean step(BooleanSupplier interrupted, Heartbeat heartbeat) {
-    int pictures = Math.max(1, next);
     long start = System.nanoTime();
-    if (!draw(pictures, interrupted, heartbeat)) {
+    if (!draw(next, interrupted, heartbeat)) {
       return false;
     }
-    double seconds = (System.nanoTime() - start) / 1e9;
-    if (next == 0) {
-      next = 1;
+    double took = (System.nanoTime() - start) / 1e9;
+    spent += took;
+    if (warming) {
+      warming = false;
       done = most <= 1;
       return true;
     }
-    spent += seconds;
-    double each = seconds / pictures;
-    if (bestSeconds != 0 && each * GAIN > bestSeconds) {
-      done = true;
+    seconds += took;
+    if (++passes < MOST_PASSES && seconds < SECONDS_EACH) {
       return true;
     }
-    best = pictures;
-    bestSeconds = each;
-    next = 2 * pictures;
-    done = next > most || spent + next * each > SECONDS;
+    double each = seconds / (passes * next);
+    measured.put(next, each);
+    choose();
+    next *= 2;
+    warming = model.device().isCuda();
+    passes = 0;
+    seconds = 0;
+    done = next > most || spent + (warming ? 2 : 1) * next * each > SECONDS;
     return true;
+  }
+
+  private void choose() {
+    double least = measured.values().stream().min(Double::compare).orElseThrow();
+    best =
+        measured.entrySet().stream()
+            .filter(entry -> entry.getValue() <= GAIN * least)
+            .findFirst()
+            .orElseThrow()
+            .getKey();
   }
 
   private boolean draw(int pictures, BooleanSupplier interrupted, Heartbeat heartbeat) {

@@ -16,6 +16,8 @@ public final class Forms {
   // A client may name any number of budgets.
   private static final int KEPT = 128;
 
+  private static final String ALL = "1";
+
   private final ServedModel model;
   private final Map<Key, Form> kept =
       new LinkedHashMap<>(16, 0.75f, true) {
@@ -64,6 +66,15 @@ public final class Forms {
       }
       return known;
     }
+  }
+
+  /**
+   * The form of pictures whose policy keeps all tokens.
+   *
+   * @throws io.heatkv.error.UserException if the model can't draw the scales
+   */
+  public Form whole(ScaleGrids grids, String policy, SamplingOptions sampling) {
+    return of(grids, policy, ALL, sampling);
   }
 
   private Form make(ScaleGrids grids, CachePolicy policy, SamplingOptions sampling) {

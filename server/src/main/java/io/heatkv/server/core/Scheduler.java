@@ -62,6 +62,7 @@ public final class Scheduler implements AutoCloseable {
    * @param reservedBytes of the pass that runs
    * @param reservedKvBytes of its keys and values
    * @param batch most pictures of a pass
+   * @param measuring whether that is still being measured, while nobody asks for pictures
    * @param sinceBeat time since the device's thread was last seen alive
    * @param longestStep that a scale has taken
    * @param state whether it takes jobs and can draw
@@ -72,6 +73,7 @@ public final class Scheduler implements AutoCloseable {
       long reservedBytes,
       long reservedKvBytes,
       int batch,
+      boolean measuring,
       Duration sinceBeat,
       Duration longestStep,
       Health state) {}
@@ -242,6 +244,7 @@ public final class Scheduler implements AutoCloseable {
           reservedBytes,
           reservedKvBytes,
           batch(),
+          limits.batch() == 0 && !measurement.isDone(),
           heartbeat.age(),
           heartbeat.longestStep(),
           health());

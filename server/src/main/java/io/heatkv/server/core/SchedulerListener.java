@@ -7,8 +7,12 @@ public interface SchedulerListener {
   /** A pass begins. */
   default void passBegins(Form form, int pictures) {}
 
-  /** A pass was drawn. */
-  default void passDrawn(Form form, int pictures, GenerationResult result) {}
+  /**
+   * A pass was drawn.
+   *
+   * @param partialSeconds that showing its pictures before they were done took
+   */
+  default void passDrawn(Form form, int pictures, GenerationResult result, double partialSeconds) {}
 
   /** A job waited and is drawn now. */
   default void jobStarts(Job job) {}

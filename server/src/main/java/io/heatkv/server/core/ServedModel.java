@@ -8,6 +8,7 @@ import io.heatkv.load.MemoryNeed;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleGrids;
+import io.heatkv.scale.ScaleSize;
 import java.util.List;
 import java.util.Optional;
 
@@ -20,6 +21,9 @@ public interface ServedModel {
 
   /** Its own scales, drawn where a request asks for no size. */
   ScaleGrids grids();
+
+  /** The grids of all sizes that it offers, its own first. */
+  List<ScaleGrids> offeredGrids();
 
   /** How it samples where a request doesn't say. */
   SamplingOptions sampling();
@@ -48,6 +52,9 @@ public interface ServedModel {
    * @throws io.heatkv.error.UserException if it can't be told
    */
   MemoryNeed need(GenerationRequest request);
+
+  /** Bytes that decoding one picture takes, or what it shows at a coarser scale. */
+  long decodingBytes(ScaleSize grid);
 
   /** The calibration of its own scales, if it comes with one. */
   Optional<CalibrationProfile> profile();

@@ -14,11 +14,17 @@ import java.util.concurrent.Executor;
 
 /** Pictures of one form, drawn together on the device's thread. */
 final class SharedPass {
+  // The rest of what scales take holds the text between them, too.
+  private static final double FREE_BETWEEN_SCALES = 0.9;
+
   private final ServedModel model;
   private final SchedulerListener listener;
   private final Executor encoders;
   private final Heartbeat heartbeat;
   private final List<QueuedPicture> pass;
+  private final Form form;
+  private final GenerationRequest request;
+  private long partialNanos;
 
   /**
    * @param encoders make files of pictures, so that the device needn't wait
@@ -35,6 +41,12 @@ final class SharedPass {
     this.encoders = encoders;
     this.heartbeat = heartbeat;
     this.pass = pass;
+    form = pass.getFirst().job().form();
+    request =
+        new GenerationRequest(
+            pass.stream().map(each -> each.job().pictures().get(each.picture())).toList(),
+            form.grids(),
+            form.policy());
   }
 
   /**
@@ -43,12 +55,6 @@ final class SharedPass {
    * @throws io.heatkv.error.UserException if one of its pictures is wrong
    */
   void draw() {
-    Form form = pass.getFirst().job().form();
-    GenerationRequest request =
-        new GenerationRequest(
-            pass.stream().map(each -> each.job().pictures().get(each.picture())).toList(),
-            form.grids(),
-            form.policy());
     long start = System.nanoTime();
     listener.passBegins(form, pass.size());
     for (Job job : new HashSet<>(pass.stream().map(QueuedPicture::job).toList())) {
@@ -68,7 +74,14 @@ final class SharedPass {
         }
       }
       leave(generation);
-      deliver(request, generation.finish(), start);
+      GenerationResult result =
+          generation.finish(picture -> {
+            heartbeat.beat();
+            deliver(generation, picture, (System.nanoTime() - start) / 1e9);
+            leave(generation);
+          });
+      form.took(pass.size(), (System.nanoTime() - start) / 1e9, result.timings().decode() / 1e3);
+      listener.passDrawn(form, pass.size(), result, partialNanos / 1e9);
     } catch (CancellationException _) {
       // No picture is left; who cancelled them was told.
     }
@@ -78,13 +91,19 @@ final class SharedPass {
   private List<SortedSet<Integer>> partials() {
     List<SortedSet<Integer>> scales = new ArrayList<>();
     for (QueuedPicture each : pass) {
-      Form form = each.job().form();
       scales.add(
           each.job().partials() == 0
               ? new TreeSet<>()
-              : PartialScales.choose(form.grids(), each.job().partials(), form.decodeShare()));
+              : PartialScales.choose(
+                  form.grids(), each.job().partials(), form.decodeShare(), this::canShow));
     }
     return scales;
+  }
+
+  /** Whether decoding a scale while keys and values live stays within what is reserved. */
+  private boolean canShow(int scale) {
+    return model.decodingBytes(form.grids().size(scale))
+        <= FREE_BETWEEN_SCALES * form.need(pass.size()).scratch();
   }
 
   /** Takes out those whose jobs have ended. */
@@ -103,7 +122,9 @@ final class SharedPass {
       JobEvent drawn = new JobEvent.ScaleDrawn(each.picture(), scale, job.form().grids().count());
       job.addLater(encoders, () -> drawn);
       if (partials.get(i).contains(scale)) {
+        long start = System.nanoTime();
         Picture shown = generation.preview(i);
+        partialNanos += System.nanoTime() - start;
         int index = partials.get(i).headSet(scale).size();
         job.addLater(
             encoders,
@@ -119,36 +140,27 @@ final class SharedPass {
     }
   }
 
-  private void deliver(GenerationRequest request, GenerationResult result, long start) {
-    Form form = pass.getFirst().job().form();
-    double seconds = (System.nanoTime() - start) / 1e9;
-    form.took(pass.size(), seconds, result.timings().decode() / 1e3);
-    listener.passDrawn(form, pass.size(), result);
-    for (Picture picture : result.images()) {
-      QueuedPicture each = pass.get(picture.index());
-      each.job()
-          .addLater(
-              encoders,
-              () ->
-                  new JobEvent.Drawn(
-                      each.picture(),
-                      picture.request().seed(),
-                      picture.pixels().width(),
-                      picture.pixels().height(),
-                      each.job()
-                          .encoding()
-                          .encode(
-                              picture.pixels(),
-                              model.texts(
-                                  request,
-                                  picture.index(),
-                                  picture.pixels().width(),
-                                  picture.pixels().height())),
-                      result.kv().storage() / pass.size(),
-                      result.fullKvBytes() / pass.size(),
-                      pass.size(),
-                      seconds,
-                      result.warnings()));
-    }
+  /** A picture is sent while the others are decoded; its client's next one may join them soon. */
+  private void deliver(Generation generation, Picture picture, double seconds) {
+    QueuedPicture each = pass.get(picture.index());
+    Job job = each.job();
+    int width = picture.pixels().width();
+    int height = picture.pixels().height();
+    long kvBytes = generation.memory().storage() / pass.size();
+    job.addLater(
+        encoders,
+        () ->
+            new JobEvent.Drawn(
+                each.picture(),
+                picture.request().seed(),
+                width,
+                height,
+                job.encoding()
+                    .encode(picture.pixels(), model.texts(request, picture.index(), width, height)),
+                kvBytes,
+                generation.fullKvBytes() / pass.size(),
+                pass.size(),
+                seconds,
+                generation.warnings()));
   }
 }

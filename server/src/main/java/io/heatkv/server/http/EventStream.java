@@ -5,7 +5,10 @@ import io.vertx.core.Vertx;
 import io.vertx.core.http.HttpServerResponse;
 import java.util.Map;
 
-/** Server-sent events as the answer of a request. */
+/**
+ * Server-sent events as the answer of a request. It begins with the first event or heartbeat: what
+ * fails before is answered with a status.
+ */
 final class EventStream {
   private static final long HEARTBEAT_MILLIS = 10_000;
   private static final int QUEUED_BYTES = 8 << 20;
@@ -13,24 +16,15 @@ final class EventStream {
   private final Exchange exchange;
   private final Vertx vertx;
   private final HttpServerResponse response;
-  private volatile long timer = -1;
+  // On the event loop only.
+  private long timer = -1;
+  private boolean begun;
 
-  /** Begins the answer. */
   EventStream(Exchange exchange, Vertx vertx) {
     this.exchange = exchange;
     this.vertx = vertx;
     response = exchange.response();
-    exchange.run(() -> {
-      if (!response.closed()) {
-        response
-            .setChunked(true)
-            .setWriteQueueMaxSize(QUEUED_BYTES)
-            .putHeader("Content-Type", "text/event-stream")
-            .putHeader("X-Accel-Buffering", "no");
-        var _ = response.writeHead();
-        timer = vertx.setPeriodic(HEARTBEAT_MILLIS, _ -> write(": heartbeat\n\n"));
-      }
-    });
+    exchange.run(() -> timer = vertx.setPeriodic(HEARTBEAT_MILLIS, _ -> write(": heartbeat\n\n")));
   }
 
   void send(String event, Map<String, ?> data) {
@@ -53,20 +47,48 @@ final class EventStream {
   }
 
   private void write(String text) {
-    if (!response.closed() && !response.ended()) {
-      var _ = response.write(text);
-    } else {
+    if (response.closed() || response.ended()) {
       stop();
+      return;
+    }
+    begin();
+    var _ = response.write(text);
+  }
+
+  private void begin() {
+    if (!begun) {
+      begun = true;
+      response
+          .setChunked(true)
+          .setWriteQueueMaxSize(QUEUED_BYTES)
+          .putHeader("Content-Type", "text/event-stream")
+          .putHeader("X-Accel-Buffering", "no");
     }
   }
 
-  void end() {
+  /** Ends with what went wrong. */
+  void fail(ApiException problem) {
     exchange.run(() -> {
-      stop();
-      if (!response.closed() && !response.ended()) {
-        var _ = response.end();
+      if (begun) {
+        write(text("error", problem.toJson()));
+        finish();
+      } else {
+        stop();
+        exchange.fail(problem);
       }
     });
+  }
+
+  void end() {
+    exchange.run(this::finish);
+  }
+
+  private void finish() {
+    stop();
+    if (!response.closed() && !response.ended()) {
+      begin();
+      var _ = response.end();
+    }
   }
 
   private void stop() {

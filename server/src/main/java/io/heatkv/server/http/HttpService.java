@@ -1,5 +1,6 @@
 package io.heatkv.server.http;
 
+import io.heatkv.PictureSizes;
 import io.heatkv.json.JsonValue;
 import io.heatkv.policy.CachePolicies;
 import io.heatkv.profile.CalibrationProfile;
@@ -47,6 +48,8 @@ public final class HttpService implements AutoCloseable {
   private final PictureSizes sizes;
   private final ImagesRequest requests;
   private final JobEndpoint jobs;
+  private final Optional<CalibrationProfile> profile;
+  private final Map<String, Object> described;
   private final ExecutorService workers = Executors.newVirtualThreadPerTaskExecutor();
 
   /**
@@ -67,9 +70,11 @@ public final class HttpService implements AutoCloseable {
     this.metrics = metrics;
     this.log = log;
     gate = new Gate(options);
-    sizes = new PictureSizes(model);
+    sizes = new PictureSizes(model.model(), model.offeredGrids(), model.pixelsPerToken());
     requests = new ImagesRequest(model, forms, sizes, scheduler, options);
     jobs = new JobEndpoint(vertx, scheduler, new JobStore(options.kept()));
+    profile = model.profile();
+    described = describe();
   }
 
   /** Answers a request on the port of all. */
@@ -208,7 +213,7 @@ public final class HttpService implements AutoCloseable {
     switch (path) {
       case "/v1/models" -> {
         requireMethod(exchange, HttpMethod.GET);
-        exchange.json(200, Map.of("object", "list", "data", List.of(describe())));
+        exchange.json(200, Map.of("object", "list", "data", List.of(described)));
       }
       case "/v1/profile" -> {
         requireMethod(exchange, HttpMethod.GET);
@@ -226,7 +231,7 @@ public final class HttpService implements AutoCloseable {
         if (path.startsWith(JOBS)) {
           jobs.handle(exchange, owner, path.substring(JOBS.length()));
         } else if (path.equals("/v1/models/" + model.id())) {
-          exchange.json(200, describe());
+          exchange.json(200, described);
         } else {
           throw ApiException.notFound(
               "there is nothing here; see docs/server.md for what there is");
@@ -244,12 +249,14 @@ public final class HttpService implements AutoCloseable {
     }
   }
 
+  /** What the page and clients are told of the model; it never changes. */
   private Map<String, Object> describe() {
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("id", model.id());
     json.put("object", "model");
     json.put("created", 0);
     json.put("owned_by", "heatkv");
+    json.put("example", model.samplePrompt());
     json.put("sizes", sizes.all().stream().map(Object::toString).toList());
     json.put("policies", CachePolicies.names());
     json.put(
@@ -258,22 +265,22 @@ public final class HttpService implements AutoCloseable {
             .filter(name -> CachePolicies.whole(name).isPresent())
             .toList());
     json.put("policy", options.policy());
-    json.put("kv_budget", options.budget());
+    json.put("kv_budget", options.budget().orElse(null));
     json.put("guidance_scale", model.sampling().cfg(0));
     json.put("scales", model.grids().count());
     json.put("max_n", options.maxImages());
-    json.put("calibrated", model.profile().isPresent());
+    json.put("calibrated", profile.isPresent());
     return json;
   }
 
   private void profile(Exchange exchange) {
-    CalibrationProfile profile =
-        model.profile().orElseThrow(() -> ApiException.notFound("the model has no calibration"));
+    CalibrationProfile found =
+        profile.orElseThrow(() -> ApiException.notFound("the model has no calibration"));
     String budget = exchange.request().getParam("kv_budget");
     exchange.json(
         200,
         ProfileAnswer.of(
-            profile,
+            found,
             budget == null || budget.length() > 32
                 ? Optional.empty()
                 : requests.policy(budget).schedule()));
@@ -369,16 +376,20 @@ public final class HttpService implements AutoCloseable {
   }
 
   private static void answer(Exchange exchange, ImagesRequest.Read read, JobEvent.Ended end) {
-    switch (end.state()) {
-      case DONE -> exchange.json(200, Answers.of(read.job(), read.size()));
-      case FAILED -> {
-        exchange.note("problem", end.problem().map(Throwable::toString).orElse(""));
-        exchange.fail(ApiException.of(end.problem().orElseThrow()));
-      }
-      default ->
-          exchange.fail(
-              ApiException.of(503, "cancelled", "the server is stopping; try again later"));
+    if (end.state() == Job.State.DONE) {
+      exchange.json(200, Answers.of(read.job(), read.size()));
+    } else {
+      exchange.fail(wrong(exchange, end));
     }
+  }
+
+  /** Why there is no picture. Who left isn't told; so it was the server that cancelled. */
+  private static ApiException wrong(Exchange exchange, JobEvent.Ended end) {
+    end.problem().ifPresent(problem -> exchange.note("problem", problem.toString()));
+    return end.problem()
+        .map(ApiException::of)
+        .orElseGet(
+            () -> ApiException.of(503, "cancelled", "the server is stopping; try again later"));
   }
 
   private void stream(Exchange exchange, ImagesRequest.Read read) {
@@ -396,9 +407,11 @@ public final class HttpService implements AutoCloseable {
                     "image_generation.completed",
                     Answers.completed(read.job(), read.size(), drawn));
             case JobEvent.Ended end -> {
-              end.problem()
-                  .ifPresent(problem -> events.send("error", ApiException.of(problem).toJson()));
-              events.end();
+              if (end.state() == Job.State.DONE) {
+                events.end();
+              } else {
+                events.fail(wrong(exchange, end));
+              }
             }
           }
         });

@@ -1,6 +1,7 @@
 package io.heatkv.server.http;
 
 import io.heatkv.GenerationRequest;
+import io.heatkv.PictureSizes;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.error.UserException;
 import io.heatkv.family.PictureRequest;
@@ -130,7 +131,7 @@ final class ImagesRequest {
     requireModel(json);
     String prompt = prompt(json);
     int count = whole(json, "n", 1, 1, options.maxImages());
-    PictureSizes.Size size = sizes.nearest(json.optionalText("size").orElse("auto"));
+    PictureSizes.Size size = size(json);
     SamplingOptions sampling = sampling(json);
     Optional<String> negative =
         json.optionalText("negative_prompt").filter(text -> !text.isBlank());
@@ -203,6 +204,15 @@ final class ImagesRequest {
     }
   }
 
+  private PictureSizes.Size size(JsonObject json) {
+    String text = json.optionalText("size").orElse("auto");
+    try {
+      return sizes.nearest(text);
+    } catch (UserException e) {
+      throw ApiException.invalid("size", String.valueOf(e.getMessage()));
+    }
+  }
+
   private SamplingOptions sampling(JsonObject json) {
     SamplingOptions own = model.sampling();
     return json.has("guidance_scale") ? own.withCfg(json.number("guidance_scale")) : own;
@@ -258,22 +268,29 @@ final class ImagesRequest {
               throw ApiException.invalid(
                   "kv_budget", "kv_budget is none; expected a ratio such as 0.1, or a size");
         };
-    boolean unlimited = isWhole(options.policy());
+    Optional<String> asBudgeted = budget.or(options::budget);
     String policy =
         json.optionalText("policy")
-            .orElse(
-                budget.isPresent() && unlimited ? Allocation.DEFAULT.policy() : options.policy());
-    if (budget.isEmpty() && !isWhole(policy) && unlimited) {
+            .orElseGet(() ->
+                budget.isPresent()
+                    ? budgeted()
+                    : asBudgeted.isPresent() ? options.policy() : CachePolicy.FULL.name());
+    if (asBudgeted.isEmpty() && !isWhole(policy)) {
       throw ApiException.invalid(
           "kv_budget", "policy %s needs a kv_budget such as 0.1".formatted(policy));
     }
-    String allowed = budget.orElse(isWhole(policy) ? WHOLE : options.budget());
+    String allowed = isWhole(policy) ? budget.orElse(WHOLE) : asBudgeted.orElseThrow();
     Form form = make(size, policy, allowed, sampling);
     if (!scheduler.fits(form)) {
       throw ApiException.invalid(
           "size", "exceeds_capacity", tooLarge(form, size, policy, allowed, sampling));
     }
     return form;
+  }
+
+  /** The policy of a request with a budget that names none. */
+  private String budgeted() {
+    return isWhole(options.policy()) ? Allocation.DEFAULT.policy() : options.policy();
   }
 
   /** Whether a policy keeps all tokens, which needs no budget. */
@@ -309,8 +326,7 @@ final class ImagesRequest {
    * @throws ApiException if it can't be had
    */
   CachePolicy policy(String budget) {
-    String name = isWhole(options.policy()) ? Allocation.DEFAULT.policy() : options.policy();
-    return make(sizes.all().getFirst(), name, budget, model.sampling()).policy();
+    return make(sizes.all().getFirst(), budgeted(), budget, model.sampling()).policy();
   }
 
   private boolean canBeHad(

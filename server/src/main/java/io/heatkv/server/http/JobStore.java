@@ -1,5 +1,6 @@
 package io.heatkv.server.http;
 
+import io.heatkv.PictureSizes;
 import io.heatkv.server.ServerOptions;
 import io.heatkv.server.core.Job;
 import java.util.Iterator;

@@ -6,8 +6,8 @@ import io.heatkv.schedule.CacheSchedule;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.HeadScores;
 import io.heatkv.schedule.Level;
+import io.heatkv.schedule.Precision;
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -15,7 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.TreeMap;
+import java.util.function.Function;
 import java.util.function.IntFunction;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
@@ -25,7 +25,8 @@ final class ProfileAnswer {
   private ProfileAnswer() {}
 
   /**
-   * @param schedule of which is told when each head's keys and values of a source scale are gone
+   * @param schedule of which is told when each head's keys and values of a source scale are gone,
+   *     and at which level the last scale finds them
    */
   static Map<String, Object> of(CalibrationProfile profile, Optional<CacheSchedule> schedule) {
     CalibrationSetup setup = profile.setup();
@@ -50,8 +51,20 @@ final class ProfileAnswer {
     schedule.ifPresent(planned -> {
       json.put("kv_budget", planned.budget());
       json.put("gone_at", goneAt(setup, sources, planned));
-      json.put("levels", levels(planned.seen(sources).values()));
+      Map<Atom, Level> last = planned.seen(sources);
+      List<Level> levels = Level.ALL.stream().filter(last::containsValue).toList();
+      json.put("levels", levels.stream().map(ProfileAnswer::described).toList());
+      json.put("level", atoms(setup, sources, atom -> levels.indexOf(last.get(atom))));
     });
+    return json;
+  }
+
+  private static Map<String, Object> described(Level level) {
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("name", level.toString());
+    // Of 16 bits of every token.
+    double entry = level.precision().entryGranules() / (double) Precision.FLOAT16.entryGranules();
+    json.put("share", entry / (level.pool() * level.pool()));
     return json;
   }
 
@@ -71,22 +84,17 @@ final class ProfileAnswer {
         }
       }
     }
+    return atoms(setup, sources, atom -> gone.getOrDefault(atom, -1));
+  }
+
+  private static List<?> atoms(
+      CalibrationSetup setup, int sources, Function<Atom, Integer> number) {
     return list(
         sources,
         source ->
             list(
                 setup.layers(),
-                layer ->
-                    list(
-                        setup.heads(),
-                        head -> gone.getOrDefault(new Atom(source, head, layer), -1))));
-  }
-
-  /** How many heads of a source scale are stored how when the last scale is drawn. */
-  private static Map<String, Object> levels(Collection<Level> levels) {
-    Map<String, Object> counts = new TreeMap<>();
-    levels.forEach(level -> counts.merge(level.toString(), 1, (a, b) -> (Integer) a + (Integer) b));
-    return counts;
+                layer -> list(setup.heads(), head -> number.apply(new Atom(source, head, layer)))));
   }
 
   private static List<?> list(int size, IntFunction<@Nullable Object> item) {

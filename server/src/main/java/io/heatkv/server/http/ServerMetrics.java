@@ -6,6 +6,7 @@ import io.heatkv.server.core.Job;
 import io.heatkv.server.core.Scheduler;
 import io.heatkv.server.core.SchedulerListener;
 import io.heatkv.server.core.ServedModel;
+import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.DistributionSummary;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.Timer;
@@ -13,6 +14,9 @@ import io.micrometer.core.instrument.binder.jvm.JvmMemoryMetrics;
 import io.micrometer.core.instrument.binder.system.UptimeMetrics;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Locale;
 import java.util.concurrent.TimeUnit;
@@ -21,12 +25,19 @@ import java.util.stream.Stream;
 
 /** What is counted and measured, as Prometheus reads it. */
 public final class ServerMetrics implements SchedulerListener {
+  // Of Linux.
+  private static final Path STATUS = Path.of("/proc/self/status");
+
   private final PrometheusMeterRegistry registry =
       new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
   private final DistributionSummary batches =
       DistributionSummary.builder("heatkv.batch.size")
           .description("Pictures of a pass")
           .serviceLevelObjectives(1, 2, 4, 8, 16, 32, 64)
+          .register(registry);
+  private final Counter failures =
+      Counter.builder("heatkv.device.failures")
+          .description("Passes that the device lost")
           .register(registry);
   private volatile long measuredKvBytes;
 
@@ -37,6 +48,24 @@ public final class ServerMetrics implements SchedulerListener {
     Gauge.builder("heatkv.kv.measured.bytes", this, metrics -> metrics.measuredKvBytes)
         .description("Bytes of keys and values that the last pass took")
         .register(registry);
+    if (Files.isReadable(STATUS)) {
+      Gauge.builder("process.resident.memory.bytes", ServerMetrics::residentBytes)
+          .description("Resident memory")
+          .register(registry);
+    }
+  }
+
+  private static double residentBytes() {
+    try (Stream<String> lines = Files.lines(STATUS)) {
+      return 1024
+          * lines
+              .filter(line -> line.startsWith("VmRSS:"))
+              .mapToDouble(line -> Double.parseDouble(line.replaceAll("\\D", "")))
+              .findFirst()
+              .orElse(Double.NaN);
+    } catch (IOException e) {
+      return Double.NaN;
+    }
   }
 
   /** Follows what a scheduler tells when it is asked. */
@@ -98,7 +127,11 @@ public final class ServerMetrics implements SchedulerListener {
 
   /** A request to draw was refused. */
   void rejected(String reason) {
-    registry.counter("heatkv.requests.rejected", "reason", reason).increment();
+    Counter.builder("heatkv.requests.rejected")
+        .description("Requests to draw that were refused")
+        .tag("reason", reason)
+        .register(registry)
+        .increment();
   }
 
   @Override
@@ -107,11 +140,14 @@ public final class ServerMetrics implements SchedulerListener {
   }
 
   @Override
-  public void passDrawn(Form form, int pictures, GenerationResult result) {
+  public void passDrawn(Form form, int pictures, GenerationResult result, double partialSeconds) {
     measuredKvBytes = result.kv().storage();
     stage("text", result.timings().text() / 1e3);
     stage("transformer", result.timings().transformer() / 1e3);
     stage("decode", result.timings().decode() / 1e3);
+    if (partialSeconds > 0) {
+      stage("partial", partialSeconds);
+    }
   }
 
   @Override
@@ -136,14 +172,16 @@ public final class ServerMetrics implements SchedulerListener {
 
   @Override
   public void cancelled(Job.State phase) {
-    registry
-        .counter("heatkv.cancelled", "phase", phase.toString().toLowerCase(Locale.ROOT))
+    Counter.builder("heatkv.cancelled")
+        .description("Requests that were cancelled")
+        .tag("phase", phase.toString().toLowerCase(Locale.ROOT))
+        .register(registry)
         .increment();
   }
 
   @Override
   public void deviceFailed(Throwable problem, boolean usable) {
-    registry.counter("heatkv.device.failures").increment();
+    failures.increment();
   }
 
   String text() {

@@ -17,13 +17,15 @@ import org.jspecify.annotations.Nullable;
 record Trace(String traceId, String spanId, String flags) {
   private static final SecureRandom RANDOM = new SecureRandom();
   private static final Pattern PARENT =
-      Pattern.compile("00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})");
+      Pattern.compile(
+          "(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?");
 
   /** Goes on with a caller's trace, if it names one. */
   static Trace of(@Nullable String traceparent) {
-    Matcher matcher = PARENT.matcher(traceparent == null ? "" : traceparent);
-    return matcher.matches()
-        ? new Trace(matcher.group(1), hex(8), matcher.group(2))
+    Matcher parent = PARENT.matcher(traceparent == null ? "" : traceparent);
+    // Only versions to come may have more behind the flags.
+    return parent.matches() && (parent.group(4) == null || !parent.group(1).equals("00"))
+        ? new Trace(parent.group(2), hex(8), parent.group(3))
         : new Trace(hex(16), hex(8), "00");
   }
 

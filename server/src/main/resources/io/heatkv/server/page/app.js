@@ -14,7 +14,7 @@ function body(full) {
     prompt: $('prompt').value, size: $('size').value, seed: $('seed').value, policy,
     partial_images: model.scales - 1,
   };
-  if (!model.whole_policies.includes(policy)) request.kv_budget = $('budget').value || model.kv_budget;
+  if (!model.whole_policies.includes(policy)) request.kv_budget = $('budget').value || (model.kv_budget ?? '10%');
   return request;
 }
 
@@ -191,44 +191,82 @@ async function drop(event) {
   showCode();
 }
 
-/** A panel for each source scale: layers down, heads across, S-CAS as strength. */
+/** A map of layers downwards and heads across. */
+function map(answer, source, label, colour) {
+  const cell = 12;
+  const canvas = document.createElement('canvas');
+  canvas.width = answer.heads * cell;
+  canvas.height = answer.layers * cell;
+  canvas.setAttribute('role', 'img');
+  canvas.setAttribute('aria-label', `${label} of scale ${answer.scales[source]} by layer and head`);
+  const context = canvas.getContext('2d');
+  for (let layer = 0; layer < answer.layers; layer++) {
+    for (let head = 0; head < answer.heads; head++) {
+      context.fillStyle = colour(layer, head);
+      context.fillRect(head * cell, layer * cell, cell, cell);
+    }
+  }
+  return canvas;
+}
+
+/** How many heads of each scale have which level, as a table. */
+function showCounts(answer) {
+  const names = [...answer.levels.map(level => level.name), 'dropped'];
+  const cells = (tag, texts) => texts.map(text => Object.assign(document.createElement(tag), { textContent: text }));
+  const line = (first, others) => {
+    const row = document.createElement('tr');
+    const [head] = cells('th', [first]);
+    head.scope = 'row';
+    row.append(head, ...others);
+    return row;
+  };
+  const titles = cells('th', ['scale', ...names]);
+  for (const title of titles) title.scope = 'col';
+  const top = document.createElement('tr');
+  top.append(...titles);
+  const table = $('level-counts').querySelector('table');
+  table.tHead.replaceChildren(top);
+  table.tBodies[0].replaceChildren(...answer.level.map((layers, source) => {
+    const counts = names.map(() => 0);
+    for (const level of layers.flat()) counts[level < 0 ? names.length - 1 : level]++;
+    return line(answer.scales[source], cells('td', counts));
+  }));
+  $('level-counts').hidden = false;
+}
+
+/** For each source scale a map of S-CAS and one of levels, under the budget of the form. */
 async function showHeat() {
-  if (!$('heat').open || $('maps').children.length) return;
+  const budget = $('budget').value || model.kv_budget || '10%';
+  if (!$('heat').open || $('maps').dataset.budget === budget) return;
   try {
-    const budget = $('budget').value || model.kv_budget;
     const answer = await (await ask(`/v1/profile?kv_budget=${encodeURIComponent(budget)}`)).json();
     const most = Math.max(...answer.scores.flat(2).filter(score => score !== null));
     $('heat-text').textContent =
-      `Layers downwards, heads across; the brighter, the more later scales attend (most ${(100 * most).toFixed(1)} %). `
-      + `Crossed out: gone before the last scale with a budget of ${budget}. ${answer.prompts} prompts. `
-      + `Stored then: ${Object.entries(answer.levels ?? {}).map(([level, heads]) => `${heads} at ${level}`).join(', ')}.`;
-    answer.scores.forEach((layers, source) => {
-      if (!layers) return;
+      `Layers downwards, heads across. Left, the brighter, the more later scales attend (most ${(100 * most).toFixed(1)} %, `
+      + `${answer.prompts} prompts). Right, the brighter, the more the last scale finds with a budget of ${budget}; black is dropped.`;
+    showCounts(answer);
+    $('maps').dataset.budget = budget;
+    $('maps').replaceChildren(...answer.level.map((levels, source) => {
       const figure = document.createElement('figure');
-      const canvas = document.createElement('canvas');
-      const cell = 12;
-      canvas.width = answer.heads * cell;
-      canvas.height = answer.layers * cell;
-      canvas.setAttribute('role', 'img');
-      canvas.setAttribute('aria-label', `Attention to scale ${answer.scales[source]} by layer and head`);
-      const context = canvas.getContext('2d');
-      layers.forEach((heads, layer) => heads.forEach((score, head) => {
-        context.fillStyle = `hsl(${20 + 30 * score / most} 90% ${8 + 62 * Math.sqrt(score / most)}%)`;
-        context.fillRect(head * cell, layer * cell, cell, cell);
-        if (answer.gone_at?.[source][layer][head] >= 0) {
-          context.strokeStyle = '#7fa7ff';
-          context.beginPath();
-          context.moveTo(head * cell + 2, layer * cell + 2);
-          context.lineTo(head * cell + cell - 2, layer * cell + cell - 2);
-          context.stroke();
-        }
-      }));
-      const caption = Object.assign(document.createElement('figcaption'), { textContent: `scale ${source + 1}: ${answer.scales[source]}` });
-      figure.append(canvas, caption);
-      $('maps').append(figure);
-    });
+      const scores = answer.scores[source];
+      const heat = scores && map(answer, source, 'Attention', (layer, head) => {
+        const score = scores[layer][head] / most;
+        return `hsl(${20 + 30 * score} 90% ${8 + 62 * Math.sqrt(score)}%)`;
+      });
+      const kept = map(answer, source, 'Levels', (layer, head) => {
+        const level = levels[layer][head];
+        return level < 0 ? '#000' : `hsl(215 60% ${25 + 60 * Math.sqrt(answer.levels[level].share)}%)`;
+      });
+      const caption = document.createElement('figcaption');
+      caption.textContent = `scale ${source + 1}: ${answer.scales[source]}${scores ? '' : ', kept by all heads'}`;
+      figure.append(...(heat ? [heat] : []), kept, caption);
+      return figure;
+    }));
   } catch (problem) {
     $('heat-text').textContent = problem.message;
+    $('level-counts').hidden = true;
+    $('maps').replaceChildren();
+    delete $('maps').dataset.budget;
   }
 }
 
@@ -244,8 +282,12 @@ async function start() {
   $('model').textContent = model.id;
   $('size').replaceChildren(...model.sizes.map(size => new Option(size, size)));
   $('policy').replaceChildren(...model.policies.map(policy => new Option(policy, policy)));
-  $('policy').value = model.policy === 'full' && model.calibrated ? 'heatkv' : model.policy;
-  $('budget').value = model.policy === 'full' ? (model.calibrated ? '10%' : '') : model.kv_budget;
+  // HeatKV's own rules need a calibration.
+  const usable = model.calibrated || !model.policy.startsWith('heatkv');
+  $('policy').value = usable ? model.policy : 'full';
+  $('budget').value = model.whole_policies.includes($('policy').value) ? '' : model.kv_budget ?? '10%';
+  $('heat').hidden = !model.calibrated;
+  if (!$('prompt').value) $('prompt').value = model.example;
   readFragment();
 }
 
@@ -265,6 +307,7 @@ $('link').addEventListener('click', async () => {
 });
 $('slider').addEventListener('input', () => $('stage').style.setProperty('--split', `${$('slider').value}%`));
 $('heat').addEventListener('toggle', showHeat);
+$('budget').addEventListener('change', showHeat);
 addEventListener('hashchange', readFragment);
 addEventListener('dragover', event => { event.preventDefault(); $('drop').classList.add('over'); });
 addEventListener('dragleave', () => $('drop').classList.remove('over'));

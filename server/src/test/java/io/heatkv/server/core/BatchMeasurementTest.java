@@ -21,7 +21,7 @@ final class BatchMeasurementTest {
       AtomicInteger asked = new AtomicInteger();
       assertThat(measurement.step(() -> asked.incrementAndGet() == 3, new Heartbeat())).isFalse();
       assertThat(measurement.isDone()).isFalse();
-      for (int i = 0; i < 5 && !measurement.isDone(); i++) {
+      for (int i = 0; i < 13 && !measurement.isDone(); i++) {
         assertThat(measurement.step(() -> false, new Heartbeat())).isTrue();
       }
       assertThat(measurement.isDone()).isTrue();

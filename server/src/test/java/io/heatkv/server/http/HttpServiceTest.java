@@ -8,6 +8,8 @@ import io.heatkv.cache.CachePolicy;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.image.PngImage;
 import io.heatkv.json.JsonObject;
+import io.heatkv.schedule.Atom;
+import io.heatkv.schedule.Level;
 import java.awt.image.BufferedImage;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
@@ -20,6 +22,8 @@ import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.CompletableFuture;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.AfterAll;
@@ -106,6 +110,23 @@ final class HttpServiceTest {
     assertThat(picture(json, 0).get("seed")).isEqualTo(12345678901234567L);
     byte[] bytes = Base64.getDecoder().decode((String) picture(json, 0).get("b64_json"));
     assertThat(bytes).startsWith(0xFF, 0xD8);
+  }
+
+  /** Without a budget of the server's own a request's takes the server's policy. */
+  @Test
+  void aRequestsBudgetAloneTakesTheServersPolicy() throws Exception {
+    JsonObject model = Running.json(running.get("/v1/models/toy"));
+    assertThat(model.text("policy")).isEqualTo("heatkv");
+    assertThat(model.has("kv_budget")).isFalse();
+    Map<?, ?> drawn = facts("{\"prompt\": \"circle\"}");
+    assertThat(drawn.get("policy")).isEqualTo("full");
+    drawn = facts("{\"prompt\": \"circle\", \"kv_budget\": \"40%\"}");
+    assertThat(drawn.get("policy")).isEqualTo("heatkv");
+    assertThat((Double) drawn.get("kv_budget")).isEqualTo(0.4);
+  }
+
+  private static Map<?, ?> facts(String body) throws Exception {
+    return (Map<?, ?>) picture(Running.json(running.draw(body)), 0).get("heatkv");
   }
 
   @Test
@@ -274,6 +295,41 @@ final class HttpServiceTest {
     until(() -> running.server.status().running() == 0);
   }
 
+  /** The schedule's own numbers, atom by atom. */
+  @Test
+  void theProfileHasScoresAndLevels() throws Exception {
+    JsonObject answer = Running.json(running.get("/v1/profile?kv_budget=40%25"));
+    assertThat(answer.list("scales")).hasSize(5).first().isEqualTo("1x1");
+    CachePolicy policy = running.model.policy("heatkv", "40%", running.model.grids());
+    Map<Atom, Level> last = policy.schedule().orElseThrow().seen(4);
+    List<?> levels = answer.list("levels");
+    Set<String> names = new TreeSet<>();
+    for (int source = 0; source < 4; source++) {
+      for (int layer = 0; layer < 2; layer++) {
+        for (int head = 0; head < 2; head++) {
+          int level = at(answer.list("level"), source, layer, head).intValue();
+          Level expected = last.get(new Atom(source, head, layer));
+          String name = level < 0 ? null : (String) ((Map<?, ?>) levels.get(level)).get("name");
+          assertThat(name).isEqualTo(expected == null ? null : expected.toString());
+          assertThat(at(answer.list("gone_at"), source, layer, head).intValue() >= 0)
+              .isEqualTo(expected == null);
+          if (name != null) {
+            names.add(name);
+          }
+        }
+      }
+    }
+    assertThat(names).hasSize(levels.size());
+    // The first scale is a sink, which nobody scores.
+    assertThat(answer.list("scores").getFirst()).hasToString("null");
+    assertThat(at(answer.list("scores"), 1, 0, 0).doubleValue()).isPositive();
+    assertThat(running.get("/v1/profile?kv_budget=0.0001").statusCode()).isEqualTo(400);
+  }
+
+  private static Number at(List<?> list, int source, int layer, int head) {
+    return (Number) ((List<?>) ((List<?>) list.get(source)).get(layer)).get(head);
+  }
+
   @Test
   void observation() throws Exception {
     assertThat(running.get("/healthz").body()).isEqualTo("{\"status\":\"ok\"}");
@@ -324,6 +380,45 @@ final class HttpServiceTest {
     assertThat(answer.statusCode()).isEqualTo(500);
     assertThat(answer.headers().firstValue("x-should-retry")).hasValue("true");
     assertThat(answer.body()).doesNotContain("fire");
+    // Nor has a stream begun by then.
+    running.model.failures.set(1);
+    answer = running.draw("{\"prompt\":\"circle\",\"stream\":true,\"partial_images\":2}");
+    assertThat(answer.statusCode()).isEqualTo(500);
+    assertThat(answer.headers().firstValue("x-should-retry")).hasValue("true");
     assertThat(running.draw("{\"prompt\":\"circle\"}").statusCode()).isEqualTo(200);
+  }
+
+  /** While it is unknown whether the device still computes, nobody is sent here. */
+  @Test
+  void readinessDropsWhenTheDeviceFails() throws Exception {
+    running.model.shut();
+    try {
+      running.model.failures.set(1);
+      // For the pass that fails; the picture that tells whether it still draws has to wait.
+      running.model.door.release(1);
+      assertThat(running.draw("{\"prompt\":\"circle\"}").statusCode()).isEqualTo(500);
+      HttpResponse<String> answer = running.get("/readyz");
+      assertThat(answer.statusCode()).isEqualTo(503);
+      assertThat(Running.json(answer).text("status")).isEqualTo("suspect");
+      assertThat(running.get("/healthz").statusCode()).isEqualTo(200);
+    } finally {
+      running.model.open();
+    }
+    until(() -> running.get("/readyz").statusCode() == 200);
+    assertThat(running.draw("{\"prompt\":\"circle\"}").statusCode()).isEqualTo(200);
+  }
+
+  @Test
+  void aDeviceThatIsLostEndsTheService(@TempDir Path other) throws Exception {
+    try (Running lost = new Running(other).ready()) {
+      lost.model.failures.set(1000);
+      assertThat(lost.draw("{\"prompt\":\"circle\"}").statusCode()).isEqualTo(500);
+      assertThat(lost.server.failure().join()).hasMessage("the device is on fire");
+      assertThat(Running.json(lost.get("/readyz")).text("status")).isEqualTo("broken");
+      HttpResponse<String> answer = lost.draw("{\"prompt\":\"circle\"}");
+      assertThat(answer.statusCode()).isEqualTo(503);
+      assertThat(Running.json(answer).object("error").text("message"))
+          .isEqualTo("the device failed; restart the server");
+    }
   }
 }

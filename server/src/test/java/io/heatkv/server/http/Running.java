@@ -15,6 +15,7 @@ import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -33,8 +34,8 @@ public final class Running implements AutoCloseable {
           4,
           200,
           500,
-          "full",
-          "1",
+          "heatkv",
+          Optional.empty(),
           new ServerOptions.Kept(8, 1 << 20, Duration.ofMinutes(10)),
           Duration.ofSeconds(30),
           false);

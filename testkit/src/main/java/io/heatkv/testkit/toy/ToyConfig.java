@@ -2,8 +2,8 @@ package io.heatkv.testkit.toy;
 
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.error.UserException;
-import io.heatkv.scale.GridParser;
 import io.heatkv.scale.ScaleGrids;
+import io.heatkv.scale.ScaleSize;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -18,7 +18,7 @@ public record ToyConfig(int layers) {
   public static final List<String> CLASSES = List.of("circle", "square", "cross");
 
   /** Grids that it draws by default; others may have no more scales and no larger edges. */
-  public static final ScaleGrids SCALES = GridParser.parse("1x1,2x3,3x4,4x5,5x7");
+  public static final ScaleGrids SCALES = ScaleGrids.parse("1x1,2x3,3x4,4x5,5x7");
 
   static final int HEADS = 2;
   static final int HEAD_DIM = 16;
@@ -53,6 +53,20 @@ public record ToyConfig(int layers) {
     throw new UserException(
         "class '%s' is unknown; expected %s, or an index from 0 to %d"
             .formatted(name, String.join(", ", CLASSES), CLASSES.size() - 1));
+  }
+
+  /**
+   * @throws UserException if the grids are more or larger than it learned
+   */
+  static void requireDrawable(ScaleGrids grids) {
+    ScaleSize most = SCALES.last();
+    if (grids.count() > SCALES.count()
+        || grids.last().height() > most.height()
+        || grids.last().width() > most.width()) {
+      throw new UserException(
+          "the grids %s are more or larger than %s; expected no more than those"
+              .formatted(grids, SCALES));
+    }
   }
 
   /** Names and shapes of all weights. */

@@ -81,11 +81,6 @@ record ToyDescription(ToyConfig config, Path file, ModelFiles files)
     return "Multinomial";
   }
 
-  @Override
-  public int pixelsPerToken() {
-    return ToyConfig.STRIDE;
-  }
-
   /** One linear map a token. */
   @Override
   public double decodeFlops(ScaleGrids grids) {
@@ -101,11 +96,6 @@ record ToyDescription(ToyConfig config, Path file, ModelFiles files)
   public MemoryEstimate estimate(KvShape shape, CachePolicy policy) {
     MemoryNeed need = transformerNeed(shape, policy, Device.CPU);
     return new MemoryEstimate(need.weights(), 0, need.cache(), need.scratch());
-  }
-
-  @Override
-  public MemoryNeed need(KvShape shape, CachePolicy policy, Device device) {
-    return transformerNeed(shape, policy, device);
   }
 
   @Override

@@ -8,7 +8,6 @@ import io.heatkv.family.NextScaleModel;
 import io.heatkv.family.Pass;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.scale.ScaleGrids;
-import io.heatkv.scale.ScaleSize;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -77,14 +76,7 @@ public final class ToyModel implements NextScaleModel {
 
   @Override
   public void requireDrawable(ScaleGrids grids) {
-    ScaleSize most = ToyConfig.SCALES.last();
-    if (grids.count() > ToyConfig.SCALES.count()
-        || grids.last().height() > most.height()
-        || grids.last().width() > most.width()) {
-      throw new UserException(
-          "the grids %s are more or larger than %s; expected no more than those"
-              .formatted(grids, ToyConfig.SCALES));
-    }
+    ToyConfig.requireDrawable(grids);
   }
 
   /** Rows of the class embedding: of each picture its class, then with guidance no class. */

@@ -5,6 +5,7 @@ import io.heatkv.cache.KvShape;
 import io.heatkv.load.MemoryNeed;
 import io.heatkv.load.ModelSizes;
 import io.heatkv.scale.ScaleGrids;
+import io.heatkv.scale.ScaleSize;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import java.util.Arrays;
@@ -16,6 +17,16 @@ sealed interface ToySizes extends ModelSizes permits ToyDescription, ToyRandom {
   @Override
   default ScaleGrids grids() {
     return ToyConfig.SCALES;
+  }
+
+  @Override
+  default int pixelsPerToken() {
+    return ToyConfig.STRIDE;
+  }
+
+  @Override
+  default void requireDrawable(ScaleGrids grids) {
+    ToyConfig.requireDrawable(grids);
   }
 
   @Override
@@ -63,6 +74,19 @@ sealed interface ToySizes extends ModelSizes permits ToyDescription, ToyRandom {
             .sum();
     long stream = (long) shape.batch() * shape.grids().last().tokens() * ToyConfig.WIDTH;
     return new MemoryNeed(weights, policy.plan(shape).bytes(), 16 * stream * Float.BYTES);
+  }
+
+  @Override
+  default MemoryNeed need(KvShape shape, CachePolicy policy, Device device) {
+    return transformerNeed(shape, policy, device)
+        .thenDecoding(decodingBytes(shape.grids().last(), device));
+  }
+
+  /** Codes and three colours of every pixel. */
+  @Override
+  default long decodingBytes(ScaleSize grid, Device device) {
+    long colours = 3L * pixelsPerToken() * pixelsPerToken();
+    return (ToyConfig.CHANNELS + 2 * colours) * grid.tokens() * Float.BYTES;
   }
 
   /** A token is multiplied by 8 width² a layer, and attends to all before it. */
