@@ -5,26 +5,31 @@ import io.heatkv.calibrate.Observation;
 import io.heatkv.error.UserException;
 import io.heatkv.family.Conditioning;
 import io.heatkv.family.PictureRequest;
+import io.heatkv.load.ModelDescription;
 import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.profile.PromptMeasurement;
 import io.heatkv.profile.PromptSet;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.CalibrationSetup;
+import io.heatkv.tensor.DType;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.concurrent.CancellationException;
+import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
 
 /**
  * Calibrates a model: draws a few prompts with the full cache and sums up how much every scale
  * attends to each earlier one in each head (S-CAS).
  *
- * <p>Prompts are drawn one by one, prompt {@code i} with seed {@code seed + i}, as the reference
- * does. After each the state is saved, so that a killed calibration goes on where it was, with the
- * same result.
+ * <p>Prompts are drawn one by one on each device, prompt {@code i} with seed {@code seed + i}, as
+ * the reference does. After each the state is saved, so that a killed calibration goes on where it
+ * was, with the same result. Sums are exact, so that devices of one kind give the same profile in
+ * any number.
  */
 public final class Calibrator {
   /** Follows a calibration and may end it. */
@@ -34,11 +39,13 @@ public final class Calibrator {
      */
     void promptDone(int done, int count);
 
-    /** Asked between scales; true ends the calibration with a CancellationException. */
+    /**
+     * Asked between scales, by any thread; true ends the calibration with a CancellationException.
+     */
     boolean isCancelled();
   }
 
-  private final ImageGenerator generator;
+  private final DevicePool pool;
   private final ScaleGrids grids;
   private final SamplingOptions sampling;
   private final int sinkScales;
@@ -57,23 +64,24 @@ public final class Calibrator {
       SamplingOptions sampling,
       int sinkScales,
       long seed) {
-    this(generator, grids, sampling, sinkScales, seed, true);
+    this(DevicePool.of(List.of(generator)), grids, sampling, sinkScales, seed, true);
   }
 
   /**
-   * As above.
+   * As above on several devices.
    *
+   * @param pool stays open
    * @param peers whether to measure what other policies are calibrated by too, which takes longer;
    *     without it the profile serves HeatKV alone
    */
   public Calibrator(
-      ImageGenerator generator,
+      DevicePool pool,
       ScaleGrids grids,
       SamplingOptions sampling,
       int sinkScales,
       long seed,
       boolean peers) {
-    this.generator = generator;
+    this.pool = pool;
     this.grids = grids;
     this.sampling = sampling;
     this.sinkScales = sinkScales;
@@ -89,25 +97,84 @@ public final class Calibrator {
    * @throws UserException if the partial file is of another calibration, or can't be written
    */
   public CalibrationProfile calibrate(List<String> prompts, Path output, Listener listener) {
-    generator.model().requireDrawable(grids);
-    PromptSet set = PromptSet.of(prompts, seed);
+    pool.first().model().requireDrawable(grids);
+    return collect(
+        setup(pool.first().description(), grids, sampling, sinkScales),
+        prompts,
+        seed,
+        output,
+        listener,
+        (before, next) ->
+            pool.run(
+                prompts.size() - before,
+                (generator, task, isStopped) ->
+                    measure(
+                        generator,
+                        prompts.get(before + task),
+                        seed + before + task,
+                        () -> isStopped.getAsBoolean() || listener.isCancelled()),
+                next));
+  }
+
+  /** Where prompts are measured. */
+  @FunctionalInterface
+  public interface Source {
+    /**
+     * Measures the prompts from one on.
+     *
+     * @param before prompts that are done already
+     * @param next takes each measurement, in the order of the prompts
+     */
+    void measure(int before, Consumer<PromptMeasurement> next);
+  }
+
+  /**
+   * Sums up what others measure, such as the machines of a cluster, as {@link #calibrate} does.
+   *
+   * @param setup see {@link #setup}
+   * @param seed of the first prompt
+   * @throws CancellationException if the listener ended it; what was done is kept
+   * @throws UserException if the partial file is of another calibration, or can't be written
+   */
+  public static CalibrationProfile collect(
+      CalibrationSetup setup,
+      List<String> prompts,
+      long seed,
+      Path output,
+      Listener listener,
+      Source source) {
     Path partial = partial(output);
-    CalibrationProfile profile = CalibrationProfile.resume(partial, setup(), set);
-    listener.promptDone(profile.promptsDone(), prompts.size());
-    while (!profile.isComplete()) {
-      int next = profile.promptsDone();
-      PromptMeasurement measured = measure(prompts.get(next), seed + next, listener);
-      profile = profile.plus(measured);
-      profile.write(partial);
-      listener.promptDone(next + 1, prompts.size());
-    }
+    PromptSet set = PromptSet.of(prompts, seed);
+    Journal journal =
+        new Journal(CalibrationProfile.resume(partial, setup, set), partial, listener);
+    source.measure(journal.profile.promptsDone(), journal::add);
     try {
       Files.move(partial, output, StandardCopyOption.ATOMIC_MOVE);
     } catch (IOException e) {
       throw new UserException(
           output + ": can't be written (" + e.getMessage() + "); the result is in " + partial, e);
     }
-    return profile;
+    return journal.profile;
+  }
+
+  /** The state, which is saved after every prompt. */
+  private static final class Journal {
+    private final Path partial;
+    private final Listener listener;
+    private CalibrationProfile profile;
+
+    Journal(CalibrationProfile profile, Path partial, Listener listener) {
+      this.profile = profile;
+      this.partial = partial;
+      this.listener = listener;
+      listener.promptDone(profile.promptsDone(), profile.prompts());
+    }
+
+    void add(PromptMeasurement measured) {
+      profile = profile.plus(measured);
+      profile.write(partial);
+      listener.promptDone(profile.promptsDone(), profile.prompts());
+    }
   }
 
   /** Where the state of an unfinished calibration lies. */
@@ -115,11 +182,13 @@ public final class Calibrator {
     return output.resolveSibling(output.getFileName() + ".partial");
   }
 
-  private CalibrationSetup setup() {
-    KvShape shape = generator.model().kvShape(1, 1, grids);
+  /** What a calibration is of. */
+  public static CalibrationSetup setup(
+      ModelDescription model, ScaleGrids grids, SamplingOptions sampling, int sinkScales) {
+    KvShape shape = model.kvShape(DType.F32, grids);
     return new CalibrationSetup(
-        generator.description().name(),
-        generator.fingerprint(),
+        model.name(),
+        model.fingerprint(),
         shape.layers(),
         shape.heads(),
         grids,
@@ -134,9 +203,12 @@ public final class Calibrator {
   /**
    * Draws one prompt and measures its attention.
    *
-   * @throws CancellationException if the listener ended it
+   * @param generator one of the pool's
+   * @param isCancelled asked between scales
+   * @throws CancellationException if it was cancelled
    */
-  public PromptMeasurement measure(String prompt, long promptSeed, Listener listener) {
+  public PromptMeasurement measure(
+      ImageGenerator generator, String prompt, long promptSeed, BooleanSupplier isCancelled) {
     Observation observation = new Observation(sinkScales, peers);
     GenerationRequest request =
         new GenerationRequest(
@@ -146,7 +218,7 @@ public final class Calibrator {
             Generation.open(generator.model(), text, request, null, observation)) {
       while (!generation.isDone()) {
         generation.step();
-        if (listener.isCancelled()) {
+        if (isCancelled.getAsBoolean()) {
           throw new CancellationException("the calibration was cancelled");
         }
       }

@@ -49,7 +49,8 @@ class CalibratorTest {
   /** Ends the calibration when so many prompts are done. */
   private static Calibrator.Listener until(int prompts) {
     return new Calibrator.Listener() {
-      private int done;
+      // Set by this thread, asked by the device's.
+      private volatile int done;
 
       @Override
       public void promptDone(int now, int count) {
@@ -73,7 +74,8 @@ class CalibratorTest {
     Path alone = folder.resolve("alone.heatkv.json");
     List<String> prompts = PROMPTS.subList(0, 1);
     CalibrationProfile expected = calibrator(5).calibrate(prompts, both, until(-1));
-    new Calibrator(model, SCALES, SamplingOptions.of(3, 0.7, 0.97), 1, 5, false)
+    new Calibrator(
+            DevicePool.of(List.of(model)), SCALES, SamplingOptions.of(3, 0.7, 0.97), 1, 5, false)
         .calibrate(prompts, alone, until(-1));
     CalibrationProfile profile = CalibrationProfile.read(alone);
     assertThat(profile.orders()).isEqualTo(expected.orders());
@@ -99,6 +101,22 @@ class CalibratorTest {
     assertThat(bytes(pieces)).isEqualTo(bytes(whole));
     assertThat(Files.list(folder)).containsExactlyInAnyOrder(whole, pieces);
     assertThat(TestDevice.backend().liveTensors()).isEqualTo(live);
+  }
+
+  @Test
+  void severalDevicesGiveTheSameDigits() throws Exception {
+    Path one = folder.resolve("one.heatkv.json");
+    Path two = folder.resolve("two.heatkv.json");
+    calibrator(5).calibrate(PROMPTS, one, until(-1));
+    new Calibrator(
+            DevicePool.of(List.of(model, model)),
+            SCALES,
+            SamplingOptions.of(3, 0.7, 0.97),
+            1,
+            5,
+            true)
+        .calibrate(PROMPTS, two, until(-1));
+    assertThat(bytes(two)).isEqualTo(bytes(one));
   }
 
   @Test

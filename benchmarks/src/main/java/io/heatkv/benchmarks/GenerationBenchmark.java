@@ -1,6 +1,7 @@
 package io.heatkv.benchmarks;
 
 import io.heatkv.Calibrator;
+import io.heatkv.DevicePool;
 import io.heatkv.GenerationListener;
 import io.heatkv.GenerationRequest;
 import io.heatkv.GenerationResult;
@@ -63,7 +64,9 @@ public class GenerationBenchmark {
     model = new ImageGenerator(description, library, Device.CPU, DType.F32);
     sampling = SamplingOptions.of(description.cfg(), description.tau(), description.topP());
     calibrator = new Calibrator(model, description.grids(), sampling, SINK_SCALES, SEED);
-    alone = new Calibrator(model, description.grids(), sampling, SINK_SCALES, SEED, false);
+    alone =
+        new Calibrator(
+            DevicePool.of(List.of(model)), description.grids(), sampling, SINK_SCALES, SEED, false);
   }
 
   @Benchmark
@@ -92,19 +95,8 @@ public class GenerationBenchmark {
     return measure(alone);
   }
 
-  private static PromptMeasurement measure(Calibrator calibrator) {
-    return calibrator.measure(
-        PROMPT,
-        SEED,
-        new Calibrator.Listener() {
-          @Override
-          public void promptDone(int done, int count) {}
-
-          @Override
-          public boolean isCancelled() {
-            return false;
-          }
-        });
+  private PromptMeasurement measure(Calibrator calibrator) {
+    return calibrator.measure(model, PROMPT, SEED, () -> false);
   }
 
   private GenerationResult draw(CachePolicy policy) {

@@ -11,6 +11,7 @@ import io.heatkv.cli.commands.ImportCommand;
 import io.heatkv.cli.commands.InspectCommand;
 import io.heatkv.cli.commands.ScheduleCommand;
 import io.heatkv.cli.commands.ServeCommand;
+import io.heatkv.cli.commands.SparkConfCommand;
 import io.heatkv.cli.commands.SynthCommand;
 import io.heatkv.cli.commands.VerifyCommand;
 import io.heatkv.cli.console.Advice;
@@ -106,6 +107,7 @@ final class HeatKv implements Runnable {
     commands.put("generate", GenerateCommand::new);
     commands.put("compare", CompareCommand::new);
     commands.put("serve", ServeCommand::new);
+    commands.put("spark-conf", SparkConfCommand::new);
     commands.put("evaluate", EvaluateCommand::new);
     commands.put("calibrate", CalibrateCommand::new);
     commands.put("schedule", ScheduleCommand::new);

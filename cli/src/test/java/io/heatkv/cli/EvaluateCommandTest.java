@@ -148,6 +148,20 @@ class EvaluateCommandTest {
   }
 
   @Test
+  void severalDevicesGiveTheSameTables() throws IOException {
+    Path two = folder.resolve("two");
+    Run run = small("--device", "cpux2", "-o", two.toString());
+    assertThat(run.status()).isZero();
+    assertThat(run.err().lines().filter(line -> line.startsWith("drawings")).toList().getLast())
+        .contains(" 0 s left");
+    for (String table : List.of("summary.csv", "results.csv")) {
+      assertThat(untimed(two.resolve(table))).isEqualTo(untimed(whole.resolve(table)));
+    }
+    assertThat(Files.readString(two.resolve("settings.json")))
+        .isEqualTo(Files.readString(whole.resolve("settings.json")));
+  }
+
+  @Test
   void otherSettingsAreRefused() throws IOException {
     List<String> before = Files.readAllLines(whole.resolve("settings.json"));
     small("--resume", "--seed", "5", "-o", whole.toString()).assertRefused("seed 0, not 5");

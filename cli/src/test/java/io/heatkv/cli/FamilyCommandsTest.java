@@ -171,8 +171,10 @@ class FamilyCommandsTest {
   }
 
   /** Which files are mapped, told by the reads of their first bytes where they are. */
-  @Test
-  void aBudgetOpensEachFileOnce() throws IOException {
+  /** Also for several devices: each file is read once. */
+  @ParameterizedTest
+  @CsvSource({"cpu, cpu", "cpux2, 'cpu,cpu'"})
+  void aBudgetOpensEachFileOnce(String device, String devices) throws IOException {
     for (String file : new String[] {"tiny_2b.pth", "tiny_2b.vae.pth"}) {
       Files.copy(PUBLISHED.resolve(file), folder.resolve(file));
     }
@@ -193,10 +195,12 @@ class FamilyCommandsTest {
       recording.start();
       Run run =
           run(
-              "generate a_cat --model OUT --scales 1x1,2x2,3x3 --kv-budget 0.9 -o OUT/a.png"
-                  + " --json");
+              "generate a_cat --model OUT --scales 1x1,2x2,3x3 --kv-budget 0.9 -o OUT/a.png --json"
+                  + " --count 2 --device "
+                  + device);
       assertThat(run.status()).as(run.err()).isZero();
-      assertThat(run.json().list("images")).hasSize(1);
+      assertThat(run.json().list("images")).hasSize(2);
+      assertThat(run.json().text("device")).isEqualTo(devices);
       recording.stop();
       Path events = folder.resolve("events.jfr");
       recording.dump(events);

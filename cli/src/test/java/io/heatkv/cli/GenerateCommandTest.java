@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -101,6 +102,50 @@ class GenerateCommandTest {
     assertThat(seed.find()).isTrue();
     assertThat(draw("alone.png", "--seed", seed.group(1)))
         .isEqualTo(Files.readAllBytes(folder.resolve("several-2.png")));
+  }
+
+  @Test
+  void severalDevicesWriteTheSameFilesInTheSameOrder() throws IOException {
+    List<Map<String, byte[]>> written = new ArrayList<>();
+    List<String> told = new ArrayList<>();
+    for (String device : List.of("cpu", "cpu×2", "cpux3")) {
+      Path own = Files.createDirectory(folder.resolve(device));
+      Run run =
+          Run.of(
+              "generate",
+              PROMPT,
+              "--count=5",
+              "--batch=2",
+              "--seed=3",
+              "--scales=" + FEW_SCALES,
+              "--save-scales",
+              "--kv-budget=0.9",
+              "--policy=streaming-llm",
+              "--threads=1",
+              "--device=" + device,
+              "-o",
+              own.resolve("a.png").toString());
+      assertThat(run.status()).as(run.err()).isZero();
+      assertThat(run.err().lines()).hasSize(3 * 3).allMatch(line -> line.contains(": scale "));
+      told.add(run.out().replace(own.toString(), ""));
+      Map<String, byte[]> files = new TreeMap<>();
+      try (Stream<Path> all = Files.list(own)) {
+        for (Path file : all.toList()) {
+          files.put(file.getFileName().toString(), Files.readAllBytes(file));
+        }
+      }
+      assertThat(files).hasSize(5 * (1 + 3));
+      written.add(files);
+    }
+    assertThat(told).allMatch(told.getFirst()::equals);
+    assertThat(told.getFirst().lines().filter(line -> line.contains("seed")).toList())
+        .extracting(line -> line.replaceAll("[^-]*(-\\d\\.png).*", "$1"))
+        .containsExactly("-1.png", "-2.png", "-3.png", "-4.png", "-5.png");
+    for (Map<String, byte[]> files : written) {
+      assertThat(files).containsOnlyKeys(written.getFirst().keySet());
+      files.forEach((name, bytes) ->
+          assertThat(bytes).as(name).isEqualTo(written.getFirst().get(name)));
+    }
   }
 
   @Test

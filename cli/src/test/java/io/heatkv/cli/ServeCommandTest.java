@@ -56,7 +56,7 @@ class ServeCommandTest {
     Files.writeString(config, "allocation=greedy\nlevels=8\nmax-n=2\n");
     Process process =
         start(
-            List.of("--port", "0", "--config", config.toString()),
+            List.of("--port", "0", "--device", "cpux2", "--config", config.toString()),
             "HEATKV_SERVE_MAX_N",
             "1",
             "HEATKV_SERVE_DRAIN",
@@ -82,6 +82,13 @@ class ServeCommandTest {
                   .build(),
               BodyHandlers.ofString());
       assertThat(two.statusCode()).isEqualTo(400);
+      String metrics =
+          client
+              .send(
+                  HttpRequest.newBuilder(URI.create(url + "/metrics")).build(),
+                  BodyHandlers.ofString())
+              .body();
+      assertThat(metrics).contains("heatkv_devices 2.0", "device=\"cpu,cpu\"");
       process.destroy();
       assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
       assertThat(process.exitValue()).isEqualTo(143);

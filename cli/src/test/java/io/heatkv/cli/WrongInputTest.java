@@ -63,6 +63,12 @@ class WrongInputTest {
           --scales 1x1 --resolution 1M | leave out
           --model nothing        | model 'nothing'
           --device tpu           | device 'tpu'
+          --device cpu,cuda:0    | devices cpu,cuda:0 are of several kinds
+          --device cuda:1,cuda:1 | device cuda:1 is named twice
+          --device cuda:0,cuda   | device 'cuda:0,cuda' is unknown
+          --device cpux0         | device 'cpux0'
+          --device cpux99        | device 'cpux99'
+          --device cpu,          | device 'cpu,'
           --dtype int8           | dtype 'int8'
           --threads 0            | threads 0
           --threads 1025         | threads 1025
@@ -146,9 +152,16 @@ class WrongInputTest {
   }
 
   @Test
+  void severalDevicesOfACommandThatTakesOne() {
+    refused("cpux2 are several", "compare", "an apple", "--device", "cpux2");
+    refused("cpux2 are several", "bench", "--device", "cpux2");
+  }
+
+  @Test
   void cudaOfALibtorchWithoutIt() {
     assumeFalse(LibTorchLocation.find(null, CacheFolder.locate()).hasCuda());
     refused("has no CUDA", "generate", "an apple", "--device", "cuda");
+    refused("has no CUDA", "generate", "an apple", "--device", "cuda:0,cuda:1");
     refused("has no CUDA", "verify", "emoji", "--device", "cuda:1");
   }
 

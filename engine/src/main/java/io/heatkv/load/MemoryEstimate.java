@@ -17,6 +17,11 @@ import java.util.Locale;
 public record MemoryEstimate(long weights, long mapped, long cache, long activations) {
   private static final long PROGRAM = 256L << 20;
 
+  /** The same several times at once in one process; mapped weights are the same for all. */
+  public MemoryEstimate times(int count) {
+    return new MemoryEstimate(count * weights, mapped, count * cache, count * activations);
+  }
+
   /** All that must be free, with what the program takes: everything but the mapped weights. */
   public long total() {
     return PROGRAM + weights + cache + activations;

@@ -14,10 +14,12 @@ public final class ImageSeeds {
    * index, never negative. It draws that picture alone.
    */
   public static long of(long seed, int index) {
-    if (index == 0) {
-      return seed;
-    }
-    long z = seed + index * GOLDEN;
+    return index == 0 ? seed : mixed(seed, index);
+  }
+
+  /** SplitMix64 of seed and a number that tells a picture from others, never negative. */
+  public static long mixed(long seed, long number) {
+    long z = seed + number * GOLDEN;
     z = (z ^ z >>> 30) * 0xBF58476D1CE4E5B9L;
     z = (z ^ z >>> 27) * 0x94D049BB133111EBL;
     return (z ^ z >>> 31) & Long.MAX_VALUE;

@@ -35,6 +35,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Stream;
 
 /** The smallest model as a server offers it; a test can hold it at its door and let it fail. */
 public final class ToyServedModel implements ServedModel, AutoCloseable {
@@ -47,7 +48,7 @@ public final class ToyServedModel implements ServedModel, AutoCloseable {
   private final ModelDescription description;
   private final ImageGenerator generator;
   private final NextScaleModel toy;
-  private final NextScaleModel model;
+  private final List<Guarded> guarded;
   private final CalibrationProfile profile;
 
   /**
@@ -56,12 +57,21 @@ public final class ToyServedModel implements ServedModel, AutoCloseable {
    * @param folder an empty one
    */
   public ToyServedModel(Path folder) {
+    this(folder, 1);
+  }
+
+  /**
+   * As above.
+   *
+   * @param devices as many times the CPU
+   */
+  public ToyServedModel(Path folder, int devices) {
     ToyFiles.write(folder, new ToyConfig(2), 1);
     description = ModelSource.find(folder.toString());
     generator =
         new ImageGenerator(description, TestDevice.backend(), TestDevice.device(), DType.F32);
     toy = generator.model();
-    model = new Guarded();
+    guarded = Stream.generate(Guarded::new).limit(devices).toList();
     profile =
         new Calibrator(generator, grids(), sampling(), 1, 1)
             .calibrate(
@@ -76,6 +86,11 @@ public final class ToyServedModel implements ServedModel, AutoCloseable {
                     return false;
                   }
                 });
+  }
+
+  /** Lets one device fail in its next passes. */
+  public void fail(int device, int passes) {
+    guarded.get(device).failures.set(passes);
   }
 
   /** Lets no pass begin until {@link #open}. */
@@ -97,8 +112,8 @@ public final class ToyServedModel implements ServedModel, AutoCloseable {
   }
 
   @Override
-  public NextScaleModel model() {
-    return model;
+  public List<NextScaleModel> models() {
+    return List.copyOf(guarded);
   }
 
   /** Without the door. */
@@ -179,6 +194,8 @@ public final class ToyServedModel implements ServedModel, AutoCloseable {
   }
 
   private final class Guarded implements NextScaleModel {
+    private final AtomicInteger failures = new AtomicInteger();
+
     @Override
     public Backend backend() {
       return toy.backend();
@@ -207,10 +224,14 @@ public final class ToyServedModel implements ServedModel, AutoCloseable {
     @Override
     public Conditioning encode(List<PictureRequest> pictures, boolean guided) {
       door.acquireUninterruptibly();
-      if (failures.getAndUpdate(left -> Math.max(0, left - 1)) > 0) {
+      if (isFailing(ToyServedModel.this.failures) || isFailing(failures)) {
         throw new IllegalStateException("the device is on fire");
       }
       return toy.encode(pictures, guided);
+    }
+
+    private static boolean isFailing(AtomicInteger failures) {
+      return failures.getAndUpdate(left -> Math.max(0, left - 1)) > 0;
     }
 
     @Override

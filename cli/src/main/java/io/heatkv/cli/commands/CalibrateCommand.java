@@ -1,8 +1,8 @@
 package io.heatkv.cli.commands;
 
 import io.heatkv.Calibrator;
+import io.heatkv.DevicePool;
 import io.heatkv.GenerationRequest;
-import io.heatkv.ImageGenerator;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvShape;
 import io.heatkv.cli.console.Console;
@@ -187,7 +187,7 @@ public final class CalibrateCommand implements Callable<Integer> {
     if (seed < 0) {
       throw new UserException("seed " + seed + " is out of range; expected 0 or more");
     }
-    try (ModelChoice choice = model.choose()) {
+    try (ModelChoice choice = model.chooseShared()) {
       prompts.requireOf(choice.description(), texts);
       calibrate(choice, texts);
     }
@@ -210,10 +210,10 @@ public final class CalibrateCommand implements Callable<Integer> {
     LibTorch library = choice.library();
     MemoryCheck.calibration(choice, library, request);
     try (Interruption interruption = new Interruption();
-        ImageGenerator engine = choice.load(library)) {
+        DevicePool pool = choice.load(library, texts.size())) {
       PromptProgress progress = new PromptProgress(console, output, quiet, interruption);
       CalibrationProfile profile =
-          new Calibrator(engine, grids, options, sinkScales, seed, !heatkvOnly)
+          new Calibrator(pool, grids, options, sinkScales, seed, !heatkvOnly)
               .calibrate(texts, output, progress);
       Map<String, Object> summary = summary(profile);
       summary.put("prompts_before", progress.before());

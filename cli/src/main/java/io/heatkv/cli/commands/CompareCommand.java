@@ -217,11 +217,11 @@ public final class CompareCommand implements Callable<Integer> {
 
   private GenerationListener follower(String label, ScaleGrids grids, Interruption interruption) {
     Optional<ScaleProgress> progress =
-        quiet ? Optional.empty() : Optional.of(new ScaleProgress(console, label, grids));
+        quiet ? Optional.empty() : Optional.of(new ScaleProgress(console, List.of(label), grids));
     return new GenerationListener() {
       @Override
       public void scaleDone(int scale, int count, Generation generation) {
-        progress.ifPresent(shown -> shown.done(scale));
+        progress.ifPresent(shown -> shown.done(0, scale));
       }
 
       @Override

@@ -1,7 +1,7 @@
 package io.heatkv.cli.commands;
 
+import io.heatkv.DevicePool;
 import io.heatkv.GenerationRequest;
-import io.heatkv.ImageGenerator;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cli.console.Console;
 import io.heatkv.cli.console.EvaluationProgress;
@@ -13,7 +13,6 @@ import io.heatkv.cli.options.ModelChoice;
 import io.heatkv.cli.options.ModelOptions;
 import io.heatkv.cli.options.PictureSize;
 import io.heatkv.cli.options.PromptSources;
-import io.heatkv.cli.options.Settings;
 import io.heatkv.cli.options.Shard;
 import io.heatkv.cli.report.Json;
 import io.heatkv.error.UserException;
@@ -23,6 +22,7 @@ import io.heatkv.eval.report.Report;
 import io.heatkv.eval.run.Evaluation;
 import io.heatkv.eval.run.EvaluationFolder;
 import io.heatkv.eval.run.EvaluationFolder.Existing;
+import io.heatkv.eval.run.EvaluationInputs;
 import io.heatkv.eval.run.EvaluationSettings;
 import io.heatkv.eval.run.Evaluator;
 import io.heatkv.eval.run.MetricSuite;
@@ -123,7 +123,7 @@ public final class EvaluateCommand implements Callable<Integer> {
   public Integer call() {
     Shard share = Shard.parse(shard);
     Existing existing = existing(share);
-    try (ModelChoice choice = model.choose()) {
+    try (ModelChoice choice = model.chooseShared()) {
       List<Task> tasks = tasks(choice);
       // Loaded once, before anything is written: wrong files are refused.
       try (MetricSuite metrics = metrics(choice, tasks.getFirst().size())) {
@@ -159,20 +159,32 @@ public final class EvaluateCommand implements Callable<Integer> {
         if (!task.isDone()) {
           MemoryCheck.device(choice, library, fullest(task.evaluation()));
         }
-        EvaluationSettings own = Settings.of(choice, task.evaluation(), options, library.version());
+        EvaluationSettings own = inputs(choice, library).settings(task.evaluation());
         task.folder().open(own, task.evaluation().batches(), existing);
         Outputs.requireWritable(task.folder().file("settings.json"), imageBytes(task));
         settings.put(task, own);
       }
       if (!tasks.stream().allMatch(Task::isDone)) {
-        try (ImageGenerator engine = choice.load(library)) {
+        int most = tasks.stream().mapToInt(task -> task.evaluation().batches()).max().orElseThrow();
+        try (DevicePool pool = choice.load(library, most)) {
           for (Task task : tasks) {
-            draw(engine, task, metrics, share, interruption);
+            draw(pool, task, metrics, share, interruption);
           }
         }
       }
       settings.forEach((task, own) -> report(choice, task, own, library));
     }
+  }
+
+  private EvaluationInputs inputs(ModelChoice choice, LibTorch library) {
+    return new EvaluationInputs(
+        choice.description(),
+        choice.device(),
+        choice.dtype(),
+        options.profile(choice),
+        options.metrics(),
+        options.divergence(),
+        library.version());
   }
 
   private MetricSuite metrics(ModelChoice choice, PictureSize size) {
@@ -206,17 +218,13 @@ public final class EvaluateCommand implements Callable<Integer> {
   }
 
   private void draw(
-      ImageGenerator engine,
-      Task task,
-      MetricSuite metrics,
-      Shard share,
-      Interruption interruption) {
+      DevicePool pool, Task task, MetricSuite metrics, Shard share, Interruption interruption) {
     if (!quiet) {
       task.evaluation().absent().forEach(line -> console.message("left out: " + line));
     }
     try {
       new Evaluator(
-              engine,
+              pool,
               task.evaluation(),
               task.folder(),
               metrics,

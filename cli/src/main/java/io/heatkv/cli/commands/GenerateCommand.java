@@ -1,5 +1,6 @@
 package io.heatkv.cli.commands;
 
+import io.heatkv.DevicePool;
 import io.heatkv.Generation;
 import io.heatkv.GenerationListener;
 import io.heatkv.GenerationRequest;
@@ -40,6 +41,8 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.function.BooleanSupplier;
+import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -127,7 +130,7 @@ public final class GenerateCommand implements Callable<Integer> {
   public Integer call() {
     List<String> texts = prompts.all();
     requireInRange(texts.size());
-    try (ModelChoice choice = model.choose()) {
+    try (ModelChoice choice = model.chooseShared()) {
       prompts.requireOf(choice.description(), texts);
       Optional.ofNullable(negativePrompt).ifPresent(choice.description()::requirePrompt);
       draw(choice, texts);
@@ -142,7 +145,7 @@ public final class GenerateCommand implements Callable<Integer> {
     files.requireWritable(largestOutput(pictures, choice, grids));
     List<GenerationRequest> requests = requests(texts, choice, grids);
     if (!choice.device().isCuda()) {
-      MemoryEstimate memory = MemoryCheck.estimate(choice, requests.getFirst());
+      MemoryEstimate memory = MemoryCheck.all(choice, requests.getFirst());
       memory.requireAtMost(AvailableMemory.bytes());
       if (!quiet && memory.isLarge()) {
         console.message("memory: about " + memory);
@@ -153,14 +156,10 @@ public final class GenerateCommand implements Callable<Integer> {
       long start = System.nanoTime();
       LibTorch library = choice.library();
       MemoryCheck.device(choice, library, requests.getFirst());
-      try (ImageGenerator engine = choice.load(library)) {
+      try (DevicePool pool = choice.load(library, requests.size())) {
         GenerationReport report =
-            new GenerationReport(choice, library, (System.nanoTime() - start) / 1e6);
-        int first = 0;
-        for (GenerationRequest request : requests) {
-          draw(engine, request, files.pictures(first, request.images()), interruption, report);
-          first += request.images();
-        }
+            new GenerationReport(choice, library, pool, (System.nanoTime() - start) / 1e6);
+        draw(pool, passes(requests, files), interruption, report);
         if (json) {
           console.print(Json.pretty(report.toJson()));
         }
@@ -213,60 +212,142 @@ public final class GenerateCommand implements Callable<Integer> {
     return files * (3 * stride * stride * grids.last().tokens() + (64 << 10));
   }
 
-  private void draw(
-      ImageGenerator engine,
-      GenerationRequest request,
-      List<Path> files,
-      Interruption interruption,
-      GenerationReport report) {
-    KvUse planned = KvUse.planned(request, engine.kvShape(request));
-    Optional<ScaleProgress> progress =
-        quiet
-            ? Optional.empty()
-            : Optional.of(new ScaleProgress(console, label(files), request.grids()));
-    List<List<Path>> scaleFiles = files.stream().<List<Path>>map(_ -> new ArrayList<>()).toList();
-    GenerationListener listener =
-        new GenerationListener() {
-          @Override
-          public void scaleDone(int scale, int count, Generation generation) {
-            if (saveScales && !isCancelled()) {
-              List<Picture> pictures = generation.preview();
-              for (int i = 0; i < pictures.size(); i++) {
-                Path target = OutputFiles.scale(files.get(i), scale);
-                PngImage picture = pictures.get(i).pixels();
-                interruption.write(target, picture, texts(request, i, planned, report, picture));
-                scaleFiles.get(i).add(target);
-              }
-            }
-            progress.ifPresent(shown -> shown.done(scale));
-          }
-
-          @Override
-          public boolean isCancelled() {
-            return interruption.isRequested();
-          }
-        };
-    GenerationResult result = engine.generate(request, listener);
-    result.warnings().forEach(warning -> console.message("warning: " + warning));
-    KvUse kv = planned.measured(result.kv(), request.images());
-    for (int i = 0; i < files.size(); i++) {
-      PngImage picture = result.images().get(i).pixels();
-      long start = System.nanoTime();
-      interruption.write(files.get(i), picture, texts(request, i, kv, report, picture));
-      double writeMillis = (System.nanoTime() - start) / 1e6;
-      report.add(request, i, files.get(i), scaleFiles.get(i), result, kv, writeMillis);
-      if (!quiet && !json) {
-        console.print(files.get(i) + " (seed " + request.pictures().get(i).seed() + ")");
-        if (cache.isLimited()) {
-          console.print("  " + kv.toText());
-        }
-      }
+  /**
+   * Pictures that are drawn together.
+   *
+   * @param files one for each
+   */
+  private record Pass(GenerationRequest request, List<Path> files) {
+    String label() {
+      String first = files.getFirst().getFileName().toString();
+      return files.size() == 1 ? first : first + " and " + (files.size() - 1) + " more";
     }
   }
 
-  private static String label(List<Path> files) {
-    String first = files.getFirst().getFileName().toString();
-    return files.size() == 1 ? first : first + " and " + (files.size() - 1) + " more";
+  private static List<Pass> passes(List<GenerationRequest> requests, OutputFiles files) {
+    List<Pass> passes = new ArrayList<>();
+    int first = 0;
+    for (GenerationRequest request : requests) {
+      passes.add(new Pass(request, files.pictures(first, request.images())));
+      first += request.images();
+    }
+    return passes;
+  }
+
+  /**
+   * What was drawn of a pass.
+   *
+   * @param scaleFiles of each picture
+   */
+  private record Drawn(Pass pass, GenerationResult result, KvUse kv, List<List<Path>> scaleFiles) {}
+
+  private void draw(
+      DevicePool pool, List<Pass> passes, Interruption interruption, GenerationReport report) {
+    Optional<ScaleProgress> progress =
+        quiet
+            ? Optional.empty()
+            : Optional.of(
+                new ScaleProgress(
+                    console,
+                    passes.stream().map(Pass::label).toList(),
+                    passes.getFirst().request.grids()));
+    pool.run(
+        passes.size(),
+        (engine, number, isStopped) -> {
+          PassListener listener =
+              new PassListener(
+                  passes.get(number),
+                  KvUse.planned(
+                      passes.get(number).request, engine.kvShape(passes.get(number).request)),
+                  report,
+                  interruption,
+                  isStopped,
+                  scale -> progress.ifPresent(shown -> shown.done(number, scale)));
+          return listener.drawn(engine);
+        },
+        drawn -> {
+          write(drawn, interruption, report);
+          Runnable tell = () -> tell(drawn);
+          progress.ifPresentOrElse(shown -> shown.above(tell), tell);
+        });
+  }
+
+  /** Follows a pass, and writes what its pictures show after every scale. */
+  private final class PassListener implements GenerationListener {
+    private final Pass pass;
+    private final KvUse planned;
+    private final GenerationReport report;
+    private final Interruption interruption;
+    private final BooleanSupplier isStopped;
+    private final IntConsumer progress;
+    private final List<List<Path>> scaleFiles;
+
+    PassListener(
+        Pass pass,
+        KvUse planned,
+        GenerationReport report,
+        Interruption interruption,
+        BooleanSupplier isStopped,
+        IntConsumer progress) {
+      this.pass = pass;
+      this.planned = planned;
+      this.report = report;
+      this.interruption = interruption;
+      this.isStopped = isStopped;
+      this.progress = progress;
+      scaleFiles = pass.files.stream().<List<Path>>map(_ -> new ArrayList<>()).toList();
+    }
+
+    Drawn drawn(ImageGenerator engine) {
+      GenerationResult result = engine.generate(pass.request, this);
+      return new Drawn(
+          pass, result, planned.measured(result.kv(), pass.request.images()), scaleFiles);
+    }
+
+    @Override
+    public void scaleDone(int scale, int count, Generation generation) {
+      if (saveScales && !isCancelled()) {
+        List<Picture> pictures = generation.preview();
+        for (int i = 0; i < pictures.size(); i++) {
+          Path target = OutputFiles.scale(pass.files.get(i), scale);
+          PngImage picture = pictures.get(i).pixels();
+          interruption.write(target, picture, texts(pass.request, i, planned, report, picture));
+          scaleFiles.get(i).add(target);
+        }
+      }
+      progress.accept(scale);
+    }
+
+    @Override
+    public boolean isCancelled() {
+      return interruption.isRequested() || isStopped.getAsBoolean();
+    }
+  }
+
+  private void write(Drawn drawn, Interruption interruption, GenerationReport report) {
+    GenerationRequest request = drawn.pass.request;
+    for (int i = 0; i < drawn.pass.files.size(); i++) {
+      PngImage picture = drawn.result.images().get(i).pixels();
+      Path file = drawn.pass.files.get(i);
+      long start = System.nanoTime();
+      interruption.write(file, picture, texts(request, i, drawn.kv, report, picture));
+      double writeMillis = (System.nanoTime() - start) / 1e6;
+      report.add(request, i, file, drawn.scaleFiles.get(i), drawn.result, drawn.kv, writeMillis);
+    }
+  }
+
+  private void tell(Drawn drawn) {
+    drawn.result.warnings().forEach(warning -> console.message("warning: " + warning));
+    if (quiet || json) {
+      return;
+    }
+    for (int i = 0; i < drawn.pass.files.size(); i++) {
+      long drawnSeed = drawn.pass.request.pictures().get(i).seed();
+      console.print(drawn.pass.files.get(i) + " (seed " + drawnSeed + ")");
+      if (cache.isLimited()) {
+        console.print("  " + drawn.kv.toText());
+      }
+    }
   }
 
   private List<PngText> texts(

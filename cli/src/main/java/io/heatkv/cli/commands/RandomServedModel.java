@@ -27,6 +27,11 @@ import java.util.Optional;
 record RandomServedModel(SyntheticBench bench, RandomModel sizes, NextScaleModel model)
     implements ServedModel {
   @Override
+  public List<NextScaleModel> models() {
+    return List.of(model);
+  }
+
+  @Override
   public String id() {
     return sizes.name();
   }

@@ -1,7 +1,7 @@
 package io.heatkv.cli.commands;
 
+import io.heatkv.DevicePool;
 import io.heatkv.GenerationRequest;
-import io.heatkv.ImageGenerator;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cli.console.Console;
 import io.heatkv.cli.console.Interruption;
@@ -86,17 +86,17 @@ public final class ServeCommand implements Callable<Integer> {
     readDefaults();
     String policy = policies.usual();
     ServerOptions options = server.options(policy, Optional.ofNullable(budget));
-    ModelChoice choice = model.choose();
+    ModelChoice choice = model.chooseShared();
     GenerationRequest usual = usual(choice, policy);
     MemoryCheck.host(choice, usual);
     LibTorch library = choice.library();
     MemoryCheck.device(choice, library, usual);
-    ImageGenerator engine = choice.load(library);
-    OfferedModel offered = new OfferedModel(choice, library, engine, policies);
+    DevicePool pool = choice.load(library, Integer.MAX_VALUE);
+    OfferedModel offered = new OfferedModel(choice, library, pool, policies);
     HeatKvServer started =
         HeatKvServer.start(
             offered,
-            limits(choice, library),
+            limits(choice, library, pool),
             options,
             Release.version(),
             line -> {
@@ -119,7 +119,7 @@ public final class ServeCommand implements Callable<Integer> {
               .formatted(options.host()));
     }
     Throwable problem = started.failure().join();
-    console.message("the device failed and can't be used any more: " + problem + "; start again");
+    console.message("no device can be used any more: " + problem + "; start again");
     return FAILED;
   }
 
@@ -164,9 +164,16 @@ public final class ServeCommand implements Callable<Integer> {
     return CachePolicy.FULL;
   }
 
-  private Limits limits(ModelChoice choice, LibTorch library) {
+  /** Of each device: what the fullest of them has, or its share of this machine's memory. */
+  private Limits limits(ModelChoice choice, LibTorch library, DevicePool pool) {
+    int devices = pool.generators().size();
     long free =
-        choice.device().isCuda() ? library.memory(choice.device()).free() : AvailableMemory.bytes();
-    return server.limits(MemoryNeed.usable(choice.device(), free));
+        choice.device().isCuda()
+            ? choice.devices(library).stream()
+                .mapToLong(device -> library.memory(device).free())
+                .min()
+                .orElseThrow()
+            : AvailableMemory.bytes() / devices;
+    return server.limits(MemoryNeed.usable(choice.device(), free), devices);
   }
 }

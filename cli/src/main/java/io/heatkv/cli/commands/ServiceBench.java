@@ -1,6 +1,6 @@
 package io.heatkv.cli.commands;
 
-import io.heatkv.ImageGenerator;
+import io.heatkv.DevicePool;
 import io.heatkv.bench.ReservedMemory;
 import io.heatkv.bench.ServiceBenchmark;
 import io.heatkv.cli.options.ModelChoice;
@@ -60,8 +60,8 @@ record ServiceBench(
     }
     try (ModelChoice choice = model.choose()) {
       LibTorch library = choice.library();
-      try (ImageGenerator engine = choice.load(library)) {
-        return run(new OfferedModel(choice, library, engine, policies), library, choice.device());
+      try (DevicePool pool = choice.load(library, 1)) {
+        return run(new OfferedModel(choice, library, pool, policies), library, choice.device());
       }
     }
   }

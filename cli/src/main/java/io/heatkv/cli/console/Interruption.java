@@ -8,19 +8,20 @@ import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.ReentrantLock;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
 
 /**
  * Ends a running generation on SIGINT and SIGTERM so that every file is whole or absent.
  *
  * <p>The virtual machine ends right after its shutdown hooks: this one asks the generation to stop,
- * waits for it a moment, lets a file that is being written be finished, and lets none begin.
+ * waits for it a moment, lets files that are being written be finished, and lets none begin.
  */
 public final class Interruption implements AutoCloseable {
   private static final long PATIENCE_SECONDS = 2;
 
   private final CountDownLatch ended = new CountDownLatch(1);
-  private final ReentrantLock writing = new ReentrantLock();
+  // Files are written under the lock that is shared; who holds the other lets none begin.
+  private final ReentrantReadWriteLock writing = new ReentrantReadWriteLock();
   private final Thread hook = new Thread(this::interrupt, "interruption");
   private volatile boolean requested;
 
@@ -60,7 +61,7 @@ public final class Interruption implements AutoCloseable {
   private void interrupt() {
     requested = true;
     // Kept until the process ends.
-    writing.lock();
+    writing.writeLock().lock();
     try {
       boolean _ = ended.await(PATIENCE_SECONDS, TimeUnit.SECONDS);
     } catch (InterruptedException e) {
@@ -74,18 +75,18 @@ public final class Interruption implements AutoCloseable {
   }
 
   /**
-   * Writes a picture unless the process is ending.
+   * Writes a picture unless the process is ending; several threads may write at once.
    *
    * @throws CancellationException if it is
    */
   public void write(Path file, PngImage picture, List<PngText> texts) {
-    if (requested || !writing.tryLock()) {
+    if (requested || !writing.readLock().tryLock()) {
       throw new CancellationException("interrupted");
     }
     try {
       Png.write(file, picture, texts);
     } finally {
-      writing.unlock();
+      writing.readLock().unlock();
     }
   }
 

@@ -4,6 +4,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.libtorch.LibTorch;
 import io.heatkv.tensor.libtorch.LibTorchLocation;
+import java.util.List;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
@@ -12,18 +13,29 @@ public final class DeviceOptions {
   @Option(
       names = "--device",
       paramLabel = "DEVICE",
-      description = "cpu, cuda or cuda:N. Default: ${DEFAULT-VALUE}.")
+      description =
+          "cpu, cuda:N, several such as cuda:0,cuda:1, or cuda for all; generate, evaluate, calibrate"
+              + " and serve share the work among them. Default: ${DEFAULT-VALUE}.")
   private String device = Device.CPU.toString();
 
   @Mixin private final LibraryOptions library = new LibraryOptions();
 
   /**
-   * The device.
+   * The devices.
    *
    * @throws UserException if there is none of that name
    */
+  public DeviceList devices() {
+    return DeviceList.parse(device);
+  }
+
+  /**
+   * The device of a command that computes on one; of all, the first.
+   *
+   * @throws UserException if there is none of that name, or several are named
+   */
   public Device device() {
-    return Device.parse(device);
+    return devices().only();
   }
 
   /** See {@link LibraryOptions#threads()}. */
@@ -38,7 +50,7 @@ public final class DeviceOptions {
    */
   public LibTorchLocation location() {
     LibTorchLocation location = library.location();
-    if (device().isCuda() && !location.hasCuda()) {
+    if (devices().first().isCuda() && !location.hasCuda()) {
       throw new UserException(
           "device "
               + device
@@ -56,7 +68,7 @@ public final class DeviceOptions {
    * @throws UserException if it can't be opened or lacks the device
    */
   public LibTorch open() {
-    return startOpening().await(device());
+    return startOpening().await(List.of(device()));
   }
 
   /** Begins to open libtorch, see {@link #location()}. */

@@ -5,6 +5,7 @@ import io.heatkv.tensor.Device;
 import io.heatkv.tensor.libtorch.HostTuning;
 import io.heatkv.tensor.libtorch.LibTorch;
 import io.heatkv.tensor.libtorch.LibTorchLocation;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.function.Supplier;
@@ -18,6 +19,11 @@ public final class LibraryOpening {
 
   private LibraryOpening(CompletableFuture<LibTorch> library) {
     this.library = library;
+  }
+
+  /** For a command that only plans: nothing is opened, and nobody waits. */
+  public static LibraryOpening none() {
+    return new LibraryOpening(new CompletableFuture<>());
   }
 
   /** Begins to open libtorch, see {@link LibTorch#open}. */
@@ -62,12 +68,12 @@ public final class LibraryOpening {
   /**
    * Waits for libtorch.
    *
-   * @throws io.heatkv.error.UserException if it can't be opened or lacks the device
+   * @throws io.heatkv.error.UserException if it can't be opened or lacks one of the devices
    */
-  public LibTorch await(Device device) {
+  public LibTorch await(List<Device> devices) {
     try {
       LibTorch opened = library.join();
-      opened.require(device);
+      devices.forEach(opened::require);
       return opened;
     } catch (CompletionException e) {
       switch (e.getCause()) {

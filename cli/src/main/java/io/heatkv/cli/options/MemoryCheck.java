@@ -19,12 +19,17 @@ public final class MemoryCheck {
    */
   public static void host(ModelChoice choice, GenerationRequest request) {
     if (!choice.device().isCuda()) {
-      estimate(choice, request).requireAtMost(AvailableMemory.bytes());
+      all(choice, request).requireAtMost(AvailableMemory.bytes());
     }
   }
 
-  /** What a generation takes of this machine's memory, where it computes there. */
-  public static MemoryEstimate estimate(ModelChoice choice, GenerationRequest request) {
+  /** What generations on all devices take of this machine's memory, where it computes there. */
+  public static MemoryEstimate all(ModelChoice choice, GenerationRequest request) {
+    return estimate(choice, request).times(choice.where().named().size());
+  }
+
+  /** What one generation takes of it. */
+  static MemoryEstimate estimate(ModelChoice choice, GenerationRequest request) {
     return choice.description().estimate(shape(choice, request), request.policy());
   }
 
@@ -33,7 +38,7 @@ public final class MemoryCheck {
   }
 
   /**
-   * Checks the memory of a device that has its own.
+   * Checks the memory of devices that have their own.
    *
    * @throws io.heatkv.error.UserException if it is too little
    */
@@ -49,9 +54,11 @@ public final class MemoryCheck {
 
   private static void device(
       ModelChoice choice, LibTorch library, GenerationRequest request, long besides) {
-    Device device = choice.device();
-    if (device.isCuda()) {
-      KvShape picture = choice.description().kvShape(choice.dtype(), request.grids());
+    if (!choice.device().isCuda()) {
+      return;
+    }
+    KvShape picture = choice.description().kvShape(choice.dtype(), request.grids());
+    for (Device device : choice.devices(library)) {
       choice
           .description()
           .need(shape(choice, request), request.policy(), device)

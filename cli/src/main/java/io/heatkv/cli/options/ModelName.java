@@ -36,6 +36,11 @@ public final class ModelName {
     return model != null;
   }
 
+  /** Whether it is the one that comes along. */
+  public boolean isEmbedded() {
+    return model == null || model.equals(ModelSource.EMBEDDED);
+  }
+
   /** Whether it has random weights of a published size; {@code bench} takes such. */
   public boolean isSynthetic() {
     return model != null && model.startsWith(SYNTHETIC);

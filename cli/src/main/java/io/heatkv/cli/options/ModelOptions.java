@@ -23,9 +23,19 @@ public final class ModelOptions {
   /**
    * Checks the options and begins to open libtorch; no weights are loaded yet.
    *
-   * @throws io.heatkv.error.UserException if one of them names nothing that is there
+   * @throws io.heatkv.error.UserException if one of them names nothing that is there, or several
+   *     devices are named
    */
   public ModelChoice choose() {
+    return choose(DeviceList.of(where.device()));
+  }
+
+  /** As above, for a command that shares its work among devices. */
+  public ModelChoice chooseShared() {
+    return choose(where.devices());
+  }
+
+  private ModelChoice choose(DeviceList devices) {
     LibraryOpening opening = where.startOpening();
     FoundModel found = model.located();
     if (!isQuiet()) {
@@ -33,7 +43,8 @@ public final class ModelOptions {
       found.notes().forEach(note -> err.println("heatkv: " + Console.oneLine(note)));
       err.flush();
     }
-    return new ModelChoice(found.description(), device(), dtype(found.description()), opening);
+    DType dtype = model.dtype(found.description(), devices.first());
+    return new ModelChoice(found.description(), devices, dtype, opening);
   }
 
   private boolean isQuiet() {
@@ -41,7 +52,7 @@ public final class ModelOptions {
     return quiet != null && Boolean.TRUE.equals(quiet.getValue());
   }
 
-  /** The device asked for. */
+  /** The device of a command that computes on one, see {@link DeviceOptions#device()}. */
   public Device device() {
     return where.device();
   }

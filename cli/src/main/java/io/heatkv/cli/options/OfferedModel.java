@@ -1,5 +1,6 @@
 package io.heatkv.cli.options;
 
+import io.heatkv.DevicePool;
 import io.heatkv.GenerationRequest;
 import io.heatkv.ImageGenerator;
 import io.heatkv.cache.CachePolicy;
@@ -25,11 +26,11 @@ import java.util.Optional;
 /**
  * A model that options chose, as a server offers it.
  *
- * @param engine the loaded networks
+ * @param pool the loaded networks
  * @param policies how policies are made
  */
 public record OfferedModel(
-    ModelChoice choice, LibTorch library, ImageGenerator engine, PolicyOptions policies)
+    ModelChoice choice, LibTorch library, DevicePool pool, PolicyOptions policies)
     implements ServedModel {
   @Override
   public String id() {
@@ -37,8 +38,8 @@ public record OfferedModel(
   }
 
   @Override
-  public NextScaleModel model() {
-    return engine.model();
+  public List<NextScaleModel> models() {
+    return pool.generators().stream().map(ImageGenerator::model).toList();
   }
 
   @Override
@@ -103,7 +104,7 @@ public record OfferedModel(
 
   @Override
   public List<PngText> texts(GenerationRequest request, int picture, int width, int height) {
-    KvUse kv = KvUse.planned(request, engine.kvShape(request));
+    KvUse kv = KvUse.planned(request, pool.first().kvShape(request));
     return PictureTexts.of(request, picture, kv, choice, library.version(), width, height);
   }
 }

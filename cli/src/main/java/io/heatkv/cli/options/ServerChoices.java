@@ -169,17 +169,18 @@ public final class ServerChoices {
   }
 
   /**
-   * The limits of a device.
+   * The limits of each device.
    *
-   * @param usable bytes that pictures may take
+   * @param usable bytes that pictures may take on each
+   * @param devices that share what the options allow
    * @throws UserException if an option is out of range
    */
-  public Limits limits(long usable) {
+  public Limits limits(long usable, int devices) {
     requireIn("queue", queue, 1, 100_000);
     requireIn("batch", batch, 0, 1024);
     requireIn("window", window, 0, 10_000);
     return new Limits(
-        kvMemory == null ? usable : bytes("kv-memory", kvMemory),
+        kvMemory == null ? usable : bytes("kv-memory", kvMemory) / devices,
         usable,
         queue,
         batch,

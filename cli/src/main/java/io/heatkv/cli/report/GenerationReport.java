@@ -1,5 +1,6 @@
 package io.heatkv.cli.report;
 
+import io.heatkv.DevicePool;
 import io.heatkv.GenerationRequest;
 import io.heatkv.GenerationResult;
 import io.heatkv.Picture;
@@ -17,13 +18,22 @@ import java.util.Map;
  *
  * @param choice the model and where it ran
  * @param library that computed
+ * @param pool of the devices that drew
  * @param loadMillis opening libtorch and loading the model
+ * @param start when drawing began, by {@link System#nanoTime}
  * @param images one map for each picture
  */
 public record GenerationReport(
-    ModelChoice choice, LibTorch library, double loadMillis, List<Map<String, Object>> images) {
-  public GenerationReport(ModelChoice choice, LibTorch library, double loadMillis) {
-    this(choice, library, loadMillis, new ArrayList<>());
+    ModelChoice choice,
+    LibTorch library,
+    DevicePool pool,
+    double loadMillis,
+    long start,
+    List<Map<String, Object>> images) {
+  /** From when all is loaded. */
+  public GenerationReport(
+      ModelChoice choice, LibTorch library, DevicePool pool, double loadMillis) {
+    this(choice, library, pool, loadMillis, System.nanoTime(), new ArrayList<>());
   }
 
   /**
@@ -71,10 +81,13 @@ public record GenerationReport(
     json.put("java", Runtime.version());
     json.put("libtorch", library.version());
     json.put("model", choice.description().name());
-    json.put("device", choice.device());
+    json.put("device", pool.devices());
     json.put("dtype", choice.dtype());
     json.put("threads", library.threads());
     json.put("load_ms", loadMillis);
+    double seconds = (System.nanoTime() - start) / 1e9;
+    json.put("draw_seconds", seconds);
+    json.put("pictures_per_second", images.size() / seconds);
     json.put("images", images);
     return json;
   }

@@ -113,7 +113,8 @@ public final class PictureTexts {
     json.put("cfg_layers", cfgLayers(sampling));
     json.put("cache", request.policy().name());
     json.putAll(kv.toJson());
-    json.put("device", choice.device());
+    // The kind: any of its devices draws the same.
+    json.put("device", choice.device().type().toString().toLowerCase(Locale.ROOT));
     json.put("dtype", choice.dtype());
     json.put("libtorch", libtorch);
     return json;

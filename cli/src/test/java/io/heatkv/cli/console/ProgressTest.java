@@ -6,6 +6,7 @@ import io.heatkv.scale.ScaleGrids;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.Test;
 
@@ -46,18 +47,39 @@ class ProgressTest {
   /** Scales of 1, 4 and 25 tokens: a bar goes with the tokens. */
   @Test
   void scalesAreToldByTheirTokens() {
-    ScaleProgress bar = new ScaleProgress(console(true), "a.png", ScaleGrids.parse("1x1,2x2,5x5"));
+    ScaleProgress bar =
+        new ScaleProgress(console(true), List.of("a.png"), ScaleGrids.parse("1x1,2x2,5x5"));
     assertThat(said()).contains("\ra.png [" + "·".repeat(30) + "] scale 0/3 ");
-    bar.done(0);
+    bar.done(0, 0);
     assertThat(said()).contains("[#" + "·".repeat(29) + "] scale 1/3 ").doesNotContain("\n");
-    bar.done(1);
+    bar.done(0, 1);
     assertThat(said()).contains("[#####" + "·".repeat(25) + "] scale 2/3 ");
-    bar.done(2);
+    bar.done(0, 2);
     assertThat(said()).contains("[" + "#".repeat(30) + "] scale 3/3 ").endsWith(" s \n");
-    ScaleProgress lines = new ScaleProgress(console(false), "a.png", ScaleGrids.parse("1x1,2x3"));
+    ScaleProgress lines =
+        new ScaleProgress(console(false), List.of("a.png"), ScaleGrids.parse("1x1,2x3"));
     assertThat(said()).isEmpty();
-    lines.done(1);
+    lines.done(0, 1);
     assertThat(said()).matches("a\\.png: scale 2/2 \\(2x3\\), [0-9]+\\.[0-9] s\n");
+  }
+
+  /** Passes that are drawn at once share a bar, and what is printed meanwhile stands above it. */
+  @Test
+  void passesAreToldTogether() {
+    ScaleProgress bar =
+        new ScaleProgress(console(true), List.of("a", "b"), ScaleGrids.parse("1x1,2x2"));
+    assertThat(said()).contains("\ra [" + "·".repeat(30) + "] pass 0/2 ");
+    bar.done(1, 0);
+    bar.done(0, 0);
+    assertThat(said()).contains("[######" + "·".repeat(24) + "] pass 0/2 ");
+    bar.done(0, 1);
+    assertThat(said()).contains("[##################" + "·".repeat(12) + "] pass 1/2 ");
+    bar.above(() -> err.println("a is written"));
+    assertThat(said()).matches("(?s)\r +\ra is written\n\ra \\[#{18}·{12}\\] pass 1/2 .*");
+    bar.done(1, 1);
+    assertThat(said()).contains("[" + "#".repeat(30) + "] pass 2/2 ").endsWith(" s \n");
+    bar.above(() -> err.println("b is written"));
+    assertThat(said()).isEqualTo("b is written\n");
   }
 
   /**

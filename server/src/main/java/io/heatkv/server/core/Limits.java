@@ -3,11 +3,11 @@ package io.heatkv.server.core;
 import java.time.Duration;
 
 /**
- * What a device may be asked for.
+ * What each device may be asked for.
  *
  * @param kvBytes of all keys and values at a time
  * @param bytes of keys, values and everything else besides the weights at a time
- * @param waiting pictures that may wait
+ * @param waiting pictures that may wait for any of them
  * @param batch most pictures of a pass, or 0 to measure it
  * @param window that a first picture waits for others to share its pass
  */

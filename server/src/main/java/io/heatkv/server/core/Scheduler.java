@@ -3,10 +3,12 @@ package io.heatkv.server.core;
 import io.heatkv.Generation;
 import io.heatkv.GenerationRequest;
 import io.heatkv.error.UserException;
+import io.heatkv.family.NextScaleModel;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.server.core.Refusal.Reason;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -15,15 +17,16 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
-import org.jspecify.annotations.Nullable;
+import java.util.function.Function;
 
 /**
- * One device, the thread that owns it, and the pictures that wait for it.
+ * Devices, the thread that owns each, and the pictures that wait for them.
  *
  * <p>A job is accepted only if a pass of each of its pictures fits the {@link Limits}; bytes of a
  * pass are known before it begins, so that none ever fails for memory. The picture that waits
- * longest goes first, and all that are of its {@link Form} share its pass as far as they fit. Only
- * one pass runs at a time. A cancelled picture leaves at the next scale.
+ * longest goes first, and all that are of its {@link Form} share its pass as far as they fit, and
+ * as far as no other device is free for them. A device runs one pass at a time. A cancelled picture
+ * leaves at the next scale.
  */
 public final class Scheduler implements AutoCloseable {
   private static final long BEAT_MILLIS = 250;
@@ -36,38 +39,33 @@ public final class Scheduler implements AutoCloseable {
       Executors.newFixedThreadPool(
           Math.max(1, Runtime.getRuntime().availableProcessors() / 2),
           Thread.ofPlatform().daemon().name("encode-", 0).factory());
-  private final Thread device;
-  private final BatchMeasurement measurement;
-  private final Heartbeat heartbeat = new Heartbeat();
+  private final List<Worker> workers = new ArrayList<>();
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition changed = lock.newCondition();
   // Guarded by the lock.
   private final List<QueuedPicture> queue = new ArrayList<>();
-  private List<QueuedPicture> running = List.of();
   private boolean draining;
   private boolean closing;
-  private @Nullable Throwable broken;
-  private volatile boolean suspect;
   private volatile boolean drawn;
   // That of late.
   private volatile Form usual;
-  private volatile long reservedBytes;
-  private volatile long reservedKvBytes;
 
   /**
-   * What a device is doing.
+   * What the devices are doing.
    *
+   * @param devices that can be used
    * @param running pictures
    * @param waiting pictures
-   * @param reservedBytes of the pass that runs
-   * @param reservedKvBytes of its keys and values
+   * @param reservedBytes of the passes that run
+   * @param reservedKvBytes of their keys and values
    * @param batch most pictures of a pass
    * @param measuring whether that is still being measured, while nobody asks for pictures
-   * @param sinceBeat time since the device's thread was last seen alive
+   * @param sinceBeat time since the thread of each device was last seen alive, the longest
    * @param longestStep that a scale has taken
-   * @param state whether it takes jobs and can draw
+   * @param state whether they take jobs and can draw
    */
   public record Status(
+      int devices,
       int running,
       int waiting,
       long reservedBytes,
@@ -78,7 +76,7 @@ public final class Scheduler implements AutoCloseable {
       Duration longestStep,
       Health state) {}
 
-  /** Whether a device can draw. */
+  /** Whether any device can draw. */
   public enum Health {
     MEASURING,
     READY,
@@ -101,13 +99,16 @@ public final class Scheduler implements AutoCloseable {
         limits.batch() > 0
             ? 1
             : limits.largest(usual, Math.min(limits.waiting(), Limits.LARGEST_BATCH));
-    measurement = new BatchMeasurement(model.model(), usual, sample, most);
-    device = Thread.ofPlatform().name("device").unstarted(this::run);
+    for (NextScaleModel network : model.models()) {
+      // What one measures holds for all, which are alike; the others only warm up.
+      int tried = workers.isEmpty() ? most : 1;
+      workers.add(new Worker(network, new BatchMeasurement(network, usual, sample, tried)));
+    }
   }
 
   /**
-   * Starts the thread. While nobody asks for pictures it warms up and measures how many are drawn
-   * best at once.
+   * Starts the threads. While nobody asks for pictures they warm up, and one measures how many are
+   * drawn best at once.
    *
    * @param usual form to measure
    * @param sample a picture of that form
@@ -129,7 +130,7 @@ public final class Scheduler implements AutoCloseable {
                   mib(limits.bytes())));
     }
     Scheduler scheduler = new Scheduler(model, limits, listener, usual, sample);
-    scheduler.device.start();
+    scheduler.workers.forEach(worker -> worker.thread.start());
     return scheduler;
   }
 
@@ -150,7 +151,7 @@ public final class Scheduler implements AutoCloseable {
     }
     lock.lock();
     try {
-      if (broken != null) {
+      if (usable() == 0) {
         throw new Refusal(
             Reason.DEVICE_FAILED, Duration.ofSeconds(30), "the device failed; restart the server");
       }
@@ -161,7 +162,7 @@ public final class Scheduler implements AutoCloseable {
       if (queue.size() + pictures > limits.waiting()) {
         throw new Refusal(
             Reason.QUEUE_FULL,
-            durationOf(queue.size() + pictures - limits.waiting() + running.size()),
+            durationOf(queue.size() + pictures - limits.waiting() + running()),
             "%d of %d places in the queue are taken; try again later"
                 .formatted(queue.size(), limits.waiting()));
       }
@@ -204,7 +205,7 @@ public final class Scheduler implements AutoCloseable {
     try {
       for (int i = 0; i < queue.size(); i++) {
         if (queue.get(i).job() == job) {
-          return i + running.size();
+          return i + running();
         }
       }
       return 0;
@@ -217,10 +218,10 @@ public final class Scheduler implements AutoCloseable {
   public Duration estimate(Job job) {
     lock.lock();
     try {
-      int last = running.size();
+      int last = running();
       for (int i = 0; i < queue.size(); i++) {
         if (queue.get(i).job() == job) {
-          last = running.size() + i + 1;
+          last = running() + i + 1;
         }
       }
       return durationOf(last);
@@ -232,113 +233,67 @@ public final class Scheduler implements AutoCloseable {
   private Duration durationOf(int pictures) {
     double seconds =
         usual.secondsPerPicture() > 0 ? usual.secondsPerPicture() : FIRST_GUESS_SECONDS;
-    return Duration.ofMillis((long) (1e3 * seconds * Math.max(1, pictures)));
+    double each = seconds / Math.max(1, usable());
+    return Duration.ofMillis((long) (1e3 * Math.max(seconds, each * pictures)));
   }
 
   public Status status() {
     lock.lock();
     try {
       return new Status(
-          running.size(),
+          usable(),
+          running(),
           queue.size(),
-          reservedBytes,
-          reservedKvBytes,
+          workers.stream().mapToLong(worker -> worker.reservedBytes).sum(),
+          workers.stream().mapToLong(worker -> worker.reservedKvBytes).sum(),
           batch(),
-          limits.batch() == 0 && !measurement.isDone(),
-          heartbeat.age(),
-          heartbeat.longestStep(),
+          limits.batch() == 0 && !workers.getFirst().measurement.isDone(),
+          longest(Heartbeat::age),
+          longest(Heartbeat::longestStep),
           health());
     } finally {
       lock.unlock();
     }
   }
 
+  private int usable() {
+    return (int) workers.stream().filter(Worker::isUsable).count();
+  }
+
+  private int running() {
+    return workers.stream().mapToInt(worker -> worker.running.size()).sum();
+  }
+
+  private Duration longest(Function<Heartbeat, Duration> time) {
+    return workers.stream()
+        .filter(worker -> worker.isUsable() || usable() == 0)
+        .map(worker -> time.apply(worker.heartbeat))
+        .max(Comparator.naturalOrder())
+        .orElseThrow();
+  }
+
   private Health health() {
-    if (broken != null || !device.isAlive()) {
+    if (usable() == 0) {
       return Health.BROKEN;
     }
     if (draining) {
       return Health.DRAINING;
     }
-    if (suspect) {
+    if (workers.stream().filter(Worker::isUsable).allMatch(worker -> worker.suspect)) {
       return Health.SUSPECT;
     }
     return drawn ? Health.READY : Health.MEASURING;
   }
 
-  private void run() {
-    try {
-      while (true) {
-        List<QueuedPicture> pass = take();
-        if (isClosing()) {
-          return;
-        }
-        if (pass.isEmpty()) {
-          drawn |= measurement.step(this::hasWork, heartbeat);
-        } else {
-          draw(pass);
-        }
-      }
-    } catch (RuntimeException | Error e) {
-      breakDown(e);
-    }
-  }
-
   /** Most pictures of a pass. */
   private int batch() {
-    return limits.batch() > 0 ? limits.batch() : measurement.batch();
+    return limits.batch() > 0 ? limits.batch() : workers.getFirst().measurement.batch();
   }
 
   private boolean hasWork() {
     lock.lock();
     try {
       return closing || !queue.isEmpty();
-    } finally {
-      lock.unlock();
-    }
-  }
-
-  private boolean isClosing() {
-    lock.lock();
-    try {
-      return closing;
-    } finally {
-      lock.unlock();
-    }
-  }
-
-  /** The next pictures to draw together; none when there is time to measure, or it is closed. */
-  private List<QueuedPicture> take() {
-    lock.lock();
-    try {
-      while (true) {
-        heartbeat.beat();
-        if (closing) {
-          return List.of();
-        }
-        if (queue.isEmpty()) {
-          if (!measurement.isDone()) {
-            return List.of();
-          }
-          await(TimeUnit.MILLISECONDS.toNanos(BEAT_MILLIS));
-          continue;
-        }
-        QueuedPicture first = queue.getFirst();
-        Form form = first.job().form();
-        int most = limits.largest(form, batch());
-        List<QueuedPicture> pass =
-            queue.stream().filter(each -> each.job().form() == form).limit(most).toList();
-        long left = limits.window().toNanos() - (System.nanoTime() - first.since());
-        if (pass.size() < most && left > 0 && !draining) {
-          await(left);
-          continue;
-        }
-        queue.removeAll(new HashSet<>(pass));
-        running = pass;
-        reservedKvBytes = form.need(pass.size()).cache();
-        reservedBytes = form.need(pass.size()).total();
-        return pass;
-      }
     } finally {
       lock.unlock();
     }
@@ -353,86 +308,191 @@ public final class Scheduler implements AutoCloseable {
     }
   }
 
-  private void draw(List<QueuedPicture> pass) {
-    try {
-      drawOrFail(pass);
-    } finally {
+  /** A device and the thread that owns it. */
+  private final class Worker {
+    private final NextScaleModel network;
+    private final BatchMeasurement measurement;
+    private final Heartbeat heartbeat = new Heartbeat();
+    private final Thread thread;
+    // Guarded by the lock.
+    private List<QueuedPicture> running = List.of();
+    private long reservedBytes;
+    private long reservedKvBytes;
+    private boolean broken;
+    private volatile boolean suspect;
+
+    Worker(NextScaleModel network, BatchMeasurement measurement) {
+      this.network = network;
+      this.measurement = measurement;
+      thread = Thread.ofPlatform().name(network.device().toString()).unstarted(this::run);
+    }
+
+    boolean isUsable() {
+      return !broken && thread.isAlive();
+    }
+
+    private void run() {
+      try {
+        while (true) {
+          List<QueuedPicture> pass = take();
+          if (isOver()) {
+            return;
+          }
+          if (pass.isEmpty()) {
+            drawn |= measurement.step(Scheduler.this::hasWork, heartbeat);
+          } else {
+            draw(pass);
+          }
+        }
+      } catch (RuntimeException | Error e) {
+        breakDown(e);
+      }
+    }
+
+    private boolean isOver() {
       lock.lock();
       try {
-        running = List.of();
-        reservedBytes = 0;
-        reservedKvBytes = 0;
-        changed.signalAll();
+        return closing || broken;
       } finally {
         lock.unlock();
       }
     }
-  }
 
-  private void drawOrFail(List<QueuedPicture> pass) {
-    List<QueuedPicture> left = pass.stream().filter(each -> !each.job().state().isEnd()).toList();
-    try {
-      if (!left.isEmpty()) {
-        new SharedPass(model, listener, encoders, heartbeat, left).draw();
-        drawn = true;
-        usual = left.getFirst().job().form();
+    /** The next pictures to draw together; none when there is time to measure, or it is closed. */
+    private List<QueuedPicture> take() {
+      lock.lock();
+      try {
+        while (true) {
+          heartbeat.beat();
+          if (closing || broken) {
+            return List.of();
+          }
+          if (queue.isEmpty()) {
+            if (!measurement.isDone()) {
+              return List.of();
+            }
+            await(TimeUnit.MILLISECONDS.toNanos(BEAT_MILLIS));
+            continue;
+          }
+          QueuedPicture first = queue.getFirst();
+          Form form = first.job().form();
+          int most = limits.largest(form, batch());
+          List<QueuedPicture> same =
+              queue.stream().filter(each -> each.job().form() == form).toList();
+          long left = limits.window().toNanos() - (System.nanoTime() - first.since());
+          if (same.size() < most && left > 0 && !draining) {
+            await(left);
+            continue;
+          }
+          int share = Math.ceilDiv(same.size(), idle());
+          List<QueuedPicture> pass = same.subList(0, Math.min(most, share));
+          queue.removeAll(new HashSet<>(pass));
+          running = pass;
+          reservedKvBytes = form.need(pass.size()).cache();
+          reservedBytes = form.need(pass.size()).total();
+          return pass;
+        }
+      } finally {
+        lock.unlock();
       }
-    } catch (UserException e) {
-      drawApart(left, e);
-    } catch (RuntimeException | Error e) {
-      failed(left, e);
+    }
+
+    private void draw(List<QueuedPicture> pass) {
+      try {
+        drawOrFail(pass);
+      } finally {
+        lock.lock();
+        try {
+          running = List.of();
+          reservedBytes = 0;
+          reservedKvBytes = 0;
+          changed.signalAll();
+        } finally {
+          lock.unlock();
+        }
+      }
+    }
+
+    private void drawOrFail(List<QueuedPicture> pass) {
+      List<QueuedPicture> left = pass.stream().filter(each -> !each.job().state().isEnd()).toList();
+      try {
+        if (!left.isEmpty()) {
+          new SharedPass(model, network, listener, encoders, heartbeat, left).draw();
+          drawn = true;
+          usual = left.getFirst().job().form();
+        }
+      } catch (UserException e) {
+        drawApart(left, e);
+      } catch (RuntimeException | Error e) {
+        failed(left, e);
+      }
+    }
+
+    /** One of the pictures is wrong: the others don't suffer. */
+    private void drawApart(List<QueuedPicture> pass, UserException problem) {
+      Set<Job> jobs = new HashSet<>();
+      pass.forEach(each -> jobs.add(each.job()));
+      if (jobs.size() == 1) {
+        jobs.iterator().next().fail(problem);
+        return;
+      }
+      for (Job job : jobs) {
+        drawOrFail(pass.stream().filter(each -> each.job() == job).toList());
+      }
+    }
+
+    /** The pass is lost. A small picture tells whether the device still computes. */
+    private void failed(List<QueuedPicture> pass, Throwable problem) {
+      suspect = true;
+      pass.forEach(each -> each.job().fail(problem));
+      QueuedPicture first = pass.getFirst();
+      GenerationRequest probe =
+          new GenerationRequest(
+              List.of(first.job().pictures().get(first.picture())),
+              first.job().form().grids(),
+              first.job().form().policy());
+      try (Generation generation = Generation.open(network, probe)) {
+        generation.step();
+      } catch (RuntimeException | Error e) {
+        e.addSuppressed(problem);
+        breakDown(e);
+        return;
+      }
+      suspect = false;
+      listener.deviceFailed(problem, true);
+    }
+
+    /** It can't draw any more; without another one, nothing can be drawn. */
+    private void breakDown(Throwable problem) {
+      List<QueuedPicture> lost;
+      boolean usable;
+      lock.lock();
+      try {
+        broken = true;
+        lost = new ArrayList<>(running);
+        usable = usable() > 0;
+        if (!usable) {
+          closing = true;
+          lost.addAll(queue);
+          queue.clear();
+        }
+        changed.signalAll();
+      } finally {
+        lock.unlock();
+      }
+      lost.forEach(each -> each.job().fail(problem));
+      listener.deviceFailed(problem, usable);
     }
   }
 
-  /** One of the pictures is wrong: the others don't suffer. */
-  private void drawApart(List<QueuedPicture> pass, UserException problem) {
-    Set<Job> jobs = new HashSet<>();
-    pass.forEach(each -> jobs.add(each.job()));
-    if (jobs.size() == 1) {
-      jobs.iterator().next().fail(problem);
-      return;
-    }
-    for (Job job : jobs) {
-      drawOrFail(pass.stream().filter(each -> each.job() == job).toList());
-    }
-  }
-
-  /** The pass is lost. A small picture tells whether the device still computes. */
-  private void failed(List<QueuedPicture> pass, Throwable problem) {
-    suspect = true;
-    pass.forEach(each -> each.job().fail(problem));
-    QueuedPicture first = pass.getFirst();
-    GenerationRequest probe =
-        new GenerationRequest(
-            List.of(first.job().pictures().get(first.picture())),
-            first.job().form().grids(),
-            first.job().form().policy());
-    try (Generation generation = Generation.open(model.model(), probe)) {
-      generation.step();
-    } catch (RuntimeException | Error e) {
-      e.addSuppressed(problem);
-      breakDown(e);
-      return;
-    }
-    suspect = false;
-    listener.deviceFailed(problem, true);
-  }
-
-  /** Nothing can be drawn any more. */
-  private void breakDown(Throwable problem) {
-    List<QueuedPicture> lost;
-    lock.lock();
-    try {
-      broken = problem;
-      closing = true;
-      lost = new ArrayList<>(queue);
-      lost.addAll(running);
-      queue.clear();
-    } finally {
-      lock.unlock();
-    }
-    lost.forEach(each -> each.job().fail(problem));
-    listener.deviceFailed(problem, false);
+  /** Devices that could take a pass now, that of the calling thread among them. */
+  private int idle() {
+    return Math.max(
+        1,
+        (int)
+            workers.stream()
+                .filter(worker -> worker.isUsable() && worker.running.isEmpty())
+                .count());
   }
 
   /**
@@ -446,7 +506,7 @@ public final class Scheduler implements AutoCloseable {
     try {
       draining = true;
       changed.signalAll();
-      while (!queue.isEmpty() || !running.isEmpty()) {
+      while (!queue.isEmpty() || running() > 0) {
         long left = end - System.nanoTime();
         if (left <= 0) {
           return false;
@@ -459,7 +519,7 @@ public final class Scheduler implements AutoCloseable {
     }
   }
 
-  /** Cancels what is left and waits for the scale at hand. */
+  /** Cancels what is left and waits for the scales at hand. */
   @Override
   public void close() {
     Set<Job> left = new HashSet<>();
@@ -468,14 +528,16 @@ public final class Scheduler implements AutoCloseable {
       draining = true;
       closing = true;
       queue.forEach(each -> left.add(each.job()));
-      running.forEach(each -> left.add(each.job()));
+      workers.forEach(worker -> worker.running.forEach(each -> left.add(each.job())));
       changed.signalAll();
     } finally {
       lock.unlock();
     }
     left.forEach(this::cancel);
     try {
-      device.join();
+      for (Worker worker : workers) {
+        worker.thread.join();
+      }
       encoders.shutdown();
       boolean _ = encoders.awaitTermination(10, TimeUnit.SECONDS);
     } catch (InterruptedException e) {

@@ -2,7 +2,7 @@ package io.heatkv.server.core;
 
 import io.heatkv.GenerationResult;
 
-/** Follows what a device does; called by its thread, but for cancels. */
+/** Follows what devices do; called by their threads, but for cancels. */
 public interface SchedulerListener {
   /** A pass begins. */
   default void passBegins(Form form, int pictures) {}
@@ -20,6 +20,6 @@ public interface SchedulerListener {
   /** Some pictures of a job were cancelled. */
   default void cancelled(Job.State phase) {}
 
-  /** The device failed in a pass; {@code usable} is whether it computes again. */
+  /** A device failed; {@code usable} is whether it, or another one, still draws. */
   default void deviceFailed(Throwable problem, boolean usable) {}
 }

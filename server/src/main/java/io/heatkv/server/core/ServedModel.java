@@ -17,7 +17,13 @@ public interface ServedModel {
   /** Name in requests and answers. */
   String id();
 
-  NextScaleModel model();
+  /** Its networks: the same on each of the devices that share the work. */
+  List<NextScaleModel> models();
+
+  /** Those of one device, to ask what is the same on all. */
+  default NextScaleModel model() {
+    return models().getFirst();
+  }
 
   /** Its own scales, drawn where a request asks for no size. */
   ScaleGrids grids();

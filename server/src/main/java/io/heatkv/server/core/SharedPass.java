@@ -4,6 +4,7 @@ import io.heatkv.Generation;
 import io.heatkv.GenerationRequest;
 import io.heatkv.GenerationResult;
 import io.heatkv.Picture;
+import io.heatkv.family.NextScaleModel;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -12,12 +13,13 @@ import java.util.TreeSet;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.Executor;
 
-/** Pictures of one form, drawn together on the device's thread. */
+/** Pictures of one form, drawn together on a device's thread. */
 final class SharedPass {
   // The rest of what scales take holds the text between them, too.
   private static final double FREE_BETWEEN_SCALES = 0.9;
 
   private final ServedModel model;
+  private final NextScaleModel network;
   private final SchedulerListener listener;
   private final Executor encoders;
   private final Heartbeat heartbeat;
@@ -27,16 +29,19 @@ final class SharedPass {
   private long partialNanos;
 
   /**
+   * @param network of the device
    * @param encoders make files of pictures, so that the device needn't wait
    * @param pass its pictures, all of one form
    */
   SharedPass(
       ServedModel model,
+      NextScaleModel network,
       SchedulerListener listener,
       Executor encoders,
       Heartbeat heartbeat,
       List<QueuedPicture> pass) {
     this.model = model;
+    this.network = network;
     this.listener = listener;
     this.encoders = encoders;
     this.heartbeat = heartbeat;
@@ -63,7 +68,7 @@ final class SharedPass {
         listener.jobStarts(job);
       }
     }
-    try (Generation generation = Generation.open(model.model(), request)) {
+    try (Generation generation = Generation.open(network, request)) {
       List<SortedSet<Integer>> partials = partials();
       while (!generation.isDone()) {
         leave(generation);

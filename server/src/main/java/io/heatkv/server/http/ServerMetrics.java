@@ -21,6 +21,7 @@ import java.time.Duration;
 import java.util.Locale;
 import java.util.concurrent.TimeUnit;
 import java.util.function.ToDoubleFunction;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /** What is counted and measured, as Prometheus reads it. */
@@ -73,23 +74,27 @@ public final class ServerMetrics implements SchedulerListener {
     gauge(
         "heatkv.pictures.running", "Pictures that are drawn", scheduler, Scheduler.Status::running);
     gauge("heatkv.pictures.waiting", "Pictures in the queue", scheduler, Scheduler.Status::waiting);
+    gauge("heatkv.devices", "Devices that can be used", scheduler, Scheduler.Status::devices);
     gauge(
         "heatkv.kv.reserved.bytes",
-        "Bytes of keys and values of the pass that runs",
+        "Bytes of keys and values of the passes that run",
         scheduler,
         Scheduler.Status::reservedKvBytes);
     gauge(
         "heatkv.reserved.bytes",
-        "Bytes besides the weights of the pass that runs",
+        "Bytes besides the weights of the passes that run",
         scheduler,
         Scheduler.Status::reservedBytes);
     gauge("heatkv.batch.limit", "Most pictures of a pass", scheduler, Scheduler.Status::batch);
     gauge(
         "heatkv.device.heartbeat.age.seconds",
-        "Time since the device's thread was last seen alive",
+        "Time since the thread of each device was last seen alive, the longest",
         scheduler,
         status -> status.sinceBeat().toNanos() / 1e9);
-    Gauge.builder("heatkv.kv.budget.bytes", scheduler, each -> each.limits().kvBytes())
+    Gauge.builder(
+            "heatkv.kv.budget.bytes",
+            scheduler,
+            each -> (double) each.limits().kvBytes() * model.models().size())
         .description("Most bytes of keys and values at a time")
         .register(registry);
     Gauge.builder("heatkv.native.tensors", model, each -> each.model().backend().liveTensors())
@@ -99,7 +104,11 @@ public final class ServerMetrics implements SchedulerListener {
         .description("What runs here")
         .tag("version", version)
         .tag("model", model.id())
-        .tag("device", model.model().device().toString())
+        .tag(
+            "device",
+            model.models().stream()
+                .map(each -> each.device().toString())
+                .collect(Collectors.joining(",")))
         .tag("libtorch", model.model().backend().description())
         .register(registry);
   }

@@ -160,6 +160,70 @@ final class SchedulerTest {
     }
   }
 
+  /** Four pictures that would fill one pass: each device takes two, and both draw at once. */
+  @Test
+  void devicesShareWhatWaits() throws Exception {
+    model.close();
+    model = new ToyServedModel(folder, 2);
+    forms = new Forms(model);
+    model.shut();
+    try (Scheduler scheduler = scheduler(limits(20, 4));
+        AutoCloseable _ = model::open) {
+      // Both are at the door with what warms them up.
+      until(() -> model.door.getQueueLength() == 2);
+      List<Job> jobs = new ArrayList<>();
+      for (int i = 0; i < 4; i++) {
+        jobs.add(job(full(), picture("cross", i)));
+        scheduler.submit(jobs.getLast());
+      }
+      for (int running : new int[] {2, 4}) {
+        model.door.release(1);
+        until(() -> scheduler.status().running() == running && model.door.getQueueLength() == 2);
+      }
+      assertThat(scheduler.status().devices()).isEqualTo(2);
+      assertThat(scheduler.status().reservedKvBytes()).isEqualTo(2 * full().need(2).cache());
+      model.open();
+      for (Job job : jobs) {
+        assertThat(await(job).state()).isEqualTo(Job.State.DONE);
+        assertThat(drawn(job).getFirst().image())
+            .isEqualTo(alone(job.form(), job.pictures().getFirst()));
+      }
+      assertThat(passes).containsExactly(2, 2);
+    }
+  }
+
+  @Test
+  void aDeviceThatIsGivenUpLeavesTheWorkToTheOther() throws Exception {
+    model.close();
+    model = new ToyServedModel(folder, 2);
+    forms = new Forms(model);
+    model.shut();
+    try (Scheduler scheduler = scheduler(limits(9, 1));
+        AutoCloseable _ = model::open) {
+      // Both are at the door with what warms them up.
+      until(() -> model.door.getQueueLength() == 2);
+      List<Job> jobs = new ArrayList<>();
+      for (int i = 0; i < 5; i++) {
+        jobs.add(job(full(), picture("circle", i)));
+        scheduler.submit(jobs.getLast());
+      }
+      for (int running : new int[] {1, 2}) {
+        model.door.release(1);
+        until(() -> scheduler.status().running() == running && model.door.getQueueLength() == 2);
+      }
+      // Its pass, and the small picture that would tell that it still computes.
+      model.fail(1, 2);
+      model.open();
+      for (Job job : jobs) {
+        await(job);
+      }
+      assertThat(jobs).filteredOn(job -> job.state() == Job.State.FAILED).hasSize(1);
+      assertThat(jobs).filteredOn(job -> job.state() == Job.State.DONE).hasSize(4);
+      until(() -> scheduler.status().devices() == 1);
+      assertThat(scheduler.status().state()).isEqualTo(Scheduler.Health.READY);
+    }
+  }
+
   @Test
   void manyPicturesOfOneJobTakeSeveralPasses() throws Exception {
     try (Scheduler scheduler = scheduler(limits(20, 3))) {

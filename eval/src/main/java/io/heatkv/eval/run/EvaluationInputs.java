@@ -1,13 +1,14 @@
-package io.heatkv.cli.options;
+package io.heatkv.eval.run;
 
 import io.heatkv.error.UserException;
-import io.heatkv.eval.run.Cell;
-import io.heatkv.eval.run.Evaluation;
-import io.heatkv.eval.run.EvaluationSettings;
+import io.heatkv.eval.learned.LearnedMetric;
+import io.heatkv.load.ModelDescription;
 import io.heatkv.load.NetworkSummary;
 import io.heatkv.profile.PromptSet;
 import io.heatkv.resource.Release;
 import io.heatkv.sample.SamplingOptions;
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
@@ -19,28 +20,44 @@ import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.Collectors;
 
-/** Tells what decides the results of an evaluation. */
-public final class Settings {
+/**
+ * What an evaluation is made with, besides what is drawn.
+ *
+ * @param model that draws
+ * @param device one of those that draw
+ * @param dtype compute type
+ * @param profile of policies that need one
+ * @param metrics files of learned metrics
+ * @param divergence whether the divergence of bits is measured
+ * @param libtorch version
+ */
+public record EvaluationInputs(
+    ModelDescription model,
+    Device device,
+    DType dtype,
+    Optional<Path> profile,
+    Map<LearnedMetric, Path> metrics,
+    boolean divergence,
+    String libtorch) {
   private static final int SHORT = 12;
 
-  private Settings() {}
-
-  public static EvaluationSettings of(
-      ModelChoice choice, Evaluation evaluation, EvaluationOptions options, String libtorch) {
+  /**
+   * Everything that decides the results.
+   *
+   * @throws UserException if a file can't be read
+   */
+  public EvaluationSettings settings(Evaluation evaluation) {
     Map<String, String> values = new LinkedHashMap<>();
-    values.put("model", choice.description().name());
-    for (NetworkSummary network : choice.description().networks()) {
+    values.put("model", model.name());
+    for (NetworkSummary network : model.networks()) {
       values.put(network.label().replace(' ', '_') + "_fingerprint", network.fingerprint());
     }
-    values.put(
-        "profile_sha256",
-        options.profile(choice).map(file -> sha256("profile", file)).orElse("none"));
-    options
-        .metrics()
-        .forEach((metric, file) ->
-            values.put("metric_" + metric.id() + "_sha256", weights(metric.label(), file)));
+    values.put("profile_sha256", profile.map(file -> sha256("profile", file)).orElse("none"));
+    metrics.forEach((metric, file) ->
+        values.put("metric_" + metric.id() + "_sha256", weights(metric.label(), file)));
     values.put("prompts", String.valueOf(evaluation.prompts().size()));
     values.put("prompts_sha256", PromptSet.of(evaluation.prompts(), 0).sha256());
     values.put("seeds", String.valueOf(evaluation.seeds()));
@@ -67,11 +84,11 @@ public final class Settings {
     values.put(
         "cfg_layers",
         joined(sampling.guidedLayers().stream().sorted().map(String::valueOf).toList()));
-    values.put("kl", String.valueOf(options.divergence()));
+    values.put("kl", String.valueOf(divergence));
     values.put("batch", String.valueOf(evaluation.batch()));
     values.put("images", String.valueOf(evaluation.images()));
-    values.put("device", choice.device().isCuda() ? "cuda" : "cpu");
-    values.put("dtype", choice.dtype().toString());
+    values.put("device", device.isCuda() ? "cuda" : "cpu");
+    values.put("dtype", dtype.toString());
     values.put("libtorch", libtorch);
     values.put(EvaluationSettings.VERSION, Release.version());
     return new EvaluationSettings(values);
