@@ -74,7 +74,7 @@ record NativePlatform(
 
   /** Whether Maven Central has natives for it. */
   boolean isServed() {
-    return this == LINUX || this == MAC;
+    return equals(LINUX) || equals(MAC);
   }
 
   boolean isLinux() {
