@@ -107,76 +107,46 @@ extern "C" __global__ void __launch_bounds__(256) decode_tiles(
   }
 }
 
-// 8 channels as they come, and several loads of them under way at once.
-template <class S> struct Raw {
-  uint4 unit;
-  static const int batch = 4;
-  __device__ void load(const S* from) { unit = *(const uint4*)from; }
-  __device__ void widenTo(float* x) const {
-    u32 words[4] = {unit.x, unit.y, unit.z, unit.w};
+// Entries of blocks of `from` tokens a side, of which a map's are means: keys or values, or what
+// moved maps were decoded to. Functions are few and short on purpose: the compiler runs at first use.
+struct Source {
+  const T* tokens;
+  const float* decoded;
+  int from;
+
+  // 8 channels of an entry, from one of them on.
+  __device__ void unit(int entry, int channel, float* x) const {
+    i64 at = (i64)entry * DIM + channel;
+#if ELEMENT > 0
+    if (!decoded) {
+      uint4 in = *(const uint4*)(tokens + at);
+      u32 words[4] = {in.x, in.y, in.z, in.w};
 #pragma unroll
-    for (int j = 0; j < 8; j++) x[j] = widen((S)(words[j / 2] >> 16 * (j % 2)));
-  }
-};
-template <> struct Raw<float> {
-  float4 low, high;
-  static const int batch = 2;
-  __device__ void load(const float* from) {
-    low = ((const float4*)from)[0];
-    high = ((const float4*)from)[1];
-  }
-  __device__ void widenTo(float* x) const {
+      for (int j = 0; j < 8; j++) x[j] = widen((T)(words[j / 2] >> 16 * (j % 2)));
+      return;
+    }
+#endif
+    const float4* in = (const float4*)((ELEMENT > 0 || decoded ? decoded : (const float*)tokens) + at);
+    float4 low = in[0], high = in[1];
     x[0] = low.x, x[1] = low.y, x[2] = low.z, x[3] = low.w;
     x[4] = high.x, x[5] = high.y, x[6] = high.z, x[7] = high.w;
   }
-};
 
-// Entries of blocks of `from` tokens a side, of which a map's are means; a channel's of all entries.
-template <class S> struct Source {
-  const S* entries;
-  int from;
-
-  // Calls use(entry, x) for count entries from `first` on, each `step` after another.
-  template <class Use>
-  __device__ void each(const Map& map, int first, int step, int count, const Use& use) const {
-    if (from == map.pool) {
-      const int batch = Raw<S>::batch;
-      for (int i = 0; i < count; i += batch) {
-        Raw<S> raw[batch];
-#pragma unroll
-        for (int j = 0; j < batch; j++)
-          raw[j].load(entries + (i64)min(first + (i + j) * step, map.entries - 1) * DIM);
-#pragma unroll
-        for (int j = 0; j < batch; j++) {
-          if (i + j < count) {
-            float x[8];
-            raw[j].widenTo(x);
-            use(first + (i + j) * step, x);
-          }
-        }
-      }
-    } else {
-      for (int i = 0; i < count; i++) {
-        float x[8];
-        mean(map, min(first + i * step, map.entries - 1), x);
-        use(first + i * step, x);
-      }
-    }
-  }
-
-  __device__ void mean(const Map& map, int entry, float* x) const {
+  __device__ void mean(const Map& map, int entry, int channel, float* x) const {
     int top = entry / map.columns * map.pool, left = entry % map.columns * map.pool;
     int bottom = min(top + map.pool, map.height), right = min(left + map.pool, map.width);
     int columns = (map.width + from - 1) / from;
+    if (from == map.pool) {
+      unit(entry, channel, x);
+      return;
+    }
 #pragma unroll
     for (int j = 0; j < 8; j++) x[j] = 0;
     for (int y = top; y < bottom; y += from) {
-#pragma unroll 4
+#pragma unroll 1
       for (int z = left; z < right; z += from) {
-        Raw<S> raw;
-        raw.load(entries + (i64)(y / from * columns + z / from) * DIM);
         float tokens = (float)(min(from, map.height - y) * min(from, map.width - z)), in[8];
-        raw.widenTo(in);
+        unit(y / from * columns + z / from, channel, in);
 #pragma unroll
         for (int j = 0; j < 8; j++) x[j] = __fadd_rn(x[j], __fmul_rn(tokens, in[j]));
       }
@@ -191,25 +161,36 @@ template <class S> struct Source {
 #define WIDTH (DIM < 16 ? DIM : 16)
 #define CHUNKS (DIM / WIDTH)
 
-// Encodes a chunk of the keys or the values of a map by a warp or by 8 of them.
-template <int threads, class S>
-static __device__ void encode(
-    u8* row, const Map& map, int part, int chunk, Source<S> source, bool brain) {
+// Channels with scales of their own, of all entries of a map, by a warp or by 8 of them.
+static __device__ void encodeChannels(
+    u8* row, const Map& map, int part, int chunk, const Source& source, int threads) {
   __shared__ float least[8][WIDTH], most[8][WIDTH];
-  int thread = threadIdx.x % threads, format = map.format(part);
-  if (format == INT4) {
-    const int lanes = WIDTH / 8, step = threads / lanes;
-    int channel = chunk * WIDTH + thread % lanes * 8, first = thread / lanes;
-    int count = (map.entries - first + step - 1) / step;
-    source.entries += channel;
-    float low[8], high[8];
+  const int lanes = WIDTH / 8;
+  int thread = threadIdx.x % threads, lane = thread % lanes, channel = chunk * WIDTH + lane * 8;
+  float low[8], high[8];
+  Divisor steps[8];
 #pragma unroll
-    for (int j = 0; j < 8; j++) low[j] = 3.4e38f, high[j] = -3.4e38f;
-    source.each(map, first, step, count, [&](int entry, const float* x) {
+  for (int j = 0; j < 8; j++) low[j] = 3.4e38f, high[j] = -3.4e38f;
+  // First their range, then the numbers.
+#pragma unroll 1
+  for (int pass = 0; pass < 2; pass++) {
+#pragma unroll 1
+    for (int entry = thread / lanes; entry < map.entries; entry += threads / lanes) {
+      float x[8];
+      source.mean(map, entry, channel, x);
+      if (pass == 0) {
 #pragma unroll
-      for (int j = 0; j < 8; j++) low[j] = fminf(low[j], x[j]), high[j] = fmaxf(high[j], x[j]);
-    });
+        for (int j = 0; j < 8; j++) low[j] = fminf(low[j], x[j]), high[j] = fmaxf(high[j], x[j]);
+      } else {
+        u32 word = 0;
 #pragma unroll
+        for (int j = 0; j < 8; j++)
+          word |= (u32)steps[j].of(__fsub_rn(x[j], low[j]), 0, INT4_MAX) << 4 * j;
+        map.store<1>(row, map.entryAt(part, entry) + channel / 2, &word);
+      }
+    }
+    if (pass == 1) return;
+#pragma unroll 1
     for (int offset = 16; offset >= lanes; offset /= 2) {
 #pragma unroll
       for (int j = 0; j < 8; j++) {
@@ -221,20 +202,20 @@ static __device__ void encode(
       if (thread % 32 < lanes) {
 #pragma unroll
         for (int j = 0; j < 8; j++) {
-          least[thread / 32][thread % lanes * 8 + j] = low[j];
-          most[thread / 32][thread % lanes * 8 + j] = high[j];
+          least[thread / 32][lane * 8 + j] = low[j];
+          most[thread / 32][lane * 8 + j] = high[j];
         }
       }
       __syncthreads();
+#pragma unroll 1
       for (int warp = 0; warp < threads / 32; warp++) {
 #pragma unroll
         for (int j = 0; j < 8; j++) {
-          low[j] = fminf(low[j], least[warp][thread % lanes * 8 + j]);
-          high[j] = fmaxf(high[j], most[warp][thread % lanes * 8 + j]);
+          low[j] = fminf(low[j], least[warp][lane * 8 + j]);
+          high[j] = fmaxf(high[j], most[warp][lane * 8 + j]);
         }
       }
     }
-    Divisor steps[8];
 #pragma unroll
     for (int j = 0; j < 8; j++) {
       u16 lowBits = halfBelow(low[j]);
@@ -246,23 +227,20 @@ static __device__ void encode(
         map.scale(row, part, DIM + channel + j, stepBits);
       }
     }
-    source.each(map, first, step, count, [&](int entry, const float* x) {
-      u32 word = 0;
-#pragma unroll
-      for (int j = 0; j < 8; j++)
-        word |= (u32)steps[j].of(__fsub_rn(x[j], low[j]), 0, INT4_MAX) << 4 * j;
-      map.store<1>(row, map.entryAt(part, entry) + channel / 2, &word);
-    });
-    return;
   }
-  // Whole entries by neighbouring lanes of a warp, all of which take part.
-  int begin = map.entries * chunk / CHUNKS, end = map.entries * (chunk + 1) / CHUNKS;
-  int channel = thread % LANES * 8;
-  source.entries += channel;
-  const int step = threads / LANES;
-  source.each(map, begin + thread / LANES, step, (end - begin + step - 1) / step,
-              [&](int entry, const float* x) {
+}
+
+// Whole entries, a chunk of a map's, by neighbouring lanes of a warp, all of which take part.
+static __device__ void encodeEntries(
+    u8* row, const Map& map, int part, int chunk, const Source& source, int threads, bool brain) {
+  int thread = threadIdx.x % threads, format = map.format(part), channel = thread % LANES * 8;
+  int end = map.entries * (chunk + 1) / CHUNKS;
+#pragma unroll 1
+  for (int first = map.entries * chunk / CHUNKS; first < end; first += threads / LANES) {
+    int entry = first + thread / LANES;
     bool valid = entry < end;
+    float x[8];
+    source.mean(map, valid ? entry : first, channel, x);
     int byte = map.entryAt(part, entry);
     u32 words[4] = {};
     if (format == FLOAT16) {
@@ -270,7 +248,7 @@ static __device__ void encode(
       for (int j = 0; j < 8; j++)
         words[j / 2] |= (u32)(brain ? toBrain(x[j]) : toHalf(saturated(x[j]))) << 16 * (j % 2);
       if (valid) map.store<4>(row, byte + 2 * channel, words);
-      return;
+      continue;
     }
     float low = x[0], high = x[0];
 #pragma unroll
@@ -280,47 +258,30 @@ static __device__ void encode(
       low = fminf(low, __shfl_xor_sync(~0u, low, offset));
       high = fmaxf(high, __shfl_xor_sync(~0u, high, offset));
     }
-    if (format == INT8) {
-      u16 bits = halfAbove(__fdiv_rn(fmaxf(fabsf(low), fabsf(high)), INT8_MAX));
-      Divisor step(fromHalf(bits));
+    // Of 8 bits the low is 0.
+    bool is8 = format == INT8;
+    float range = is8 ? fmaxf(fabsf(low), fabsf(high)) : 0;
+    u16 lowBits = is8 ? (u16)0 : halfBelow(low);
+    low = fromHalf(lowBits);
+    if (!is8) range = __fsub_rn(high, low);
+    u16 bits = halfAbove(__fdiv_rn(range, is8 ? INT8_MAX : INT4_MAX));
+    Divisor step(fromHalf(bits));
 #pragma unroll
-      for (int j = 0; j < 8; j++)
-        words[j / 4] |= (u32)(step.of(x[j], -INT8_MAX, INT8_MAX) & 255) << 8 * (j % 4);
-      if (valid) map.store<2>(row, byte + channel, words);
-      if (valid && channel == 0) map.scale(row, part, entry, bits);
-    } else {
-      u16 lowBits = halfBelow(low);
-      low = fromHalf(lowBits);
-      u16 stepBits = halfAbove(__fdiv_rn(__fsub_rn(high, low), INT4_MAX));
-      Divisor step(fromHalf(stepBits));
-#pragma unroll
-      for (int j = 0; j < 8; j++)
-        words[0] |= (u32)step.of(__fsub_rn(x[j], low), 0, INT4_MAX) << 4 * j;
-      if (valid) map.store<1>(row, byte + channel / 2, words);
-      if (valid && channel == 0) map.scale(row, part, 2 * entry, lowBits);
-      if (valid && channel == 0) map.scale(row, part, 2 * entry + 1, stepBits);
+    for (int j = 0; j < 8; j++) {
+      int number = step.of(is8 ? x[j] : __fsub_rn(x[j], low), is8 ? -INT8_MAX : 0,
+                           is8 ? INT8_MAX : INT4_MAX);
+      if (is8) words[j / 4] |= (u32)(number & 255) << 8 * (j % 4);
+      else words[0] |= (u32)number << 4 * j;
     }
-  });
-}
-
-template <int threads>
-static __device__ void encode(
-    u8* arena, i64 rowBytes, const Step& step, int item, const float* workspace, int total,
-    const T* k, const T* v, i64 rowStride, i64 headStride, int rows, bool brain) {
-  int chunk = item % CHUNKS, part = item / CHUNKS % 2, row = item / CHUNKS / 2 % rows;
-  int i = step.storeOrder()[item / CHUNKS / 2 / rows];
-  Map map;
-  map.read(step, step.reads + step.moved + i);
-  arena += row * rowBytes;
-  if (i < step.moved) {
-    Map before;
-    before.read(step, step.reads + i);
-    Source<float> source = {
-        workspace + (((i64)part * rows + row) * total + before.head) * DIM, before.pool};
-    encode<threads>(arena, map, part, chunk, source, brain);
-  } else {
-    Source<T> source = {(part ? v : k) + row * rowStride + map.head * headStride, 1};
-    encode<threads>(arena, map, part, chunk, source, brain);
+    if (!valid) continue;
+    if (is8) {
+      map.store<2>(row, byte + channel, words);
+      if (channel == 0) map.scale(row, part, entry, bits);
+    } else {
+      map.store<1>(row, byte + channel / 2, words);
+      if (channel == 0) map.scale(row, part, 2 * entry, lowBits);
+      if (channel == 0) map.scale(row, part, 2 * entry + 1, bits);
+    }
   }
 }
 
@@ -333,16 +294,26 @@ extern "C" __global__ void __launch_bounds__(256, 2) encode_maps(
     int large, const float* workspace, int total, const T* k, const T* v, i64 rowStride,
     i64 headStride, int rows, int brain) {
   Step step = {table, heads, reads, moved, stored};
-  int each = CHUNKS * 2 * rows, blocks = large * each;
-  if (blockIdx.x < blocks) {
-    encode<256>(arena, rowBytes, step, blockIdx.x, workspace, total, k, v, rowStride, headStride,
-                rows, brain);
-    return;
+  int each = CHUNKS * 2 * rows, blocks = large * each, item = blockIdx.x, threads = 256;
+  if (item >= blocks) {
+    item = blocks + (item - blocks) * 8 + threadIdx.x / 32;
+    threads = 32;
+    if (item >= stored * each) return;
   }
-  int item = blocks + (blockIdx.x - blocks) * 8 + threadIdx.x / 32;
-  if (item < stored * each)
-    encode<32>(arena, rowBytes, step, item, workspace, total, k, v, rowStride, headStride, rows,
-               brain);
+  int chunk = item % CHUNKS, part = item / CHUNKS % 2, row = item / CHUNKS / 2 % rows;
+  int i = step.storeOrder()[item / CHUNKS / 2 / rows];
+  Map map;
+  map.read(step, step.reads + step.moved + i);
+  Source source = {(part ? v : k) + row * rowStride + map.head * headStride, nullptr, 1};
+  if (i < moved) {
+    Map before;
+    before.read(step, step.reads + i);
+    source.decoded = workspace + (((i64)part * rows + row) * total + before.head) * DIM;
+    source.from = before.pool;
+  }
+  arena += row * rowBytes;
+  if (map.format(part) == INT4) encodeChannels(arena, map, part, chunk, source, threads);
+  else encodeEntries(arena, map, part, chunk, source, threads, brain);
 }
 
 // Entries x [entries, DIM] in 8 bits, each followed by its step: out [entries, DIM + 2]. One thread
