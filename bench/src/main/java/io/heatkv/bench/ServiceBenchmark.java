@@ -259,14 +259,14 @@ public final class ServiceBenchmark {
         for (int i = 0; i < clients; i++) {
           ends.add(
               threads.submit(() -> {
-                while (System.nanoTime() - start < turn.toNanos()) {
+                do {
                   long asked = System.nanoTime();
                   if (draw()) {
                     millis.add((System.nanoTime() - asked) / 1e6);
                   } else {
                     failed.incrementAndGet();
                   }
-                }
+                } while (System.nanoTime() - start < turn.toNanos());
                 return null;
               }));
         }

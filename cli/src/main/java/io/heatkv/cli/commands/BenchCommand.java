@@ -42,6 +42,7 @@ import picocli.CommandLine.Option;
       "  heatkv bench",
       "  heatkv bench --budgets 1.0,0.3,0.1 --json",
       "  heatkv bench --model synth:infinity-2b --device cuda --budgets 1.0,0.1,0.05 --batch 1,4",
+      "  heatkv bench --clients 8 --batch 2,4,8 --budgets 10%%",
       "",
       "The floor is the time that transformer and decoder would take at the rate of a",
       "large matrix product, attention to everything included. synth:infinity-2b, like",
