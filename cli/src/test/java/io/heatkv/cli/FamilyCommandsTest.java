@@ -170,8 +170,7 @@ class FamilyCommandsTest {
     assertThat(named.status()).as(named.err()).isZero();
   }
 
-  /** Which files are mapped, told by the reads of their first bytes where they are. */
-  /** Also for several devices: each file is read once. */
+  /** Also for several devices. Which files are mapped is told by the reads of their first bytes. */
   @ParameterizedTest
   @CsvSource({"cpu, cpu", "cpux2, 'cpu,cpu'"})
   void aBudgetOpensEachFileOnce(String device, String devices) throws IOException {

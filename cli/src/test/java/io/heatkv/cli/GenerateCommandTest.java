@@ -143,8 +143,8 @@ class GenerateCommandTest {
         .containsExactly("-1.png", "-2.png", "-3.png", "-4.png", "-5.png");
     for (Map<String, byte[]> files : written) {
       assertThat(files).containsOnlyKeys(written.getFirst().keySet());
-      files.forEach((name, bytes) ->
-          assertThat(bytes).as(name).isEqualTo(written.getFirst().get(name)));
+      files.forEach(
+          (name, bytes) -> assertThat(bytes).as(name).isEqualTo(written.getFirst().get(name)));
     }
   }
 

@@ -50,8 +50,7 @@ class SparkConfCommandTest {
   @Test
   void whatIsAllowedIsSharedOut() throws IOException {
     Properties large = properties("--executor-cores 4 --executor-memory 16GiB");
-    assertThat(
-            mib(large, "spark.executor.memory") + mib(large, "spark.executor.memoryOverhead"))
+    assertThat(mib(large, "spark.executor.memory") + mib(large, "spark.executor.memoryOverhead"))
         .isBetween(16L << 10, (16L << 10) + 2);
     // As much memory as one core needs: one task at a time has all four.
     Properties one = properties("--executor-cores 1");

@@ -96,8 +96,10 @@ final class ExecutorModel {
     }
     // What nobody uses any more makes room.
     for (Key other : List.copyOf(LOADING.keySet())) {
-      if (!USERS.containsKey(other)) {
-        LOADING.remove(other).thenAccept(old -> old.generator.close());
+      CompletableFuture<ExecutorModel> unused =
+          USERS.containsKey(other) ? null : LOADING.remove(other);
+      if (unused != null) {
+        unused.thenAccept(old -> old.generator.close());
       }
     }
     // By a thread of its own: a task that is killed interrupts its thread, and others wait as well.

@@ -204,7 +204,10 @@ public final class SparkConfCommand implements Callable<Integer> {
   /** Weights once, keys, values and everything else for each task. */
   private long overhead(MemoryEstimate estimate, int taskCpus) {
     int tasks = cores / taskCpus;
-    return JVM + estimate.total() + estimate.mapped() + (tasks - 1) * (estimate.cache() + estimate.activations());
+    return JVM
+        + estimate.total()
+        + estimate.mapped()
+        + (tasks - 1) * (estimate.cache() + estimate.activations());
   }
 
   /** What is left of the executor's memory, at least what rows need. */
