@@ -133,7 +133,14 @@ class GenerationStressTest {
     try (Generation generation = Generation.open(tiny.model(), drawn.request)) {
       List<Picture> pictures = generation.run(listener).images();
       areRight(pictures, drawn.previews.getLast(), seed);
-      assertThat(pictures.size()).isGreaterThanOrEqualTo(disturbance == Disturbance.NONE ? 3 : 2);
+      // Who cancels all while pictures are decoded finds some decoded.
+      int least =
+          switch (disturbance) {
+            case NONE -> 3;
+            case ONE_CANCELLED -> 2;
+            case ALL_CANCELLED, CLOSED -> 1;
+          };
+      assertThat(pictures.size()).isGreaterThanOrEqualTo(least);
       assertThat(byAnother || disturbance.compareTo(Disturbance.ONE_CANCELLED) <= 0)
           .as("seed " + seed)
           .isTrue();
