@@ -119,8 +119,6 @@ class GenerateCommandTest {
               "--seed=3",
               "--scales=" + FEW_SCALES,
               "--save-scales",
-              "--kv-budget=0.9",
-              "--policy=streaming-llm",
               "--threads=1",
               "--device=" + device,
               "-o",
