@@ -71,6 +71,6 @@ public final class HostCheck {
     return copy.toString()
         .replaceFirst("^jar:", "")
         .replaceFirst("^file:", "")
-        .replaceFirst("!?/[^!]*/HostCheck\\.class$", "");
+        .replaceFirst("!?/io/heatkv/resource/HostCheck\\.class$", "");
   }
 }

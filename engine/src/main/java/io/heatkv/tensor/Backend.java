@@ -104,6 +104,9 @@ public interface Backend {
   /** Whether convolutions and linear layers on the CPU can be asked of oneDNN. */
   boolean hasOneDnn();
 
+  /** Whether the processor has AVX-512. */
+  boolean hasAvx512();
+
   /** Whether the processor itself multiplies bfloat16 matrices (AVX512-BF16 or AMX). */
   boolean multipliesBf16();
 

@@ -6,9 +6,6 @@ import org.jspecify.annotations.Nullable;
 
 /** Neural-network operators, each a call of the ATen operator of the same name. */
 public final class Ops {
-  private static final Operator LINEAR = Operator.of("linear", Products.WHOLE);
-  private static final Operator ONEDNN_LINEAR =
-      new Operator("mkldnn::_linear_pointwise", "", Products.NONE);
   private static final Operator MATMUL = Operator.of("matmul", Products.WHOLE);
   private static final Operator LAYER_NORM = Operator.of("layer_norm");
   private static final Operator RMS_NORM = Operator.of("rms_norm");
@@ -53,75 +50,18 @@ public final class Ops {
   private static final Operator CPU_FLASH =
       Operator.of("_scaled_dot_product_flash_attention_for_cpu", Products.PARTS);
 
-  // Multiplications up to which OpenBLAS may take other kernels, which round otherwise.
-  private static final long SMALL_PRODUCT = 1_000_000;
-  // Rows below which oneDNN does, and a depth up to which it sums in one order.
-  private static final long ROW_BLOCK = 16;
-  private static final long UNDIVIDED_DEPTH = 768;
-
   private Ops() {}
 
   // ---- products
 
   /** {@code x W^T + b}; x [..., in], weight [out, in], bias [out]. */
   public static Tensor linear(Tensor x, Tensor weight, @Nullable Tensor bias) {
-    return linear(x, weight, bias, false);
+    return LinearLayer.apply(x, weight, bias, false);
   }
 
   /** {@code gelu(x W^T + b)}, tanh approximation; x [..., in], weight [out, in], bias [out]. */
   public static Tensor linearGelu(Tensor x, Tensor weight, @Nullable Tensor bias) {
-    return linear(x, weight, bias, true);
-  }
-
-  private static Tensor linear(Tensor x, Tensor weight, @Nullable Tensor bias, boolean gelu) {
-    long depth = weight.size(1);
-    long rows = depth == 0 ? 0 : x.count() / depth;
-    boolean oneDnn = rows > 0 && isOneDnns(x, depth);
-    // Enough rows for the kernel of large products: a row's bits don't depend on how many there
-    // are.
-    long least = oneDnn ? ROW_BLOCK : SMALL_PRODUCT / Math.max(1, weight.count()) + 1;
-    if (x.device().isCuda() || x.dtype() != DType.F32 || rows == 0 || rows >= least) {
-      return product(x, weight, bias, gelu, oneDnn);
-    }
-    long[] shape = x.shape();
-    shape[shape.length - 1] = weight.size(0);
-    try (Scope scope = Scope.open()) {
-      Tensor padded = zeros(x, least, depth);
-      padded.narrow(0, 0, rows).copyFrom(x.reshape(rows, depth));
-      Tensor product = product(padded, weight, bias, gelu, oneDnn);
-      return scope.keep(product.narrow(0, 0, rows).reshape(shape));
-    }
-  }
-
-  /**
-   * Whether oneDNN multiplies: beside other work it is twice as fast as OpenBLAS, and GELU costs no
-   * pass over memory. In float32 it divides larger depths by the number of rows and threads, and
-   * sums would depend on them.
-   */
-  private static boolean isOneDnns(Tensor x, long depth) {
-    return !x.device().isCuda()
-        && x.backend().hasOneDnn()
-        && switch (x.dtype()) {
-          case F32 -> depth <= UNDIVIDED_DEPTH;
-          case BF16 -> x.backend().multipliesBf16();
-          default -> false;
-        };
-  }
-
-  private static Tensor product(
-      Tensor x, Tensor weight, @Nullable Tensor bias, boolean gelu, boolean oneDnn) {
-    if (oneDnn) {
-      return x.call(
-          ONEDNN_LINEAR,
-          x,
-          weight,
-          optional(bias),
-          gelu ? "gelu" : "none",
-          new long[0],
-          gelu ? Backend.Optional.of("tanh") : Backend.Optional.NONE);
-    }
-    Tensor product = x.call(LINEAR, x, weight, optional(bias));
-    return gelu ? geluInPlace(product) : product;
+    return LinearLayer.apply(x, weight, bias, true);
   }
 
   /** Matrix product over the last two dimensions, batched over the others. */
@@ -537,7 +477,7 @@ public final class Ops {
     return complex.call(AS_REAL, complex);
   }
 
-  private static Backend.Optional optional(@Nullable Tensor tensor) {
+  static Backend.Optional optional(@Nullable Tensor tensor) {
     return Backend.Optional.of(tensor);
   }
 }

@@ -54,10 +54,16 @@ class HostCheckTest {
     return jar;
   }
 
+  /** Jars or a build's folder. */
   @Test
   void twoEnginesOnOneClassPathAreNamed() throws Exception {
     Path older = jar("heatkv-engine-0.1.0.jar", HostCheck.class);
-    Path newer = jar("heatkv-engine-0.2.0.jar", HostCheck.class);
+    Path errors = jar("error.jar", UserException.class, Remedy.class);
+    assertTwoAreNamed(older, jar("heatkv-engine-0.2.0.jar", HostCheck.class), errors);
+    assertTwoAreNamed(place(HostCheck.class), older, errors);
+  }
+
+  private static void assertTwoAreNamed(Path older, Path newer, Path errors) throws Exception {
     Process process =
         new ProcessBuilder(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
@@ -67,7 +73,7 @@ class HostCheckTest {
                     File.pathSeparator,
                     older.toString(),
                     newer.toString(),
-                    jar("error.jar", UserException.class, Remedy.class).toString(),
+                    errors.toString(),
                     place(Child.class).toString()),
                 Child.class.getName())
             .redirectErrorStream(true)

@@ -119,6 +119,11 @@ public final class LibTorch implements Backend {
   }
 
   @Override
+  public boolean hasAvx512() {
+    return Processor.hasAvx512();
+  }
+
+  @Override
   public boolean multipliesBf16() {
     return Processor.multipliesBf16();
   }

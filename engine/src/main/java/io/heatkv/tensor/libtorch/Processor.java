@@ -11,6 +11,7 @@ import java.util.Set;
 /** The machine's processor. */
 final class Processor {
   private static final Path CPUINFO = Path.of("/proc/cpuinfo");
+  private static final boolean AVX512 = hasFlag("avx512bw");
   private static final boolean MULTIPLIES_BF16 = hasFlag("avx512_bf16", "amx_bf16");
 
   private Processor() {}
@@ -31,6 +32,11 @@ final class Processor {
       }
     }
     return cores.isEmpty() ? available : Math.min(available, cores.size());
+  }
+
+  /** Whether it has AVX-512 as libraries ask for it, with its instructions for bytes and words. */
+  static boolean hasAvx512() {
+    return AVX512;
   }
 
   /** Whether it has instructions for products of bfloat16 matrices, AVX512-BF16 or AMX. */

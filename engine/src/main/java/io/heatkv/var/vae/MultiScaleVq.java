@@ -80,9 +80,11 @@ public record MultiScaleVq(Tensor codebook, List<Convolution> phis) {
   public Tensor codes(ScaleGrids grids, int scale, Tensor tokens) {
     ScaleSize size = grids.size(scale);
     ScaleSize last = grids.last();
+    // Of one layout for any number of pictures: convolutions round otherwise channels last.
     Tensor codes =
         Ops.embedding(codebook, tokens)
             .transpose(1, 2)
+            .contiguous()
             .reshape(tokens.size(0), channels(), size.height(), size.width());
     boolean full = scale == grids.count() - 1;
     Tensor resized = full ? codes : Ops.interpolateBicubic(codes, last.height(), last.width());

@@ -87,18 +87,23 @@ class SameBitsTest {
    * among them.
    */
   @ParameterizedTest
-  @CsvSource({"32, 64", "320, 320", "320, 960", "1280, 320", "768, 3072", "2080, 96"})
+  @CsvSource({"32, 64", "100, 77", "320, 320", "320, 960", "1280, 320", "768, 3072", "2080, 96"})
   void rowsOfAProductDontDependOnHowManyThereAre(int depth, int width) {
     Tensor x = random(1300, depth);
     Tensor weight = random(width, depth);
     Tensor bias = random(width);
-    float[] all = Ops.linear(x, weight, bias).toFloats();
-    for (int count : THREADS) {
-      threads(count);
-      for (int rows : new int[] {1, 2, 7, 18, 300, 1300}) {
-        assertThat(Ops.linear(x.narrow(0, 0, rows), weight, bias).toFloats())
-            .as(rows + " rows, threads " + count)
-            .isEqualTo(Arrays.copyOf(all, rows * width));
+    List<UnaryOperator<Tensor>> layers =
+        List.of(in -> Ops.linear(in, weight, bias), in -> Ops.linearGelu(in, weight, bias));
+    for (UnaryOperator<Tensor> layer : layers) {
+      threads(1);
+      float[] all = layer.apply(x).toFloats();
+      for (int count : THREADS) {
+        threads(count);
+        for (int rows : new int[] {1, 2, 7, 18, 100, 300, 301, 640, 1300}) {
+          assertThat(layer.apply(x.narrow(0, 0, rows)).toFloats())
+              .as(rows + " rows, threads " + count)
+              .isEqualTo(Arrays.copyOf(all, rows * width));
+        }
       }
     }
   }

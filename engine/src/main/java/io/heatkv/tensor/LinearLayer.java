@@ -1,0 +1,118 @@
+package io.heatkv.tensor;
+
+import io.heatkv.tensor.Operator.Products;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Products with weights. On the CPU in float32 a row's bits depend neither on other rows nor on
+ * threads.
+ */
+final class LinearLayer {
+  private static final Operator LINEAR = Operator.of("linear", Products.WHOLE);
+  private static final Operator ONEDNN_LINEAR =
+      new Operator("mkldnn::_linear_pointwise", "", Products.NONE);
+  private static final Operator ONEDNN_PIXELS =
+      new Operator("mkldnn::_convolution_pointwise", "", Products.NONE);
+
+  // Multiplications up to which OpenBLAS may take other kernels, which round otherwise.
+  private static final long SMALL_PRODUCT = 1_000_000;
+  // Rows below which oneDNN does, and a depth up to which it sums in one order.
+  private static final long ROW_BLOCK = 16;
+  private static final long UNDIVIDED_DEPTH = 768;
+
+  /** Who computes a linear layer. */
+  private enum Multiplier {
+    /** libtorch's own choice: cuBLAS, on the CPU OpenBLAS. */
+    LIBTORCH,
+    /** oneDNN's product, beside other work twice as fast as OpenBLAS, GELU without another pass. */
+    ONEDNN,
+    /** oneDNN's convolution of one pixel, whose sums run over the depth alone. */
+    CONVOLUTION
+  }
+
+  private LinearLayer() {}
+
+  /**
+   * {@code x W^T + b}, with {@code gelu} the tanh approximation of GELU of it; x [..., in], weight
+   * [out, in], bias [out].
+   */
+  static Tensor apply(Tensor x, Tensor weight, @Nullable Tensor bias, boolean gelu) {
+    long depth = weight.size(1);
+    long rows = depth == 0 ? 0 : x.count() / depth;
+    Multiplier multiplier = rows == 0 ? Multiplier.LIBTORCH : multiplier(x, depth);
+    // Enough rows for the kernel of large products: a row's bits don't depend on how many there
+    // are.
+    long least =
+        switch (multiplier) {
+          case LIBTORCH -> SMALL_PRODUCT / Math.max(1, weight.count()) + 1;
+          case ONEDNN -> ROW_BLOCK;
+          case CONVOLUTION -> 1;
+        };
+    if (x.device().isCuda() || x.dtype() != DType.F32 || rows == 0 || rows >= least) {
+      return product(multiplier, x, weight, bias, gelu);
+    }
+    long[] shape = x.shape();
+    shape[shape.length - 1] = weight.size(0);
+    try (Scope scope = Scope.open()) {
+      Tensor padded = Ops.zeros(x, least, depth);
+      padded.narrow(0, 0, rows).copyFrom(x.reshape(rows, depth));
+      Tensor product = product(multiplier, padded, weight, bias, gelu);
+      return scope.keep(product.narrow(0, 0, rows).reshape(shape));
+    }
+  }
+
+  /**
+   * With AVX-512 a row's bits hold in oneDNN's products up to a depth, behind which OpenBLAS takes
+   * over; without it in neither, since both have other kernels for the last rows.
+   */
+  private static Multiplier multiplier(Tensor x, long depth) {
+    Backend backend = x.backend();
+    if (x.device().isCuda() || !backend.hasOneDnn()) {
+      return Multiplier.LIBTORCH;
+    }
+    return switch (x.dtype()) {
+      case F32 ->
+          !backend.hasAvx512()
+              ? Multiplier.CONVOLUTION
+              : depth <= UNDIVIDED_DEPTH ? Multiplier.ONEDNN : Multiplier.LIBTORCH;
+      case BF16 -> backend.multipliesBf16() ? Multiplier.ONEDNN : Multiplier.LIBTORCH;
+      default -> Multiplier.LIBTORCH;
+    };
+  }
+
+  private static Tensor product(
+      Multiplier multiplier, Tensor x, Tensor weight, @Nullable Tensor bias, boolean gelu) {
+    String activation = gelu ? "gelu" : "none";
+    Backend.Optional algorithm = gelu ? Backend.Optional.of("tanh") : Backend.Optional.NONE;
+    return switch (multiplier) {
+      case LIBTORCH -> {
+        Tensor product = x.call(LINEAR, x, weight, Ops.optional(bias));
+        yield gelu ? Ops.geluInPlace(product) : product;
+      }
+      case ONEDNN ->
+          x.call(ONEDNN_LINEAR, x, weight, Ops.optional(bias), activation, new long[0], algorithm);
+      case CONVOLUTION -> {
+        long[] shape = x.shape();
+        long depth = shape[shape.length - 1];
+        shape[shape.length - 1] = weight.size(0);
+        try (Scope scope = Scope.open()) {
+          // Rows are pixels of one column, channels last.
+          Tensor pixels =
+              x.call(
+                  ONEDNN_PIXELS,
+                  x.reshape(1, -1, 1, depth).permute(0, 3, 1, 2),
+                  weight.reshape(-1, 1, 1, depth).permute(0, 3, 1, 2),
+                  Ops.optional(bias),
+                  new long[] {0, 0},
+                  new long[] {1, 1},
+                  new long[] {1, 1},
+                  1L,
+                  activation,
+                  new long[0],
+                  algorithm);
+          yield scope.keep(pixels.permute(0, 2, 3, 1).reshape(shape));
+        }
+      }
+    };
+  }
+}
