@@ -69,7 +69,8 @@ class TarballTest {
     Path pages = unpacked.resolve("share/man/man1");
     try (Stream<Path> files = Files.list(pages)) {
       List<String> names = files.map(file -> file.getFileName().toString()).sorted().toList();
-      assertThat(names).contains("heatkv.1", "heatkv-generate.1", "heatkv-serve.1", "heatkv-man.1");
+      assertThat(names)
+          .contains("heatkv.1", "heatkv-generate.1", "heatkv-spark-conf.1", "heatkv-man.1");
       for (String page : names) {
         assertThat(Files.readString(pages.resolve(page)))
             .startsWith(".TH HEATKV")
