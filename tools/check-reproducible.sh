@@ -28,7 +28,7 @@ done
 # Classes are compiled as by the launcher, and what tests need is left out.
 options=(-B -q -Prelease -Dmaven.test.skip=true -Dspotless.check.skip=true -Dcompiler.checks=-g
   "-Dmaven.repo.local=$work/repository"
-  -pl '!clients,!benchmarks,!acceptance')
+  -pl '!clients,!benchmarks')
 (cd "$work/one" && mvn "${options[@]}" deploy)
 (
   cd "$work/another folder"

@@ -20,7 +20,7 @@ share=$work/$name/share
 mkdir -p "$share/man/man1" "$share/bash-completion/completions"
 "$heatkv" completion >"$share/bash-completion/completions/heatkv"
 "$heatkv" man >"$share/man/man1/heatkv.1"
-sed -n '/^\.SH COMMANDS/,/^\.SH EXIT/s/^\\fB\(.*\)\\fR$/\1/p' "$share/man/man1/heatkv.1" |
+sed -n '/^\.SH COMMANDS/,/^\.SH EXIT/s/^\\fB\(.*\)\\fR$/\1/p' "$share/man/man1/heatkv.1" | sed 's/\\-/-/g' |
   while read -r command; do "$heatkv" man "$command" >"$share/man/man1/heatkv-$command.1"; done
 cp "$root"/{LICENSE,NOTICE,README.md} "$work/$name/"
 (

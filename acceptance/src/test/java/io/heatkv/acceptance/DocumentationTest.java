@@ -16,6 +16,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -110,6 +111,16 @@ class DocumentationTest {
                 .collect(Collectors.joining("\n"));
         Program.run(folder, Map.of("LC_ALL", "C.UTF-8"), "bash", "-euo", "pipefail", "-c", commands)
             .succeeded();
+      }
+    }
+  }
+
+  /** JUnit warns of each link that it finds in the folder. */
+  @AfterEach
+  void unlink() throws IOException {
+    try (Stream<Path> entries = Files.list(folder)) {
+      for (Path entry : entries.filter(Files::isSymbolicLink).toList()) {
+        Files.delete(entry);
       }
     }
   }

@@ -72,7 +72,7 @@ class ReleaseTest {
             "-Dmaven.test.skip=true",
             "-Dspotless.check.skip=true",
             "-pl",
-            "!clients,!benchmarks,!acceptance")
+            "!clients,!benchmarks")
         .succeeded();
     repository = checkout.resolve("target/repository");
   }

@@ -16,6 +16,7 @@ import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What only a process of its own shows. */
@@ -59,6 +60,33 @@ class ProcessTest {
     assertThat(process.inputReader().readAllAsString()).isNotEmpty();
     assertThat(process.waitFor()).isIn(0, 2);
     assertThat(folder.resolve("cache")).doesNotExist();
+  }
+
+  /** A process that takes itself for one of an older Java, and begins as the jar does. */
+  static final class OnJava {
+    private OnJava() {}
+
+    public static void main(String[] arguments) throws Exception {
+      System.setProperty("java.specification.version", arguments[0]);
+      System.setProperty("java.version", arguments[0] + ".0.9");
+      Start.main(new String[] {"--version"});
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1.8, 2", "17, 2", "24, 2", "25, 0", "26, 0"})
+  void anOlderJavaIsToldWhichToInstall(String version, int status) throws Exception {
+    List<String> command = heatkv(version).command();
+    command.set(command.indexOf(Main.class.getName()), OnJava.class.getName());
+    Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+    String text = process.inputReader().readAllAsString();
+    assertThat(process.waitFor()).as(text).isEqualTo(status);
+    if (status == 2) {
+      assertThat(text)
+          .isEqualTo(
+              "heatkv: Java %s.0.9 is too old; install a JDK 25.0.3 or newer, and set JAVA_HOME to it or start its java\n"
+                  .formatted(version));
+    }
   }
 
   @Test

@@ -24,7 +24,7 @@ public final class DiskSpace {
       try (Stream<Path> files = Files.walk(folder)) {
         there = files.filter(Files::isRegularFile).mapToLong(file -> file.toFile().length()).sum();
       }
-      long free = Files.getFileStore(folder).getUsableSpace();
+      long free = folder.toFile().getUsableSpace();
       if (bytes - there > free) {
         throw new UserException(
             "%s: needs %s GiB more, %s GiB are free; free some space or name another folder"

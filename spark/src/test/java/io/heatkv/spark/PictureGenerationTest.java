@@ -194,7 +194,8 @@ class PictureGenerationTest {
     // HeatKV needs a calibration, which this model has none of: a line for each row.
     Map<Integer, Row> without = rows(generation.withBudget("50%").apply(numbered(3)));
     assertThat(without.values())
-        .allSatisfy(row -> assertThat(row.<String>getAs("error")).contains("comes without a calibration profile"));
+        .allSatisfy(row ->
+            assertThat(row.<String>getAs("error")).contains("comes without a calibration profile"));
   }
 
   @Test

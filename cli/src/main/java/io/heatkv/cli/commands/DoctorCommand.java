@@ -19,7 +19,6 @@ import io.heatkv.tensor.libtorch.LibTorch;
 import io.heatkv.tensor.libtorch.LibTorchLocation;
 import io.heatkv.text.PromptTokenizer;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -60,7 +59,7 @@ public final class DoctorCommand implements Callable<Integer> {
     report.put("memory_free_bytes", AvailableMemory.bytes());
     tell(report, faults, "cache_folder", () -> CacheFolder.secure(CacheFolder.locate()));
     if (report.get("cache_folder") instanceof Path cache) {
-      report.put("cache_free_bytes", Files.getFileStore(cache).getUsableSpace());
+      report.put("cache_free_bytes", cache.toFile().getUsableSpace());
       // A folder that was named and holds no libtorch is a wrong option, nothing to report.
       LibTorchLocation location = options.location();
       report.put("cache_damaged_files", damaged(location, faults));

@@ -36,7 +36,7 @@ public final class Outputs {
     }
     try {
       Files.delete(Files.createTempFile(folder, ".heatkv-", ".tmp"));
-      long free = Files.getFileStore(folder).getUsableSpace();
+      long free = folder.toFile().getUsableSpace();
       if (free < bytes) {
         throw new UserException(
             "output %s: %s are free in %s, up to %s are needed; free some space"
