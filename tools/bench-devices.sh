@@ -1,8 +1,14 @@
 #!/usr/bin/env bash
-# Pictures a second and calibration on 1, 2 and 4 CUDA devices, with random weights of a published size.
+# Pictures a second and calibration on 1, 2 and 4 devices, with random weights of a published size.
 #   HEATKV_LIBTORCH=…/torch/lib tools/bench-devices.sh FOLDER [SIZE]
 # FOLDER gets the model (16 GiB for infinity-2b, kept for the next run). Needs a build (./heatkv --version).
-# Of the environment: COUNT pictures (256), BATCH of a pass (4), PROMPTS of the calibration (64), DEVICES (1 2 4).
+# Of the environment:
+#   DEVICES (1 2 4)           numbers of devices that draw
+#   COUNT (128), BATCH (4)    pictures, and those of a pass
+#   CALIBRATE (1:128 4:512)   devices:prompts; as many prompts a device take as long where devices don't disturb each
+#                             other; 1:512 4:512 takes five minutes more on H100s
+#   BUDGETS (2.5% 100%)       of the cache
+#   KIND (cuda)               cpu rehearses it: cpux2 is the CPU twice
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 folder=${1:?FOLDER}
@@ -12,34 +18,41 @@ model=$folder/$size
 mkdir -p "$folder"
 [ -d "$model" ] || "$heatkv" synth --like "$size" --dtype bf16 --vae --text -o "$model"
 
-devices() { seq -s, -f 'cuda:%.0f' 0 $(($1 - 1)); }
-
-# Seconds that a command took between loading and its end are told by itself; the wall clock is beside.
-timed() {
-  local start end
-  start=$(date +%s.%N)
-  "$@"
-  end=$(date +%s.%N)
-  printf '%s %s\n' "$start" "$end" | awk '{ printf "%.2f s in all\n", $2 - $1 }'
+devices() {
+  case ${KIND:-cuda} in
+    cuda) seq -s, -f 'cuda:%.0f' 0 $(($1 - 1)) ;;
+    *) echo "${KIND}x$1" ;;
+  esac
 }
 
-prompts=$folder/prompts.txt
-seq -f 'a picture of number %.0f' 1 "${PROMPTS:-64}" >"$prompts"
+# A number of the JSON on standard input.
+number() { sed -n "s/^ *\"$1\" *: *\([0-9.]*\).*/\1/p" | head -1; }
+
+# Pictures a second after the first pass of each device, which warms it up, by the dates of the files.
+steady() {
+  find "$folder/out" -name '*.png' -printf '%T@\n' | sort -n |
+    awk -v first=$(($1 * ${BATCH:-4})) 'NR == first { from = $1 } END { printf "%.3f", (NR - first) / ($1 - from) }'
+}
+
 profile=$model/$size.heatkv.json
-for n in ${DEVICES:-1 2 4}; do
+for part in ${CALIBRATE:-1:128 4:512}; do
+  n=${part%:*}
   rm -f "$profile" "$profile.partial"
-  echo "calibration of ${PROMPTS:-64} prompts on $n:"
-  timed "$heatkv" calibrate --model "$model" --device "$(devices "$n")" --prompts "$prompts" -q --json \
-    -o "$profile" | grep -E '"(seconds|prompts_per_second)"|in all'
+  seq -f 'a picture of number %.0f' 1 "${part#*:}" >"$folder/prompts.txt"
+  "$heatkv" calibrate --model "$model" --device "$(devices "$n")" --prompts "$folder/prompts.txt" -q --json \
+    -o "$profile" >"$folder/result.json"
+  echo "calibration, $n devices, ${part#*:} prompts: $(number seconds <"$folder/result.json") s," \
+    "$(number prompts_per_second <"$folder/result.json") prompts a second"
 done
-for budget in 2.5% 100%; do
+for budget in ${BUDGETS:-2.5% 100%}; do
   limit=()
   [ "$budget" = 100% ] || limit=(--kv-budget "$budget")
   for n in ${DEVICES:-1 2 4}; do
-    echo "${COUNT:-256} pictures, $budget of the cache, batch ${BATCH:-4}, on $n:"
     rm -rf "$folder/out" && mkdir "$folder/out"
-    timed "$heatkv" generate --model "$model" --device "$(devices "$n")" "a red apple" --count "${COUNT:-256}" \
-      --batch "${BATCH:-4}" --seed 1 -q --json "${limit[@]}" -o "$folder/out/a.png" |
-      grep -E '"(load_ms|draw_seconds|pictures_per_second)"|in all'
+    "$heatkv" generate --model "$model" --device "$(devices "$n")" "a red apple" --count "${COUNT:-128}" \
+      --batch "${BATCH:-4}" --seed 1 -q --json "${limit[@]}" -o "$folder/out/a.png" >"$folder/result.json"
+    echo "$budget of the cache, $n devices, ${COUNT:-128} pictures, batch ${BATCH:-4}:" \
+      "$(number draw_seconds <"$folder/result.json") s, $(steady "$n") pictures a second when warm" \
+      "(loading $(number load_ms <"$folder/result.json") ms)"
   done
 done

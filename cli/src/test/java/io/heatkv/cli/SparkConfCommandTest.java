@@ -56,7 +56,7 @@ class SparkConfCommandTest {
     Properties one = properties("--executor-cores 1");
     long least = mib(one, "spark.executor.memory") + mib(one, "spark.executor.memoryOverhead") + 1;
     assertThat(properties("--executor-cores 4 --executor-memory " + least + "MiB"))
-        .containsEntry("spark.task.cpus", "3");
+        .containsEntry("spark.task.cpus", "4");
   }
 
   @Test

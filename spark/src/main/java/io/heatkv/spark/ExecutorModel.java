@@ -67,11 +67,7 @@ final class ExecutorModel {
    * @throws UserException if it can't be opened here; the next task tries again
    */
   static ExecutorModel of(SparkModel model, TaskContext context) {
-    List<String> gpus =
-        Optional.ofNullable(context.resourcesJMap().get("gpu"))
-            .map(gpu -> List.of(gpu.addresses()))
-            .orElse(List.of());
-    Key key = new Key(model, model.device(gpus), context.cpus());
+    Key key = new Key(model, device(model, context), context.cpus());
     CompletableFuture<ExecutorModel> loading = hold(key, tasks(context));
     TaskCompletionListener release = _ -> release(key);
     TaskContext _ = context.addTaskCompletionListener(release);
@@ -80,6 +76,14 @@ final class ExecutorModel {
     } catch (CompletionException e) {
       throw asUserError(e.getCause() == null ? e : e.getCause());
     }
+  }
+
+  /** The device for a task, by the GPUs that Spark gave it. */
+  static Device device(SparkModel model, TaskContext context) {
+    return model.device(
+        Optional.ofNullable(context.resourcesJMap().get("gpu"))
+            .map(gpu -> List.of(gpu.addresses()))
+            .orElse(List.of()));
   }
 
   private static UserException asUserError(Throwable problem) {

@@ -11,6 +11,7 @@ import java.util.Set;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
+import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.ForeachPartitionFunction;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
@@ -153,15 +154,30 @@ public final class GenerateJob {
                     .text(file)
                     .withColumnRenamed("value", "prompt")
                     .filter("trim(prompt) != ''");
-    return List.of(given.columns()).contains("number")
-        ? given
-        : given.coalesce(1).withColumn("number", functions.monotonically_increasing_id().plus(1));
+    if (List.of(given.columns()).contains("number")) {
+      throw new UserException(
+          "column number of %s is the job's, which numbers the rows; name it otherwise"
+              .formatted(file));
+    }
+    return given.coalesce(1).withColumn("number", functions.monotonically_increasing_id().plus(1));
   }
 
   private static void write(Row row, String folder, Configuration hadoop) {
     Path file = new Path(folder, "%06d.png".formatted(row.getLong(0)));
-    try (OutputStream out = file.getFileSystem(hadoop).create(file, true)) {
-      out.write(row.<byte[]>getAs("image"));
+    // Of this try alone: another may write the same picture, and either may be killed.
+    Path own =
+        new Path(folder, ".%s.%d".formatted(file.getName(), TaskContext.get().taskAttemptId()));
+    try {
+      FileSystem files = file.getFileSystem(hadoop);
+      try (OutputStream out = files.create(own, true)) {
+        out.write(row.<byte[]>getAs("image"));
+      }
+      if (!files.rename(own, file)) {
+        files.delete(own, false);
+        if (!files.exists(file)) {
+          throw new IOException(file + " can't be written");
+        }
+      }
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

@@ -87,7 +87,7 @@ final class Tasks {
       take(inputs.size(), events, done, isCancelled);
     } finally {
       jobs.shutdownNow();
-      spark.cancelJobGroup(group);
+      spark.sc().cancelJobGroupAndFutureJobs(group);
     }
   }
 
@@ -105,16 +105,16 @@ final class Tasks {
       if (isCancelled.getAsBoolean()) {
         throw new CancellationException("the job was cancelled");
       }
+      byte[] result = early.remove(next);
+      if (result != null) {
+        done.accept(right(result));
+        next++;
+        continue;
+      }
       switch (poll(events)) {
         case null -> {}
         case Failed failed -> throw unchecked(failed.problem);
-        case Done finished -> {
-          early.put(finished.task, finished.result);
-          for (byte[] result = early.remove(next); result != null; result = early.remove(next)) {
-            done.accept(right(result));
-            next++;
-          }
-        }
+        case Done finished -> early.put(finished.task, finished.result);
       }
     }
   }

@@ -35,8 +35,8 @@ class GenerateJobTest {
     GenerateJob.run(builder(), prompts.toString(), out.toString(), model, "seed=1", "batch=2");
     try (Stream<Path> files = Files.list(out.resolve("png"))) {
       assertThat(files.map(file -> file.getFileName().toString()))
-          .contains("000001.png", "000003.png")
-          .doesNotContain("000002.png");
+          .containsExactlyInAnyOrder(
+              "000001.png", ".000001.png.crc", "000003.png", ".000003.png.crc");
     }
     assertThat(ImageIO.read(out.resolve("png/000003.png").toFile()).getWidth()).isEqualTo(28);
     SparkSession spark = LocalSpark.start();
@@ -54,6 +54,17 @@ class GenerateJobTest {
     assertThatThrownBy(() -> GenerateJob.run(builder(), prompts.toString(), out.toString(), model))
         .isInstanceOf(UserException.class)
         .hasMessageContaining("holds pictures already");
+  }
+
+  @Test
+  void aColumnOfTheJobIsRefused() throws Exception {
+    Path prompts =
+        Files.writeString(folder.resolve("a.jsonl"), "{\"prompt\":\"circle\",\"number\":1}\n");
+    Path out = folder.resolve("out");
+    assertThatThrownBy(() -> GenerateJob.run(builder(), prompts.toString(), out.toString()))
+        .isInstanceOf(UserException.class)
+        .hasMessageContaining("column number");
+    assertThat(out).doesNotExist();
   }
 
   @ParameterizedTest

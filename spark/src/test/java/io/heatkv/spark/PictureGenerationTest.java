@@ -16,6 +16,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
@@ -23,6 +24,8 @@ import javax.imageio.ImageIO;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.MapFunction;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
+import org.apache.spark.scheduler.SparkListener;
+import org.apache.spark.scheduler.SparkListenerTaskStart;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
@@ -237,15 +240,22 @@ class PictureGenerationTest {
         };
     Dataset<Row> input = numbered(1);
     Dataset<Row> prompts = input.mapPartitions(endless, Encoders.row(input.schema()));
+    CountDownLatch started = new CountDownLatch(1);
+    SparkListener listener =
+        new SparkListener() {
+          @Override
+          public void onTaskStart(SparkListenerTaskStart task) {
+            started.countDown();
+          }
+        };
+    spark.sparkContext().addSparkListener(listener);
     CompletableFuture<Long> job =
         CompletableFuture.supplyAsync(() -> {
           spark.sparkContext().setJobGroup("endless", "endless", true);
-          return generation.apply(prompts).count()
-              + generation.apply(prompts).agg(org.apache.spark.sql.functions.max("image")).count();
+          return generation.apply(prompts).count();
         });
-    while (spark.sparkContext().statusTracker().getActiveJobIds().length == 0) {
-      Thread.onSpinWait();
-    }
+    assertThat(started.await(60, TimeUnit.SECONDS)).isTrue();
+    spark.sparkContext().removeSparkListener(listener);
     spark.sparkContext().cancelJobGroup("endless");
     assertThatThrownBy(() -> job.get(60, TimeUnit.SECONDS))
         .isInstanceOf(ExecutionException.class)

@@ -195,10 +195,13 @@ public final class SparkConfCommand implements Callable<Integer> {
       return 1;
     }
     long all = bytes("executor-memory", executorMemory);
-    return IntStream.rangeClosed(1, cores)
-        .filter(cpus -> HEAP + overhead(estimate, cpus) <= all)
-        .findFirst()
-        .orElse(cores);
+    int least =
+        IntStream.rangeClosed(1, cores)
+            .filter(cpus -> HEAP + overhead(estimate, cpus) <= all)
+            .findFirst()
+            .orElse(cores);
+    // As many tasks as with those, which share all cores.
+    return cores / (cores / least);
   }
 
   /** Weights once, keys, values and everything else for each task. */
