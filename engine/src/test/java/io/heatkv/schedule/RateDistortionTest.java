@@ -362,7 +362,7 @@ class RateDistortionTest {
    *
    * <p>Ways. 1x1: 8, then 16 saves 1 for 2: 0.5. 2x2: 8 saves 9 for 18: 0.5; 16 saves 1 for 14:
    * 0.0714. 4x4: 8:1/2 saves 18 for 18: 1; 16:1/2 lies above the hull; 8 saves 20 for 50: 0.4; 16
-   * saves 2 for 60: 0.033. So the list is 6, then 24, 26, 44, 94, 108, 168; tables take 2 to 5.
+   * saves 2 for 60: 0.033. So the list is 6, then 24, 26, 44, 94, 108, 168; tables take 4 to 9.
    */
   @ParameterizedTest
   @CsvSource({
