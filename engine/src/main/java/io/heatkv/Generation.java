@@ -68,7 +68,7 @@ public final class Generation implements AutoCloseable {
   private @Nullable Tensor tokens;
   private @Nullable Pass pass;
   private @Nullable KvCache cache;
-  private KvMemory memory = new KvMemory(0, 0, 0);
+  private KvMemory memory = KvMemory.NONE;
   private volatile int scale;
   private volatile boolean ended;
   private volatile boolean closed;

@@ -116,6 +116,7 @@ final class TinyModel implements AutoCloseable {
         KvPlan full = KvPlan.full(shape);
         return new KvPlan(
             full.bytes(),
+            full.parts(),
             full.peakBytes(),
             full.copyBytes(),
             (backend, device) -> new Interrupted(full.open(backend, device), attending, removing));

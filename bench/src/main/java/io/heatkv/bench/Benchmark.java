@@ -117,7 +117,7 @@ public final class Benchmark implements AutoCloseable {
    */
   public Measurement run(Workload workload) {
     List<List<Double>> millis = new ArrayList<>();
-    KvMemory kv = new KvMemory(0, 0, 0);
+    KvMemory kv = KvMemory.NONE;
     long early = 0;
     double first = 0;
     for (int i = 0; i <= workload.repeats(); i++) {

@@ -85,6 +85,8 @@ class CompareCommandTest {
       assertThat(budget.number("kv_budget")).isEqualTo(Double.parseDouble(ratio));
       assertThat(budget.number("kv_bytes"))
           .isLessThanOrEqualTo(budget.number("kv_budget") * budget.number("full_kv_bytes"));
+      assertThat(budget.number("kv_number_bytes")).isPositive();
+      assertThat(budget.number("kv_table_bytes")).isPositive();
       assertThat(small("generate", "--kv-budget", ratio, "-o", path("a.png")).status()).isZero();
       PngImage full = picture("full.png");
       PngImage pruned = picture("a.png");

@@ -76,7 +76,7 @@ class EvaluateCommandTest {
     return lines.stream()
         .map(line ->
             line.replaceFirst(
-                "^(.*,(?:full,|heatkv,[^,]*|random,[^,]*|snapkv,[^,]*),(?:[^,]*,){4})[^,]*", "$1"))
+                "^(.*,(?:full,|heatkv,[^,]*|random,[^,]*|snapkv,[^,]*),(?:[^,]*,){7})[^,]*", "$1"))
         .toList();
   }
 
@@ -105,6 +105,17 @@ class EvaluateCommandTest {
     JsonObject summary = JsonObject.read(whole.resolve("summary.json"));
     double bytes = Double.parseDouble(fields[header.indexOf("kv_bytes")]);
     assertThat(bytes).isLessThanOrEqualTo(0.1 * summary.object("full").number("kv_bytes"));
+    Map<?, ?> cell =
+        summary.list("cells").stream()
+            .map(one -> (Map<?, ?>) one)
+            .filter(one -> "heatkv".equals(one.get("policy")) && "0.1".equals(one.get("budget")))
+            .findFirst()
+            .orElseThrow();
+    for (String key : List.of("kv_number_bytes", "kv_loss_bytes", "kv_table_bytes")) {
+      assertThat(((Number) cell.get(key)).doubleValue())
+          .isEqualTo(Double.parseDouble(fields[header.indexOf(key)]))
+          .isPositive();
+    }
     assertThat(summary.list("absent")).hasSize(1);
     assertThat(Files.list(whole.resolve("images"))).hasSize(1 + 2 * 2 + 1);
   }

@@ -118,7 +118,8 @@ class KvBudgetTest {
 
     JsonObject metadata =
         Run.of("inspect", folder.resolve("half.png").toString(), "--json").json().object("heatkv");
-    for (String key : List.of("kv_budget", "kv_bytes", "full_kv_bytes", "kv_workspace_bytes")) {
+    for (String key :
+        List.of("kv_budget", "kv_bytes", "kv_table_bytes", "full_kv_bytes", "kv_workspace_bytes")) {
       assertThat(metadata.number(key)).isEqualTo(half.number(key));
     }
 
@@ -243,11 +244,21 @@ class KvBudgetTest {
     assertThat(image.number("kv_bytes"))
         .isLessThanOrEqualTo(0.05 * 120 * 1497 * HEAD_TOKEN)
         .isEqualTo(image.number("kv_peak_bytes"));
+    assertThat(run.json().number("peak_resident_bytes")).isGreaterThan(image.number("kv_bytes"));
+    // What is in it, and the tables beside it, are those of the schedule: of two rows, and shared.
+    JsonObject schedule = Run.of("schedule", "--budget", "0.1", "--json").json();
+    assertThat(image.number("kv_number_bytes"))
+        .isEqualTo(2 * schedule.number("row_number_bytes"))
+        .isPositive();
+    assertThat(image.number("kv_loss_bytes")).isEqualTo(2 * schedule.number("row_loss_bytes"));
+    assertThat(image.number("kv_table_bytes"))
+        .isEqualTo(schedule.number("table_bytes"))
+        .isBetween(1.0, 0.03 * 0.05 * 120 * 1497 * HEAD_TOKEN / 2);
   }
 
   /**
    * The least is the first scale's token in 8 bits: 6 granules of 16 bytes in 120 heads of 2 rows,
-   * and a run of 8 bytes, which is charged to each row, makes 24960.
+   * and the tables of a layer that writes it, 95 numbers of 4 bytes, charged to each row: 23800.
    */
   @ParameterizedTest
   @CsvSource(
@@ -255,8 +266,8 @@ class KvBudgetTest {
       quoteCharacter = '"',
       textBlock =
           """
-          0        | expected at least 24960 bytes a picture, 1.4255% of the full cache
-          0.01     | expected at least 24960 bytes a picture, 1.4255% of the full cache
+          0        | expected at least 23800 bytes a picture, 1.3592% of the full cache
+          0.01     | expected at least 23800 bytes a picture, 1.3592% of the full cache
           1.1      | more than the full cache
           nan      | 'nan' can't be read
           abc      | 'abc' can't be read

@@ -35,7 +35,8 @@ class SyntheticBenchTest {
     // 12 layers, 2 rows, keys and values, 320 channels, 55 tokens before the last scale, 4 bytes.
     assertThat(run.out()).contains("\"kv_bytes\" : " + 12 * 2 * 2 * 320 * 55 * 4);
     assertThat(run.out())
-        .contains("\"policy\" : \"heatkv\"", "\"scales_tflops\"", "\"scratch_bytes\"");
+        .contains("\"policy\" : \"heatkv\"", "\"scales_tflops\"", "\"scratch_bytes\"")
+        .contains("\"kv_number_bytes\"", "\"kv_loss_bytes\"", "\"kv_table_bytes\"");
   }
 
   private static Run bench(String... options) {

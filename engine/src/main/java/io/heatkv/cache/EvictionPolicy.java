@@ -52,6 +52,7 @@ public final class EvictionPolicy implements CachePolicy {
         ? KvPlan.full(shape)
         : new KvPlan(
             type.bytesPerHeadToken(shape) * capacity(shape),
+            type.parts(shape, capacity(shape)),
             type.bytesPerHeadToken(shape) * fitted.peak(),
             shape.bytesPerHeadToken() * capacity(shape) / shape.layers(),
             (backend, device) -> evicting(backend, device, shape));

@@ -37,7 +37,8 @@ public final class FormatPolicy implements CachePolicy {
 
   @Override
   public KvPlan plan(KvShape shape) {
-    return LevelCache.plan(shape, new Places(shape));
+    Places places = new Places(shape);
+    return LevelCache.plan(shape, places.parts(), places);
   }
 
   /** Maps one after another: layers, scales, heads. */
@@ -65,6 +66,27 @@ public final class FormatPolicy implements CachePolicy {
 
     private int layerGranules() {
       return Math.multiplyExact(shape.heads(), starts[starts.length - 1]);
+    }
+
+    /** Of all rows; the tables of the last scale that is stored are the largest. */
+    KvParts parts() {
+      long numbers = 0;
+      long loss = 0;
+      for (int scale = 0; scale < starts.length - 1; scale++) {
+        StoredMap map = map(scale, 0, new int[0]);
+        numbers += map.numberBytes(shape.headDim());
+        loss += map.lossBytes(shape.headDim());
+      }
+      long heads = (long) shape.batch() * shape.layers() * shape.heads();
+      int maps = shape.heads() * (starts.length - 1);
+      int table = StoredStep.tableNumbers(shape.heads(), shape.heads(), maps, maps);
+      long tables = (long) Integer.BYTES * shape.layers() * table;
+      return new KvParts(heads * numbers, heads * loss, tables);
+    }
+
+    @Override
+    public int[] groups(int scale) {
+      return new int[] {shape.layers()};
     }
 
     @Override

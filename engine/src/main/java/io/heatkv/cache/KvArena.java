@@ -76,8 +76,8 @@ final class KvArena implements AutoCloseable {
   }
 
   /** What was allocated, and noted so far. */
-  KvMemory memory() {
-    return new KvMemory(arena.bytes(), currentScale, workspace);
+  KvMemory memory(KvParts parts) {
+    return new KvMemory(arena.bytes(), parts, currentScale, workspace);
   }
 
   @Override

@@ -7,11 +7,12 @@ import io.heatkv.tensor.Device;
  * What a policy takes for a shape, known before anything is allocated.
  *
  * @param bytes that opening allocates for keys and values
+ * @param parts of them, and tables
  * @param peakBytes most of them that will be live at a time
  * @param copyBytes of what a layer copies of it while it attends, by estimate; outside the budget
  * @param opener allocates them
  */
-public record KvPlan(long bytes, long peakBytes, long copyBytes, Opener opener) {
+public record KvPlan(long bytes, KvParts parts, long peakBytes, long copyBytes, Opener opener) {
   /** Makes the cache of one generation. */
   @FunctionalInterface
   public interface Opener {
@@ -22,7 +23,13 @@ public record KvPlan(long bytes, long peakBytes, long copyBytes, Opener opener) 
   /** Keeps everything. */
   public static KvPlan full(KvShape shape) {
     long bytes = shape.fullBytes();
-    return new KvPlan(bytes, bytes, 0, (backend, device) -> new FullCache(backend, device, shape));
+    return new KvPlan(
+        bytes, KvParts.NONE, bytes, 0, (backend, device) -> new FullCache(backend, device, shape));
+  }
+
+  /** Bytes of keys and values and of tables. */
+  public long allBytes() {
+    return bytes + parts.tables();
   }
 
   /**

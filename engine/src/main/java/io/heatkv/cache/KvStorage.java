@@ -64,6 +64,13 @@ public enum KvStorage {
     return 2L * shape.batch() * width(shape.headDim()) * dtype(shape.dtype()).bytes();
   }
 
+  /** What the storage of such tokens holds beside their keys and values; no tables. */
+  KvParts parts(KvShape shape, long tokens) {
+    return this == INT8
+        ? new KvParts(2L * STEP_BYTES * shape.batch() * tokens, 0, 0)
+        : KvParts.NONE;
+  }
+
   /** Type of the elements of which an entry consists. */
   DType dtype(DType compute) {
     return switch (this) {

@@ -23,6 +23,7 @@ final class KvStore implements AutoCloseable {
   // [2, batch, slots, width]; index 0 keys, 1 values. A row's slots lie together, so that a
   // picture leaves by a move of whole rows and those that stay are a prefix.
   private final KvArena arena;
+  private final KvParts parts;
 
   /**
    * @param slots head-tokens of all layers and heads
@@ -31,6 +32,7 @@ final class KvStore implements AutoCloseable {
     ops = backend.ops(device);
     this.type = type;
     compute = shape.dtype();
+    parts = type.parts(shape, slots);
     arena =
         new KvArena(
             backend,
@@ -176,7 +178,12 @@ final class KvStore implements AutoCloseable {
 
   /** What was allocated, and noted so far. */
   KvMemory memory() {
-    return arena.memory();
+    return memory(0);
+  }
+
+  /** The same with tables that say where entries lie. */
+  KvMemory memory(long tables) {
+    return arena.memory(new KvParts(parts.numbers(), parts.loss(), tables));
   }
 
   @Override

@@ -7,6 +7,7 @@ import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.StoredStep;
 import io.heatkv.tensor.Tensor;
+import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -22,10 +23,15 @@ final class LevelCache implements KvCache {
   private final DeviceOps ops;
   // uint8 [batch, granules, head_dim / 2]
   private final KvArena arena;
+  private final KvParts planned;
   private Scope onDevice = Scope.detached();
   private int preparedScale = -1;
-  private List<StoredStep> prepared = List.of();
-  private @Nullable Tensor scaleTables;
+  private List<StoredStep.Tables> prepared = List.of();
+  // The group of layers whose tables are on the device, and the first of them.
+  private int group = -1;
+  private int firstLayer;
+  private @Nullable Tensor groupTables;
+  private long mostTables;
 
   /** What layers read, move and write. */
   interface Steps {
@@ -38,24 +44,40 @@ final class LevelCache implements KvCache {
     /** Most entries that a layer reads at a scale, all heads together, each in whole tiles. */
     long mostEntries();
 
-    /** The same as tables. */
-    default StoredStep.Tables tables(int scale, KvShape shape) {
+    /** Where groups of layers end whose tables are on a device at a time, at a scale. */
+    int[] groups(int scale);
+
+    /** The same as tables, of each group. */
+    default List<StoredStep.Tables> tables(int scale, KvShape shape) {
       DType half = shape.dtype() == DType.BF16 ? DType.BF16 : DType.F16;
-      return StoredStep.tables(half, shape.heads(), shape.headDim(), at(scale));
+      List<StoredStep.Maps> layers = at(scale);
+      List<StoredStep.Tables> all = new ArrayList<>();
+      int first = 0;
+      for (int end : groups(scale)) {
+        all.add(
+            StoredStep.tables(half, shape.heads(), shape.headDim(), layers.subList(first, end)));
+        first = end;
+      }
+      return all;
     }
   }
 
-  static KvPlan plan(KvShape shape, Steps steps) {
+  static KvPlan plan(KvShape shape, KvParts parts, Steps steps) {
     long bytes = (long) shape.batch() * steps.granules() * (shape.headDim() / 2);
     // What is read is decoded, and attention to it is an output of its own until it is merged.
     long outputs = (long) shape.heads() * shape.grids().last().tokens();
     long copies = shape.bytesPerHeadToken() * (2 * steps.mostEntries() + outputs) / 2;
     return new KvPlan(
-        bytes, bytes, copies, (backend, device) -> new LevelCache(backend, device, shape, steps));
+        bytes,
+        parts,
+        bytes,
+        copies,
+        (backend, device) -> new LevelCache(backend, device, shape, parts, steps));
   }
 
-  private LevelCache(Backend backend, Device device, KvShape shape, Steps steps) {
+  private LevelCache(Backend backend, Device device, KvShape shape, KvParts planned, Steps steps) {
     this.shape = shape;
+    this.planned = planned;
     this.steps = steps;
     this.backend = backend;
     this.device = device;
@@ -74,30 +96,43 @@ final class LevelCache implements KvCache {
 
   @Override
   public Tensor attend(int layer, int scale, Tensor q, Tensor k, Tensor v) {
-    Tensor tables = tables(scale);
-    StoredStep step = prepared.get(layer);
+    Tensor tables = tables(layer, scale);
+    StoredStep step = prepared.get(group).steps().get(layer - firstLayer);
     try (Scope scope = Scope.open()) {
       arena.note(k, v, ops.workspace(k, step));
       return scope.keep(ops.attendAndStore(q, k, v, arena.whole(), step, tables, 1));
     }
   }
 
-  /** Tables of all layers at a scale, on the device; brought there once. */
-  private Tensor tables(int scale) {
-    Tensor known = scaleTables;
-    if (known != null && scale == preparedScale) {
+  /** Tables of a layer's group at a scale, on the device; brought there once. */
+  private Tensor tables(int layer, int scale) {
+    if (scale != preparedScale) {
+      prepared = steps.tables(scale, shape);
+      preparedScale = scale;
+      group = -1;
+    }
+    Tensor known = groupTables;
+    if (known != null
+        && group >= 0
+        && layer >= firstLayer
+        && layer < firstLayer + prepared.get(group).steps().size()) {
       return known;
+    }
+    int first = 0;
+    int wanted = 0;
+    while (layer >= first + prepared.get(wanted).steps().size()) {
+      first += prepared.get(wanted++).steps().size();
     }
     onDevice.close();
     onDevice = Scope.detached();
-    StoredStep.Tables made = steps.tables(scale, shape);
+    int[] numbers = prepared.get(wanted).numbers();
     try (Scope _ = Scope.open()) {
-      int[] numbers = device.isCuda() ? made.numbers() : new int[1];
       known = onDevice.adopt(Tensor.of(backend, numbers, numbers.length).to(device));
     }
-    scaleTables = known;
-    prepared = made.steps();
-    preparedScale = scale;
+    mostTables = Math.max(mostTables, known.bytes());
+    groupTables = known;
+    group = wanted;
+    firstLayer = first;
     return known;
   }
 
@@ -113,7 +148,7 @@ final class LevelCache implements KvCache {
 
   @Override
   public KvMemory memory() {
-    return arena.memory();
+    return arena.memory(new KvParts(planned.numbers(), planned.loss(), mostTables));
   }
 
   @Override

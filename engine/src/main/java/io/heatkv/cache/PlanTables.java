@@ -54,6 +54,13 @@ final class PlanTables {
     numbers = Arrays.copyOf(all, used);
   }
 
+  /** Bytes of all that is brought to a device: 8 a number, and two ranges of 4 for each head. */
+  static long bytes(CachePlan plan, KvShape shape) {
+    long steps = (long) plan.shape().scales() * plan.shape().layers();
+    long ranges = 2 * steps * (shape.batch() * (long) shape.heads() + 1) * Integer.BYTES;
+    return Long.BYTES * plan.stepNumbers() + ranges;
+  }
+
   long[] numbers() {
     return numbers;
   }

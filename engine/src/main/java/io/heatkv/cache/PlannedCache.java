@@ -68,7 +68,11 @@ final class PlannedCache implements KvCache {
 
   @Override
   public KvMemory memory() {
-    return store.memory();
+    long bytes = numbers.bytes();
+    for (HeadRanges each : ranges) {
+      bytes += each.keyEnds().bytes() + each.queryEnds().bytes();
+    }
+    return store.memory(bytes);
   }
 
   @Override

@@ -1,6 +1,7 @@
 package io.heatkv.cache;
 
 import io.heatkv.scale.ScaleSize;
+import io.heatkv.schedule.LevelPlan;
 import io.heatkv.schedule.LevelStep;
 import io.heatkv.schedule.LevelStep.Move;
 import io.heatkv.schedule.LevelSteps;
@@ -17,15 +18,20 @@ import java.util.concurrent.ConcurrentHashMap;
 /** Storage in which every level and place is planned, for any number of pictures. */
 public final class PlannedLevels {
   private final LevelSteps steps;
+  private final LevelPlan.Use use;
   // Made at the first generation, the same for all others.
-  private final Map<Key, StoredStep.Tables> tables = new ConcurrentHashMap<>();
+  private final Map<Key, List<StoredStep.Tables>> tables = new ConcurrentHashMap<>();
 
   private record Key(int scale, DType dtype) {}
 
   private long mostEntries = -1;
 
-  public PlannedLevels(LevelSteps steps) {
+  /**
+   * @param use what the bytes of one row are at the fullest moment, and tables
+   */
+  public PlannedLevels(LevelSteps steps, LevelPlan.Use use) {
     this.steps = steps;
+    this.use = use;
   }
 
   /**
@@ -36,6 +42,7 @@ public final class PlannedLevels {
   public KvPlan plan(KvShape shape) {
     return LevelCache.plan(
         shape,
+        new KvParts(shape.batch() * use.numbers(), shape.batch() * use.loss(), use.tables()),
         new LevelCache.Steps() {
           @Override
           public int granules() {
@@ -53,7 +60,12 @@ public final class PlannedLevels {
           }
 
           @Override
-          public StoredStep.Tables tables(int scale, KvShape any) {
+          public int[] groups(int scale) {
+            return steps.groups(scale);
+          }
+
+          @Override
+          public List<StoredStep.Tables> tables(int scale, KvShape any) {
             return tables.computeIfAbsent(
                 new Key(scale, any.dtype()), _ -> LevelCache.Steps.super.tables(scale, any));
           }

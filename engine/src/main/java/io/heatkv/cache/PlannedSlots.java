@@ -27,6 +27,7 @@ public final class PlannedSlots {
     long bytes = type.bytesPerHeadToken(shape) * plan.capacity();
     return new KvPlan(
         bytes,
+        new KvParts(0, 0, PlanTables.bytes(plan, shape)),
         bytes,
         shape.bytesPerHeadToken() * plan.capacity() / shape.layers(),
         (backend, device) -> new PlannedCache(backend, device, shape, type, plan, tables()));

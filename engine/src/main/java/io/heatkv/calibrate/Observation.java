@@ -2,6 +2,7 @@ package io.heatkv.calibrate;
 
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvCache;
+import io.heatkv.cache.KvParts;
 import io.heatkv.cache.KvPlan;
 import io.heatkv.cache.KvShape;
 import io.heatkv.family.ScaleObserver;
@@ -39,7 +40,8 @@ public final class Observation implements CachePolicy, ScaleObserver {
   @Override
   public KvPlan plan(KvShape shape) {
     long bytes = shape.fullBytes();
-    return new KvPlan(bytes, bytes, 0, (backend, device) -> open(backend, device, shape));
+    return new KvPlan(
+        bytes, KvParts.NONE, bytes, 0, (backend, device) -> open(backend, device, shape));
   }
 
   private KvCache open(Backend backend, Device device, KvShape shape) {

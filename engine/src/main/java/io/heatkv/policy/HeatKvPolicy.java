@@ -53,7 +53,7 @@ public final class HeatKvPolicy implements CachePolicy {
         switch (schedule) {
           case PruningSchedule pruning -> new PlannedSlots(CachePlan.of(pruning), type)::plan;
           case LevelPlan levels when levels.budget() == 1 -> KvPlan::full;
-          case LevelPlan levels -> new PlannedLevels(levels)::plan;
+          case LevelPlan levels -> new PlannedLevels(levels, levels.use())::plan;
         };
   }
 

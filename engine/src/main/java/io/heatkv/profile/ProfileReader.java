@@ -67,6 +67,7 @@ final class ProfileReader {
             json.number("top_p"),
             json.has("top_k") ? count("top_k", Integer.MAX_VALUE) : 0,
             json.has("head_dim") ? json.size("head_dim") : 0);
+    requireUnit(json, 0x1p-40);
     List<PromptSet> sets = promptSets();
     int done = count("prompts_done", HeadScores.MAX_PROMPTS);
     int prompts = count("prompts", HeadScores.MAX_PROMPTS);
@@ -138,11 +139,22 @@ final class ProfileReader {
     if (done == 0) {
       return Optional.of(RemovalCosts.none(setup));
     }
-    return json.has("removal_costs")
-        ? Optional.of(
-            RemovalCosts.of(
-                done, setup.sinkScales(), sums(json.object("removal_costs"), "sums", setup)))
-        : Optional.empty();
+    if (!json.has("removal_costs")) {
+      return Optional.empty();
+    }
+    JsonObject costs = json.object("removal_costs");
+    requireUnit(costs, RemovalCosts.UNIT);
+    return Optional.of(
+        RemovalCosts.of(done, setup.sinkScales(), sums(costs, "sums", setup)));
+  }
+
+  /** Sums in another unit would be read as other numbers. */
+  private static void requireUnit(JsonObject object, double unit) {
+    double stated = object.number("sum_unit", unit);
+    if (stated != unit) {
+      throw new UserException(
+          "sum_unit is %s; expected %s, calibrate again".formatted(stated, unit));
+    }
   }
 
   private Optional<LevelCosts> levelCosts(CalibrationSetup setup, int done) {
@@ -155,6 +167,7 @@ final class ProfileReader {
     if (setup.headDim() == 0) {
       throw contradiction("level_costs and head_dim");
     }
+    requireUnit(json.object("level_costs"), LevelCosts.UNIT);
     String key = "level_costs.sums";
     int sources = setup.grids().count() - 1;
     List<?> perSource = list(key, json.object("level_costs").list("sums"), sources);

@@ -168,6 +168,18 @@ public final class CachePlan {
     return new CacheStep(reads, lengths, written, writes);
   }
 
+  /** How many slots read, heads written and slots written all steps name together. */
+  public long stepNumbers() {
+    long numbers = 0;
+    for (int code = 0; code < runs.length; code++) {
+      if (runs[code].length > 0) {
+        int source = shape.source(code);
+        numbers += (long) shape.tokens(source) * (goneFrom[code] - source) + 1;
+      }
+    }
+    return numbers;
+  }
+
   private int[] writtenHeads(int scale, int layer) {
     int[] heads = new int[shape.heads()];
     int count = 0;

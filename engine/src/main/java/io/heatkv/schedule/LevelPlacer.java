@@ -22,7 +22,6 @@ final class LevelPlacer {
   private final int[][] live;
   private final @Nullable StoredAtom[] stored;
   private FreeSlots free = new FreeSlots(0);
-  private int runs;
 
   /**
    * @param levels [target scale][atom]
@@ -72,14 +71,22 @@ final class LevelPlacer {
     return granules[sizes.source(code)][level];
   }
 
-  LevelPlan plan(double budget) {
+  /**
+   * Finds all places.
+   *
+   * @param tableLimit most bytes of tables of a group of layers, unless one layer takes more
+   */
+  LevelPlan plan(double budget, long tableLimit) {
     int peak = Arrays.stream(live).flatMapToInt(Arrays::stream).max().orElseThrow();
     free = new FreeSlots(peak);
     LevelStep[][] steps = new LevelStep[sizes.scales()][sizes.layers()];
+    int[][] groups = new int[sizes.scales()][];
     Use use = new Use(0, 0, 0, 0, 0);
     long tables = 0;
     for (int t = 0; t < steps.length; t++) {
-      runs = 0;
+      int[] ends = new int[sizes.layers()];
+      int count = 0;
+      long group = 0;
       for (int l = 0; l < sizes.layers(); l++) {
         List<StoredAtom> reads = reads(t, l);
         boolean cached = t < live.length;
@@ -89,16 +96,32 @@ final class LevelPlacer {
         if (cached && live[t][l] == peak && use.data() == 0) {
           use = use();
         }
+        long own = steps[t][l].tableBytes(sizes.heads());
+        if (l > 0 && group + own > tableLimit) {
+          ends[count++] = l;
+          group = 0;
+        }
+        group += own;
+        tables = Math.max(tables, group);
       }
-      tables = Math.max(tables, (long) runs * LevelPlan.RUN_BYTES);
+      ends[count++] = sizes.layers();
+      groups[t] = Arrays.copyOf(ends, count);
     }
-    long atoms = Arrays.stream(stored).filter(atom -> atom != null).count();
     return new LevelPlan(
         shape,
         budget,
         steps,
         live,
-        new Use(use.data(), use.numbers(), use.loss(), tables, runs / (double) atoms));
+        groups,
+        new Use(use.data(), use.numbers(), use.loss(), tables, meanRuns(steps[live.length])));
+  }
+
+  private static double meanRuns(LevelStep[] layers) {
+    return Arrays.stream(layers)
+        .flatMap(step -> step.reads().stream())
+        .mapToInt(atom -> atom.runs().length / 2)
+        .average()
+        .orElse(0);
   }
 
   private List<StoredAtom> reads(int scale, int layer) {
@@ -107,17 +130,11 @@ final class LevelPlacer {
       for (int s = 0; s < scale; s++) {
         StoredAtom atom = stored[sizes.code(s, h, layer)];
         if (atom != null) {
-          reads.add(counted(atom));
+          reads.add(atom);
         }
       }
     }
     return reads;
-  }
-
-  /** An atom whose runs a device needs to know. */
-  private StoredAtom counted(StoredAtom atom) {
-    runs += atom.runs().length / 2;
-    return atom;
   }
 
   private List<Move> moves(int scale, int layer) {
@@ -136,8 +153,7 @@ final class LevelPlacer {
         .sorted(Comparator.comparingInt(code -> -size(code, after[code])))
         .forEach(code -> {
           StoredAtom from = from(code);
-          StoredAtom to = take(code, after[code]);
-          moves.add(new Move(sizes.layer(code) == layer ? from : counted(from), to));
+          moves.add(new Move(from, take(code, after[code])));
         });
     return moves;
   }
@@ -165,7 +181,7 @@ final class LevelPlacer {
     StoredAtom atom =
         new StoredAtom(sizes.atom(code), Level.ALL.get(level - 1), free.take(size(code, level)));
     stored[code] = atom;
-    return counted(atom);
+    return atom;
   }
 
   private Use use() {

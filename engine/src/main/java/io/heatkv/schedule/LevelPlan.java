@@ -10,14 +10,13 @@ import java.util.Map;
  * is the most that is stored at a time. The last scale is never stored.
  */
 public final class LevelPlan implements LevelSteps, CacheSchedule {
-  /** Bytes that a device needs to know a run: its start and its length. */
-  public static final int RUN_BYTES = 8;
-
   private final LevelShape shape;
   private final double budget;
   private final LevelStep[][] steps;
   // [scale but the last][layer]: granules stored after the layer's writing
   private final int[][] live;
+  // [scale]: where groups of layers end
+  private final int[][] groups;
   private final Use use;
   private final int granules;
 
@@ -27,16 +26,18 @@ public final class LevelPlan implements LevelSteps, CacheSchedule {
    * @param data of keys and values
    * @param numbers of their scales
    * @param loss in granules that numbers fill in part
-   * @param tables most that tables of a scale take
+   * @param tables most that tables take that are on a device at a time
    * @param meanRuns of an atom that the last scale finds
    */
   public record Use(long data, long numbers, long loss, long tables, double meanRuns) {}
 
-  LevelPlan(LevelShape shape, double budget, LevelStep[][] steps, int[][] live, Use use) {
+  LevelPlan(
+      LevelShape shape, double budget, LevelStep[][] steps, int[][] live, int[][] groups, Use use) {
     this.shape = shape;
     this.budget = budget;
     this.steps = steps;
     this.live = live;
+    this.groups = groups;
     this.use = use;
     granules = Arrays.stream(live).flatMapToInt(Arrays::stream).max().orElseThrow();
   }
@@ -49,8 +50,9 @@ public final class LevelPlan implements LevelSteps, CacheSchedule {
     byte[][] levels = new byte[sizes.scales()][];
     Arrays.fill(levels, row);
     int[][][] none = new int[sizes.scales() - 1][sizes.layers()][0];
-    LevelPlan plan = new LevelPlacer(shape, levels, none).plan(1);
-    return new LevelPlan(shape, Math.min(1, plan.peakRatio()), plan.steps, plan.live, plan.use);
+    LevelPlan plan = new LevelPlacer(shape, levels, none).plan(1, shape.tableLimit(1));
+    return new LevelPlan(
+        shape, Math.min(1, plan.peakRatio()), plan.steps, plan.live, plan.groups, plan.use);
   }
 
   /**
@@ -71,7 +73,8 @@ public final class LevelPlan implements LevelSteps, CacheSchedule {
         early[t][l] = schedule.earlyCodes(t, l);
       }
     }
-    return new LevelPlacer(shape, levels, early).plan(schedule.budget());
+    return new LevelPlacer(shape, levels, early)
+        .plan(schedule.budget(), shape.tableLimit(schedule.budget()));
   }
 
   /**
@@ -104,6 +107,11 @@ public final class LevelPlan implements LevelSteps, CacheSchedule {
     return granules;
   }
 
+  @Override
+  public int[] groups(int scale) {
+    return groups[scale].clone();
+  }
+
   /** Granules stored after a layer has written a scale other than the last. */
   public int live(int scale, int layer) {
     return live[scale][layer];
@@ -114,7 +122,7 @@ public final class LevelPlan implements LevelSteps, CacheSchedule {
     return (long) granules * shape.granuleBytes();
   }
 
-  /** Bytes of tables that say where atoms lie, shared by all rows. */
+  /** Most bytes of tables on a device at a time that say where atoms lie, shared by all rows. */
   public long tableBytes() {
     return use.tables();
   }

@@ -15,6 +15,7 @@ import io.heatkv.scale.ScaleGrids;
  */
 public record LevelShape(ScheduleShape sizes, ScaleGrids grids, int headDim, int rows) {
   private static final int BYTES_PER_CHANNEL = 4;
+  private static final double TABLE_SHARE = 0.03;
   private static final int WHOLE = Level.ALL.getFirst().precision().entryGranules();
 
   /**
@@ -52,6 +53,16 @@ public record LevelShape(ScheduleShape sizes, ScaleGrids grids, int headDim, int
   /** Bytes of a budget of 1: all rows of one picture. */
   public long budgetBytes() {
     return rows * rowBytes();
+  }
+
+  /** Most bytes of a budget of one row that tables are to take, if one layer's are no more. */
+  long tableLimit(double budget) {
+    return (long) (TABLE_SHARE * budget * rowBytes());
+  }
+
+  /** The least budget in bytes of one row of which tables take no more than their share. */
+  static long tableBudget(long tables) {
+    return (long) Math.ceil(tables / TABLE_SHARE);
   }
 
   /** Granules that an atom of each source takes at each level, by number: [source][level]. */

@@ -21,4 +21,27 @@ public record LevelStep(List<StoredAtom> reads, List<Move> moves, List<StoredAto
    * @param to where and how it will be
    */
   public record Move(StoredAtom from, StoredAtom to) {}
+
+  /**
+   * Bytes from which a device knows the step, numbers of 4: three for each head, one for each atom
+   * that is stored, three for each that is named and two for each of its runs, and five that say
+   * where these end. An atom that moves is named twice, even if it is also read.
+   */
+  long tableBytes(int heads) {
+    long named = 0;
+    long runs = 0;
+    for (StoredAtom read : reads) {
+      named++;
+      runs += read.runs().length / 2;
+    }
+    for (Move move : moves) {
+      named += 2;
+      runs += (move.from().runs().length + move.to().runs().length) / 2;
+    }
+    for (StoredAtom write : writes) {
+      named++;
+      runs += write.runs().length / 2;
+    }
+    return Integer.BYTES * (3L * heads + moves.size() + writes.size() + 3 * named + 2 * runs + 5);
+  }
 }

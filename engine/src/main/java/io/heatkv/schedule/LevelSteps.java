@@ -7,4 +7,11 @@ public interface LevelSteps {
 
   /** What a layer does at a scale; the last scale writes and moves nothing. */
   LevelStep step(int scale, int layer);
+
+  /**
+   * Layers whose tables are on a device at a time while a scale is drawn.
+   *
+   * @return where each group of layers ends, the last one at the number of layers
+   */
+  int[] groups(int scale);
 }

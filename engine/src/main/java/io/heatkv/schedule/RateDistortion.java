@@ -14,8 +14,9 @@ import java.util.Locale;
  * first that lose least for each granule.
  *
  * <p>Tables that say where atoms lie are shared by all rows, but are charged to one: so a plan
- * doesn't depend on the number of rows and holds for a single one. They depend on the plan, and it
- * on them: it is made again with more room for them until they fit.
+ * doesn't depend on the number of rows and holds for a single one. At most 3 % of the budget are
+ * set aside for them, and they are brought to a device for as many layers at a time as fit there.
+ * Where one layer's are more, which takes a small model and a small budget, less is stored.
  */
 final class RateDistortion {
   private static final int PERCENT = 100;
@@ -23,6 +24,9 @@ final class RateDistortion {
   private static final double USUAL_RUNS = 1.75;
   // Of a budget: too much to leave unused.
   private static final int SPARE_PART = 256;
+  // Tables of so few bytes may be more than their share: it would be in vain to refuse such a
+  // model.
+  private static final int SMALL_TABLES = 1024;
 
   private final LevelShape shape;
   private final ScheduleShape sizes;
@@ -63,45 +67,77 @@ final class RateDistortion {
     for (int code = 0; code < sizes.allHeads(); code++) {
       least += list.size(code, 0);
     }
-    long tables = (long) sizes.allHeads() * LevelPlan.RUN_BYTES;
-    requireFeasible(bytes, (long) least * shape.granuleBytes() + tables);
-    configure((int) ((bytes - tables) / shape.granuleBytes()));
-    tables = (long) (USUAL_RUNS * LevelPlan.RUN_BYTES * mostNamed());
-    LevelPlan plan = place(least, bytes - tables);
+    long leastTables = leastTables();
+    long most = Math.max(shape.tableLimit(budget), SMALL_TABLES);
+    requireFeasible(bytes, (long) least * shape.granuleBytes(), leastTables);
+    configure(room(bytes - leastTables));
+    long spare = bytes - (long) least * shape.granuleBytes();
+    long limit = Math.max(leastTables, shape.tableLimit(budget));
+    long tables = Math.clamp(usualTables(), leastTables, Math.min(limit, spare));
+    int room = room(bytes - tables);
+    LevelPlan plan = place(room, tables);
     if (tables - plan.tableBytes() > bytes / SPARE_PART) {
-      tables = plan.tableBytes();
-      plan = place(least, bytes - tables);
+      tables = plan.tableBytes() + bytes / SPARE_PART / 2;
+      room = room(bytes - tables);
+      plan = place(room, tables);
     }
-    while (plan.rowBytes() + plan.tableBytes() > bytes) {
-      tables = Math.max(tables + 1, plan.tableBytes());
-      plan = place(least, bytes - tables);
+    // One layer's tables are more than was set aside.
+    while (plan.tableBytes() > tables) {
+      int left = room(bytes - plan.tableBytes());
+      if (plan.tableBytes() <= most && left >= least) {
+        tables = plan.tableBytes();
+        room = Math.min(room, left);
+      } else {
+        room = least + (room - least) * 7 / 8;
+      }
+      plan = place(room, tables);
     }
     return plan;
   }
 
-  private LevelPlan place(int least, long bytes) {
-    configure((int) Math.max(least, bytes / shape.granuleBytes()));
-    return new LevelPlacer(shape, levels(), early).plan(budget);
+  private int room(long bytes) {
+    return (int) (bytes / shape.granuleBytes());
   }
 
-  /** The most atoms that layers read, move and write at a scale. */
-  private int mostNamed() {
-    int most = 0;
+  private LevelPlan place(int room, long tables) {
+    configure(room);
+    return new LevelPlacer(shape, levels(), early).plan(budget, tables);
+  }
+
+  /** Of a layer that writes the first scale: each head's atom in one run. */
+  private long leastTables() {
+    return Integer.BYTES * (9L * sizes.heads() + 5);
+  }
+
+  /** The most that tables of all layers usually take at a scale. */
+  private long usualTables() {
+    long most = 0;
     for (int t = 1; t < places.length; t++) {
       int named = 0;
+      int stored = 0;
       for (int code = 0; code < t * sizes.allHeads(); code++) {
         boolean isRead =
             code < (t - 1) * sizes.allHeads() && list.size(code, places[t - 1][code]) > 0;
-        named += isRead ? 1 : 0;
-        boolean isWritten = !isRead || places[t - 1][code] != places[t][code];
-        named += isWritten && list.size(code, places[t][code]) > 0 ? 1 : 0;
+        boolean isStored =
+            list.size(code, places[t][code]) > 0
+                && !(isRead && places[t - 1][code] == places[t][code]);
+        named += (isRead ? 1 : 0) + (isRead && isStored ? 1 : 0) + (isStored ? 1 : 0);
+        stored += isStored ? 1 : 0;
       }
-      most = Math.max(most, named);
+      double numbers = stored + (3 + 2 * USUAL_RUNS) * named;
+      most = Math.max(most, (long) numbers + sizes.layers() * (3L * sizes.heads() + 5));
     }
-    return most;
+    return Integer.BYTES * most;
   }
 
-  private void requireFeasible(long bytes, long floor) {
+  /**
+   * @param least that is always stored, and its tables, which aren't many times their share
+   */
+  private void requireFeasible(long bytes, long least, long tables) {
+    long floor = least + tables;
+    if (tables > SMALL_TABLES) {
+      floor = Math.max(floor, LevelShape.tableBudget(tables));
+    }
     if (bytes < floor) {
       throw new UserException(
           String.format(

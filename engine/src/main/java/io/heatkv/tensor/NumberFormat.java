@@ -30,10 +30,15 @@ public enum NumberFormat {
    * bytes: an entry's step or low and step each, or all channels' lows, then all steps.
    */
   int scaleBytes(int entries, int dim) {
+    return Math.ceilDiv(numberBytes(entries, dim), dim / 2) * (dim / 2);
+  }
+
+  /** Bytes of the steps and lows themselves. */
+  int numberBytes(int entries, int dim) {
     return switch (this) {
       case FLOAT16 -> 0;
-      case INT8 -> Math.ceilDiv(HALF_BYTES * entries, dim / 2) * (dim / 2);
-      case INT4_ENTRY -> Math.ceilDiv(2 * HALF_BYTES * entries, dim / 2) * (dim / 2);
+      case INT8 -> HALF_BYTES * entries;
+      case INT4_ENTRY -> 2 * HALF_BYTES * entries;
       case INT4 -> 2 * HALF_BYTES * dim;
     };
   }

@@ -47,6 +47,16 @@ public record StoredMap(
         + values.scaleBytes(entries, dim);
   }
 
+  /** Bytes of the scales' numbers among them. */
+  public int numberBytes(int dim) {
+    return keys.numberBytes(entries(), dim) + values.numberBytes(entries(), dim);
+  }
+
+  /** Bytes among them that are empty: each part's numbers begin a granule. */
+  public int lossBytes(int dim) {
+    return bytes(dim) - entries() * entryBytes(dim) - numberBytes(dim);
+  }
+
   /**
    * @throws IllegalArgumentException if the runs aren't as many granules as the bytes take
    */

@@ -123,6 +123,17 @@ public final class StoredStep {
   }
 
   /**
+   * Numbers of a table.
+   *
+   * @param stored maps of {@code to}
+   * @param maps of reads, from and to
+   * @param runs of all of them
+   */
+  public static int tableNumbers(int heads, int stored, int maps, int runs) {
+    return 3 * heads + 2 + stored + FIELDS * (maps + 1) + 2 * runs;
+  }
+
+  /**
    * A table: for each head, where its maps begin, then where its tiles begin, each with the last
    * end; the heads, those with most tiles first; places in {@code to}, largest maps first; of each
    * map of reads, from and to its shape, its head (of {@code from} its first entry) and where its
@@ -133,10 +144,10 @@ public final class StoredStep {
     List<StoredMap> all = new ArrayList<>(maps.reads);
     all.addAll(maps.from);
     all.addAll(maps.to);
-    int runs = all.stream().mapToInt(map -> map.runs().length).sum();
+    int runs = all.stream().mapToInt(map -> map.runs().length / 2).sum();
     int at = 3 * heads + 2;
     int run = at + maps.to.size() + FIELDS * (all.size() + 1);
-    int[] numbers = new int[run + runs];
+    int[] numbers = new int[tableNumbers(heads, maps.to.size(), all.size(), runs)];
     for (StoredMap map : maps.reads) {
       numbers[map.head() + 1]++;
     }

@@ -63,6 +63,7 @@ class KvStorageTest {
           }
         }
       }
+      assertThat(cache.memory().parts()).isEqualTo(policy.plan(shape(DType.F32)).parts());
     }
     return all;
   }
@@ -173,8 +174,16 @@ class KvStorageTest {
     // Lows and steps of 1, 4, 9 and 16 values in granules of 4 pairs.
     long kivi = TOKENS * 32 + 4 * 128 + 16 * (1 + 1 + 3 + 4);
     long heads = ROWS * LAYERS * HEADS;
-    assertThat(FormatPolicy.INT8.plan(shape(DType.F32)).bytes()).isEqualTo(heads * int8);
-    assertThat(FormatPolicy.KIVI.plan(shape(DType.F32)).bytes()).isEqualTo(heads * kivi);
+    KvPlan first = FormatPolicy.INT8.plan(shape(DType.F32));
+    KvPlan second = FormatPolicy.KIVI.plan(shape(DType.F32));
+    assertThat(first.bytes()).isEqualTo(heads * int8);
+    assertThat(second.bytes()).isEqualTo(heads * kivi);
+    // Steps of 2 bytes; lows and steps of all channels of a map, and of each value.
+    long numbers = TOKENS * 4;
+    assertThat(first.parts().numbers()).isEqualTo(heads * numbers);
+    assertThat(first.parts().loss()).isEqualTo(heads * (2 * 16 * 6 - numbers));
+    assertThat(second.parts().numbers()).isEqualTo(heads * (4 * 128 + numbers));
+    assertThat(second.parts().loss()).isEqualTo(heads * (16 * 9 - numbers));
   }
 
   @Test

@@ -110,6 +110,7 @@ class PlannedCacheTest {
         assertThat(cache.memory().storage())
             .isEqualTo(slots * 2 * BATCH * DIM * dtype.bytes())
             .isEqualTo(policy.plan(shape(dtype)).bytes());
+        assertThat(cache.memory().parts()).isEqualTo(policy.plan(shape(dtype)).parts());
         assertThat(cache.memory().currentScale())
             .isEqualTo(2L * BATCH * HEADS * 36 * DIM * dtype.bytes());
       }

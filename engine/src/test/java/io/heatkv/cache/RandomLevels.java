@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
+import java.util.stream.IntStream;
 
 /**
  * Levels that go down at random: in the layer that has attended, or early, in a later one. What is
@@ -28,6 +29,7 @@ final class RandomLevels implements LevelSteps {
   private final Deque<Integer> free = new ArrayDeque<>();
   private final Map<List<Integer>, LevelStep> steps = new HashMap<>();
   private final Map<List<Integer>, int[]> freeAfter = new HashMap<>();
+  private final List<int[]> groups = new ArrayList<>();
 
   RandomLevels(ScaleGrids grids, int layers, int heads, int dim, long seed) {
     random = new Random(seed);
@@ -46,6 +48,10 @@ final class RandomLevels implements LevelSteps {
       held.add(new TreeMap<>());
     }
     for (int t = 0; t < grids.count(); t++) {
+      groups.add(
+          IntStream.rangeClosed(1, layers)
+              .filter(end -> end == layers || random.nextBoolean())
+              .toArray());
       boolean[] early = new boolean[layers];
       for (int layer = 0; layer < layers; layer++) {
         List<StoredAtom> reads = new ArrayList<>(held.get(layer).values());
@@ -145,6 +151,11 @@ final class RandomLevels implements LevelSteps {
   @Override
   public LevelStep step(int scale, int layer) {
     return steps.get(List.of(scale, layer));
+  }
+
+  @Override
+  public int[] groups(int scale) {
+    return groups.get(scale);
   }
 
   /** Granules in which nothing is stored after a layer's step. */

@@ -130,6 +130,7 @@ class LevelCostsTest {
           "head_dim" : 32,                  |                          | level_costs and head_dim
           "head_dim" : 32                   | "head_dim" : 31          | expected an even number
           "head_dim" : 32                   | "head_dim" : -2          | head_dim
+          "sum_unit" : 1.4551915228366852E-11 | "sum_unit" : 0.5       | sum_unit is 0.5
           [ 1168231104512,                  | [                        | level_costs.sums
           [ 1168231104512,                  | [ 1, 1168231104512,      | level_costs.sums
           [ 1168231104512,                  | [ 0.5,                   | whole number

@@ -28,7 +28,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.OptionalLong;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -209,10 +208,7 @@ public final class BenchCommand implements Callable<Integer> {
     }
     report.put("runs", runs);
     report.put("live_tensors_left", library.liveTensors() - before);
-    OptionalLong resident = Hardware.peakResident();
-    if (resident.isPresent()) {
-      report.put("peak_resident_bytes", resident.getAsLong());
-    }
+    Hardware.peakResident().ifPresent(bytes -> report.put("peak_resident_bytes", bytes));
     console.print(json ? Json.pretty(report) : text(report, runs));
   }
 
@@ -262,10 +258,8 @@ public final class BenchCommand implements Callable<Integer> {
     run.put("floor_fp32_ms", result.floorMillis(fp32 * 1e9));
     run.put("floor_bf16_ms", result.floorMillis(bf16 * 1e9));
     run.put("ratio_to_fp32_floor", result.millis() / result.floorMillis(fp32 * 1e9));
-    run.put("kv_bytes", result.kv().storage());
+    run.putAll(result.kv().toJson());
     run.put("full_kv_bytes", result.fullKvBytes());
-    run.put("kv_current_scale_bytes", result.kv().currentScale());
-    run.put("kv_workspace_bytes", result.kv().workspace());
     return run;
   }
 

@@ -221,9 +221,7 @@ public record SyntheticBench(
       json.put(
           "device_steps", measured.busy().stream().mapToLong(DeviceTrace.Activity::steps).sum());
     }
-    json.put("kv_bytes", measured.kv().storage());
-    json.put("kv_current_scale_bytes", measured.kv().currentScale());
-    json.put("kv_workspace_bytes", measured.kv().workspace());
+    json.putAll(measured.kv().toJson());
     MemoryNeed need = measured.need();
     json.put("weight_bytes", need.weights());
     json.put("scratch_bytes", need.scratch());

@@ -64,6 +64,7 @@ public record ComparisonReport(
       json.put("top_k", topK);
     }
     json.put("top_p", request.pictures().getFirst().sampling().topP());
+    Hardware.peakResident().ifPresent(bytes -> json.put("peak_resident_bytes", bytes));
     json.put("full", bytesAndTime(rows.getFirst()));
     List<Object> budgets = new ArrayList<>();
     for (Row row : budgeted()) {

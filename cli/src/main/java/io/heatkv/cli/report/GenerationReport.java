@@ -88,6 +88,7 @@ public record GenerationReport(
     double seconds = (System.nanoTime() - start) / 1e9;
     json.put("draw_seconds", seconds);
     json.put("pictures_per_second", images.size() / seconds);
+    Hardware.peakResident().ifPresent(bytes -> json.put("peak_resident_bytes", bytes));
     json.put("images", images);
     return json;
   }

@@ -2,6 +2,7 @@ package io.heatkv.cli.report;
 
 import io.heatkv.GenerationRequest;
 import io.heatkv.cache.KvMemory;
+import io.heatkv.cache.KvParts;
 import io.heatkv.cache.KvPlan;
 import io.heatkv.cache.KvShape;
 import io.heatkv.cli.console.Sizes;
@@ -15,13 +16,20 @@ import java.util.Optional;
  *
  * @param budget ratio of the full cache that was allowed
  * @param arena allocated for earlier scales
+ * @param parts of it, and tables
  * @param peak most that was live in it
  * @param full what the full cache allocates
  * @param counted bytes of a budget of 1: the full cache at 2 bytes a number
  * @param measured transient bytes, known once the picture is drawn
  */
 public record KvUse(
-    double budget, long arena, long peak, long full, long counted, Optional<KvMemory> measured) {
+    double budget,
+    long arena,
+    KvParts parts,
+    long peak,
+    long full,
+    long counted,
+    Optional<KvMemory> measured) {
   /**
    * A picture of a request that is to be drawn.
    *
@@ -33,6 +41,7 @@ public record KvUse(
     return new KvUse(
         request.policy().budget(),
         plan.bytes() / pictures,
+        plan.parts().each(pictures),
         plan.peakBytes() / pictures,
         shape.fullBytes() / pictures,
         shape.budgetBytes() / pictures,
@@ -41,12 +50,8 @@ public record KvUse(
 
   /** The same once the pictures are drawn. */
   public KvUse measured(KvMemory memory, int pictures) {
-    KvMemory each =
-        new KvMemory(
-            memory.storage() / pictures,
-            memory.currentScale() / pictures,
-            memory.workspace() / pictures);
-    return new KvUse(budget, each.storage(), peak, full, counted, Optional.of(each));
+    KvMemory each = memory.each(pictures);
+    return new KvUse(budget, each.storage(), each.parts(), peak, full, counted, Optional.of(each));
   }
 
   /** Of the full cache: at 2 bytes a number, as budgets count, unless all of it is kept. */
@@ -59,6 +64,7 @@ public record KvUse(
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("kv_budget", budget);
     json.put("kv_bytes", arena);
+    json.putAll(parts.toJson());
     json.put("kv_peak_bytes", peak);
     json.put("full_kv_bytes", full);
     json.put("kv_share", share());

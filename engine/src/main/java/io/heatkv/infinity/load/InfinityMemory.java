@@ -46,7 +46,7 @@ final class InfinityMemory {
     return new MemoryEstimate(
         weighed.converted,
         weighed.mapped,
-        policy.plan(shape).bytes(),
+        policy.plan(shape).allBytes(),
         Math.max(textLayer(text), Math.max(blocks(model.transformer(), shape), decoding)));
   }
 
@@ -70,7 +70,7 @@ final class InfinityMemory {
     KvPlan plan = policy.plan(shape);
     return new MemoryNeed(
         weights(config, shape.dtype()),
-        plan.bytes(),
+        plan.allBytes(),
         scratch(config, shape, textTokens, plan.copyBytes(), device));
   }
 

@@ -43,7 +43,7 @@ final class VarMemory {
     return new MemoryEstimate(
         converted,
         mapped,
-        plan.bytes(),
+        plan.allBytes(),
         Math.max(drawing, model.decodingBytes(shape.grids().last(), Device.CPU)));
   }
 
@@ -65,7 +65,7 @@ final class VarMemory {
     }
     KvPlan plan = policy.plan(shape);
     return new MemoryNeed(
-        weights, plan.bytes(), scratch(model.config(), shape, plan.copyBytes(), device));
+        weights, plan.allBytes(), scratch(model.config(), shape, plan.copyBytes(), device));
   }
 
   private static long count(long[] shape) {

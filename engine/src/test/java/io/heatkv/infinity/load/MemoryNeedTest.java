@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.KvParts;
 import io.heatkv.cache.KvPlan;
 import io.heatkv.cache.KvShape;
 import io.heatkv.calibrate.ObservedCache;
@@ -110,6 +111,7 @@ class MemoryNeedTest {
         long bytes = shape.fullBytes() / 20;
         return new KvPlan(
             bytes,
+            KvParts.NONE,
             bytes,
             bytes / shape.layers(),
             (_, _) -> {

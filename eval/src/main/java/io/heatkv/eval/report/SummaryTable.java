@@ -67,8 +67,8 @@ record SummaryTable(Summary summary, List<String> policies) {
                   cell.policy().equals("heatkv") ? " class=\"own\"" : "",
                   Marks.key(policy),
                   Html.escape(cell.policy()),
-                  Html.bytes(cell.kvBytes()),
-                  Html.percent(cell.kvBytes() / (double) summary.fullBytes())));
+                  Html.bytes(cell.kv().storage()),
+                  Html.percent(cell.kv().storage() / (double) summary.fullBytes())));
       for (MetricInfo metric : summary.metrics()) {
         Interval interval = cell.metric(metric.id()).orElseThrow();
         html.append(

@@ -1,6 +1,8 @@
 package io.heatkv.eval.run;
 
 import com.fasterxml.jackson.core.JsonGenerator;
+import io.heatkv.cache.KvMemory;
+import io.heatkv.cache.KvParts;
 import io.heatkv.eval.Drawing;
 import io.heatkv.json.JsonObject;
 import io.heatkv.json.JsonValue;
@@ -14,9 +16,7 @@ import java.util.Map;
  *
  * @param policy its name
  * @param budget as it was asked for
- * @param kvBytes of stored keys and values of earlier scales, measured
- * @param currentScaleBytes largest keys and values of a scale while its layer attends
- * @param workspaceBytes largest copies of retained entries
+ * @param kv bytes of keys and values, measured
  * @param millis of the transformer
  * @param values of each metric, one for each picture
  * @param features of each metric that compares sets, one array for each picture
@@ -26,9 +26,7 @@ import java.util.Map;
 public record CellResult(
     String policy,
     String budget,
-    long kvBytes,
-    long currentScaleBytes,
-    long workspaceBytes,
+    KvMemory kv,
     double millis,
     Map<String, List<Double>> values,
     Map<String, List<float[]>> features,
@@ -53,9 +51,7 @@ public record CellResult(
     return new CellResult(
         policy,
         budget,
-        drawn.result().kv().storage() / pictures,
-        drawn.result().kv().currentScale() / pictures,
-        drawn.result().kv().workspace() / pictures,
+        drawn.result().kv().each(pictures),
         drawn.result().timings().transformer() / pictures,
         values,
         features,
@@ -71,9 +67,7 @@ public record CellResult(
     Map<String, Object> map = new LinkedHashMap<>();
     map.put("policy", policy);
     map.put("budget", budget);
-    map.put("kv_bytes", kvBytes);
-    map.put("kv_current_scale_bytes", currentScaleBytes);
-    map.put("kv_workspace_bytes", workspaceBytes);
+    map.putAll(kv.toJson());
     map.put("ms", millis);
     Map<String, Object> sorted = new LinkedHashMap<>();
     values.keySet().stream().sorted().forEach(key -> sorted.put(key, values.get(key)));
@@ -105,14 +99,23 @@ public record CellResult(
     return new CellResult(
         json.text("policy"),
         json.text("budget"),
-        (long) json.number("kv_bytes"),
-        (long) json.number("kv_current_scale_bytes"),
-        (long) json.number("kv_workspace_bytes"),
+        kv(json),
         json.number("ms"),
         read,
         decoded,
         rows(json.list("equal_bits_by_scale")),
         rows(json.list("kl_by_scale")));
+  }
+
+  private static KvMemory kv(JsonObject json) {
+    return new KvMemory(
+        (long) json.number("kv_bytes"),
+        new KvParts(
+            (long) json.number("kv_number_bytes"),
+            (long) json.number("kv_loss_bytes"),
+            (long) json.number("kv_table_bytes")),
+        (long) json.number("kv_current_scale_bytes"),
+        (long) json.number("kv_workspace_bytes"));
   }
 
   private static List<List<Double>> rows(List<?> list) {

@@ -1,5 +1,6 @@
 package io.heatkv.eval.run;
 
+import io.heatkv.cache.KvMemory;
 import io.heatkv.eval.Interval;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -13,7 +14,7 @@ import org.jspecify.annotations.Nullable;
  * @param policy its name
  * @param budget as it was asked for
  * @param ratio of the full cache that the budget allows
- * @param kvBytes of stored keys and values of one picture, measured: the most of all batches
+ * @param kv bytes of keys and values of one picture, measured: of the batch that stored most
  * @param millis of the transformer for one picture, over batches
  * @param metrics by id
  * @param lead of HeatKV at the same budget over this, by the metrics' ids, picture by picture:
@@ -25,7 +26,7 @@ public record CellSummary(
     String policy,
     String budget,
     double ratio,
-    long kvBytes,
+    KvMemory kv,
     Interval millis,
     Map<String, Interval> metrics,
     Map<String, Interval> lead,

@@ -1,10 +1,12 @@
 package io.heatkv.eval.run;
 
+import io.heatkv.cache.KvMemory;
 import io.heatkv.eval.FrechetDistance;
 import io.heatkv.eval.Interval;
 import io.heatkv.tensor.Backend;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -72,7 +74,10 @@ public record Summary(
               cell.policy(),
               cell.budget(),
               cell.ratio(),
-              results(cell, batches).stream().mapToLong(CellResult::kvBytes).max().orElse(0),
+              results(cell, batches).stream()
+                  .map(CellResult::kv)
+                  .max(Comparator.comparingLong(KvMemory::storage))
+                  .orElse(KvMemory.NONE),
               millis(batches, batch -> result(cell, batch)),
               intervals,
               lead(evaluation, cell, metrics, batches),
@@ -84,7 +89,7 @@ public record Summary(
         evaluation.prompts().size(),
         evaluation.pictures(),
         metrics,
-        batches.stream().mapToLong(batch -> batch.full().kvBytes()).max().orElse(0),
+        batches.stream().mapToLong(batch -> batch.full().kv().storage()).max().orElse(0),
         millis(batches, BatchResult::full),
         fullMetrics(evaluation, metrics, full),
         cells,

@@ -25,8 +25,8 @@ public record Tables(Evaluation evaluation, EvaluationSettings settings, Summary
     List<String> header =
         new ArrayList<>(
             List.of("prompt_number", "prompt", "seed", "policy", "budget", "budget_ratio"));
-    header.addAll(
-        List.of("kv_bytes", "kv_current_scale_bytes", "kv_workspace_bytes", "transformer_ms"));
+    header.addAll(List.of("kv_bytes", "kv_number_bytes", "kv_loss_bytes", "kv_table_bytes"));
+    header.addAll(List.of("kv_current_scale_bytes", "kv_workspace_bytes", "transformer_ms"));
     List<MetricInfo> metrics = ofPictures(batches);
     metrics.forEach(metric -> header.add(metric.id()));
     for (int t = 0; t < evaluation.grids().count(); t++) {
@@ -69,11 +69,9 @@ public record Tables(Evaluation evaluation, EvaluationSettings settings, Summary
                 String.valueOf(evaluation.seedOf(picture)),
                 result.policy(),
                 result.budget(),
-                number(ratio),
-                String.valueOf(result.kvBytes()),
-                String.valueOf(result.currentScaleBytes()),
-                String.valueOf(result.workspaceBytes()),
-                number(result.millis())));
+                number(ratio)));
+    result.kv().toJson().values().forEach(bytes -> fields.add(bytes.toString()));
+    fields.add(number(result.millis()));
     for (MetricInfo metric : metrics) {
       List<Double> values = result.values().getOrDefault(metric.id(), List.of());
       fields.add(values.isEmpty() ? "" : number(values.get(index)));
@@ -103,8 +101,8 @@ public record Tables(Evaluation evaluation, EvaluationSettings settings, Summary
                   cell.policy(),
                   cell.budget(),
                   number(cell.ratio()),
-                  String.valueOf(cell.kvBytes()),
-                  number(cell.kvBytes() / (double) summary.fullBytes()),
+                  String.valueOf(cell.kv().storage()),
+                  number(cell.kv().storage() / (double) summary.fullBytes()),
                   String.valueOf(summary.prompts()),
                   String.valueOf(summary.pictures())));
       for (MetricInfo metric : summary.metrics()) {
@@ -147,8 +145,8 @@ public record Tables(Evaluation evaluation, EvaluationSettings settings, Summary
     json.put("policy", cell.policy());
     json.put("budget", cell.budget());
     json.put("budget_ratio", cell.ratio());
-    json.put("kv_bytes", cell.kvBytes());
-    json.put("kv_share", cell.kvBytes() / (double) summary.fullBytes());
+    json.putAll(cell.kv().toJson());
+    json.put("kv_share", cell.kv().storage() / (double) summary.fullBytes());
     json.put("transformer_ms", intervalJson(cell.millis()));
     json.put("metrics", intervals(cell.metrics()));
     json.put("heatkv_lead", intervals(cell.lead()));

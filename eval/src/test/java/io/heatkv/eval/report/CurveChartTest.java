@@ -2,6 +2,7 @@ package io.heatkv.eval.report;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.heatkv.cache.KvMemory;
 import io.heatkv.eval.Interval;
 import io.heatkv.eval.run.CellSummary;
 import io.heatkv.eval.run.MetricInfo;
@@ -21,7 +22,7 @@ class CurveChartTest {
         "heatkv",
         String.valueOf(ratio),
         ratio,
-        1,
+        KvMemory.NONE,
         interval,
         Map.of(metric.id(), interval),
         Map.of(),

@@ -3,6 +3,7 @@ package io.heatkv.eval.report;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import io.heatkv.cache.KvMemory;
 import io.heatkv.eval.Interval;
 import io.heatkv.eval.run.CellSummary;
 import io.heatkv.eval.run.MetricInfo;
@@ -134,7 +135,7 @@ class FiguresTest {
         policy,
         String.valueOf(ratio),
         ratio,
-        1,
+        KvMemory.NONE,
         ten,
         Map.of("psnr", ten),
         Map.of("psnr", new Interval(lead, lead - 1, lead + 1, 2)),

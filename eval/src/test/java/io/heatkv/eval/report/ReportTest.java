@@ -3,6 +3,8 @@ package io.heatkv.eval.report;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.KvMemory;
+import io.heatkv.cache.KvParts;
 import io.heatkv.eval.config.Preset;
 import io.heatkv.eval.config.Published;
 import io.heatkv.eval.run.BatchResult;
@@ -109,9 +111,7 @@ class ReportTest {
     return new CellResult(
         policy,
         budget,
-        full ? 1000 : 100,
-        1,
-        1,
+        new KvMemory(full ? 1000 : 100, new KvParts(20, 3, 4), 1, 1),
         5,
         full ? Map.of() : Map.of("psnr", List.of(first, second)),
         Map.of(),

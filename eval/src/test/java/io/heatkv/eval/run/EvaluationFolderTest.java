@@ -3,6 +3,8 @@ package io.heatkv.eval.run;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.heatkv.cache.KvMemory;
+import io.heatkv.cache.KvParts;
 import io.heatkv.error.Remedy;
 import io.heatkv.error.UserException;
 import io.heatkv.eval.run.EvaluationFolder.Existing;
@@ -36,9 +38,7 @@ class EvaluationFolderTest {
         new CellResult(
             "heatkv",
             "0.1",
-            12,
-            3,
-            4,
+            new KvMemory(12, new KvParts(5, 6, 7), 3, 4),
             1.5,
             Map.of("psnr", List.of(20.25, 0.1)),
             Map.of("fid", List.of(new float[] {1.5f, -2}, new float[] {0.1f, Float.MIN_VALUE})),
@@ -190,7 +190,8 @@ class EvaluationFolderTest {
     Files.writeString(
         folder().batch(0),
         "{\"first\":0,\"count\":1,\"processes\":1,\"full\":{\"policy\":\"full\",\"budget\":\"\","
-            + "\"kv_bytes\":1,\"kv_current_scale_bytes\":1,\"kv_workspace_bytes\":1,\"ms\":1,"
+            + "\"kv_bytes\":1,\"kv_number_bytes\":1,\"kv_loss_bytes\":0,\"kv_table_bytes\":1,"
+            + "\"kv_current_scale_bytes\":1,\"kv_workspace_bytes\":1,\"ms\":1,"
             + "\"values\":{\"psnr\":[\"x\"]},\"features\":{},\"equal_bits_by_scale\":[],"
             + "\"kl_by_scale\":[]},\"cells\":[]}");
     assertThatThrownBy(() -> folder().results(1))

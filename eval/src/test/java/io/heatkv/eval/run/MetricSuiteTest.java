@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.within;
 import io.heatkv.GenerationResult;
 import io.heatkv.Picture;
 import io.heatkv.cache.KvMemory;
+import io.heatkv.cache.KvParts;
 import io.heatkv.eval.Drawing;
 import io.heatkv.eval.learned.LearnedMetric;
 import io.heatkv.eval.learned.OnnxBytes;
@@ -51,7 +52,7 @@ class MetricSuiteTest {
             pictures,
             new GenerationResult.Timings(0, List.of(1.0), 0),
             1,
-            new KvMemory(1, 1, 1),
+            new KvMemory(1, KvParts.NONE, 1, 1),
             1,
             List.of()),
         List.of(List.of(new int[] {0, 1}, new int[] {0, 1})),

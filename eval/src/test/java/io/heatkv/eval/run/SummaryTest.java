@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import io.heatkv.cache.CachePolicy;
+import io.heatkv.cache.KvMemory;
+import io.heatkv.cache.KvParts;
 import io.heatkv.sample.SamplingOptions;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.Backend;
@@ -62,9 +64,13 @@ class SummaryTest {
     return Summary.of(evaluation, List.of(first, second), unused());
   }
 
+  private static KvMemory memory(long bytes) {
+    return new KvMemory(bytes, new KvParts(bytes / 5, 3, 4), 1, 1);
+  }
+
   private static CellResult full(long bytes, double millis) {
     return new CellResult(
-        "full", "", bytes, 1, 1, millis, Map.of(), Map.of(), List.of(), List.of());
+        "full", "", memory(bytes), millis, Map.of(), Map.of(), List.of(), List.of());
   }
 
   /** Similarity is lost where the noise is. */
@@ -73,9 +79,7 @@ class SummaryTest {
     return new CellResult(
         cell.policy(),
         cell.budget(),
-        bytes,
-        1,
-        1,
+        memory(bytes),
         millis,
         Map.of("psnr", List.of(a, b), "kl", List.of(divergence, divergence)),
         Map.of(),
@@ -100,7 +104,9 @@ class SummaryTest {
     assertThat(summary.pictures()).isEqualTo(4);
     assertThat(summary.fullBytes()).isEqualTo(1000);
     assertThat(summary.processes()).isEqualTo(3);
-    assertThat(summary.cells()).extracting(CellSummary::kvBytes).containsExactly(100L, 95L, 200L);
+    assertThat(summary.cells())
+        .extracting(CellSummary::kv)
+        .containsExactly(memory(100), memory(95), memory(200));
     assertThat(summary.fullMillis().mean()).isEqualTo(30);
     assertThat(summary.cells().getFirst().millis().mean()).isEqualTo(10);
     // Of all or none that have run before, all count.
