@@ -7,7 +7,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 [ $# -ge 2 ] || { echo "usage: spark/run-local.sh PROMPTS OUT [NAME=VALUE …]" >&2; exit 2; }
 . "$root/tools/find-jdk.sh"
 JAVA_HOME=$(find_jdk) || { echo "no JDK 25 or newer was found; set JAVA_HOME to one" >&2; exit 2; }
-export JAVA_HOME
+export JAVA_HOME SPARK_LOCAL_IP=${SPARK_LOCAL_IP:-127.0.0.1}
 path=$root/spark/target/class-path
 # Built when it isn't, or a source is newer.
 if [ ! -f "$path" ] || [ -n "$(find "$root"/{engine,eval,models,spark}/{pom.xml,src/main} -newer "$path" -print -quit 2>/dev/null)" ]; then

@@ -3,12 +3,12 @@
 # same prompts, passes and threads. A picture's time is the difference of a long and a short run by the difference of
 # their pictures: what each run takes once (Java, the session, the model) is in both and cancels out.
 #   tools/spark-overhead.sh FOLDER
-# Of the environment: SHORT (4) and LONG (36) pictures, BATCH of a pass (4), BUDGET (100%), TURNS (5).
-# Needs a quiet machine: ten minutes on 2 cores.
+# Of the environment: SHORT (4) and LONG (36) pictures, BATCH of a pass (4), BUDGET (100%), TURNS (3).
+# Needs a quiet machine.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 folder=${1:?FOLDER}
-short=${SHORT:-4} long=${LONG:-36} batch=${BATCH:-4} budget=${BUDGET:-100%} turns=${TURNS:-5}
+short=${SHORT:-4} long=${LONG:-36} batch=${BATCH:-4} budget=${BUDGET:-100%} turns=${TURNS:-3}
 cores=$(nproc)
 mkdir -p "$folder"
 

@@ -51,7 +51,7 @@ class SparkConfCommandTest {
   void whatIsAllowedIsSharedOut() throws IOException {
     Properties large = properties("--executor-cores 4 --executor-memory 16GiB");
     assertThat(mib(large, "spark.executor.memory") + mib(large, "spark.executor.memoryOverhead"))
-        .isBetween(16L << 10, (16L << 10) + 2);
+        .isEqualTo(16L << 10);
     // As much memory as one core needs: one task at a time has all four.
     Properties one = properties("--executor-cores 1");
     long least = mib(one, "spark.executor.memory") + mib(one, "spark.executor.memoryOverhead") + 1;
@@ -76,6 +76,9 @@ class SparkConfCommandTest {
       value = {
         "--executor-memory 1GiB | an executor of 1.0 GiB can't hold it",
         "--executor-memory 10% | executor-memory 10% is no size",
+        "--executor-memory=-3 | executor-memory -3 is no size",
+        "--executor-memory 8 | executor-memory 8 is no size",
+        "--executor-gpus 8 --libtorch /opt | 8 GPUs need as many cores",
         "--executor-cores 0 | executor-cores 0 is out of range",
         "--executor-gpus 65 | executor-gpus 65 is out of range",
         "--gpu-memory 80GiB | --gpu-memory has no GPU",

@@ -103,6 +103,11 @@ public final class SparkConfCommand implements Callable<Integer> {
     requireIn("executor-cores", cores, 1, 1024);
     requireIn("executor-gpus", gpus, 0, 64);
     requireIn("batch", batch, 0, 1024);
+    if (gpus > cores) {
+      throw new UserException(
+          "%d GPUs need as many cores, for each task has one; raise --executor-cores from %d"
+              .formatted(gpus, cores));
+    }
     if (gpuMemory != null && gpus == 0) {
       throw new UserException("--gpu-memory has no GPU; add --executor-gpus, or leave it out");
     }
@@ -155,7 +160,7 @@ public final class SparkConfCommand implements Callable<Integer> {
             .requireAtMost(
                 choice.device(), bytes("gpu-memory", gpuMemory), pictures, shape.fullBytes());
       }
-      taskCpus = Math.max(1, cores / gpus);
+      taskCpus = cores / gpus;
       overhead = JVM + CUDA_HOST;
     } else {
       MemoryEstimate estimate = description.estimate(shape, policy);
@@ -170,7 +175,9 @@ public final class SparkConfCommand implements Callable<Integer> {
     if (gpus > 0) {
       lines.put("spark.executor.resource.gpu.amount", String.valueOf(gpus));
       lines.put("spark.task.resource.gpu.amount", "1");
-      lines.put("spark.executorEnv." + LibTorchLocation.VARIABLE, String.valueOf(libtorch));
+    }
+    if (libtorch != null) {
+      lines.put("spark.executorEnv." + LibTorchLocation.VARIABLE, libtorch);
     }
     lines.put("spark.executor.extraJavaOptions", NATIVE);
     lines.put("spark.driver.extraJavaOptions", NATIVE);
@@ -224,7 +231,7 @@ public final class SparkConfCommand implements Callable<Integer> {
           "an executor of %s can't hold it: %s are needed, %s of them native; allow more, or draw fewer pictures in a pass, under a smaller --kv-budget"
               .formatted(Sizes.text(all), Sizes.text(HEAP + overhead), Sizes.text(overhead)));
     }
-    return all - overhead;
+    return all - Math.ceilDiv(overhead, MIB) * MIB;
   }
 
   private static String mib(long bytes) {
@@ -232,8 +239,12 @@ public final class SparkConfCommand implements Callable<Integer> {
   }
 
   private static long bytes(String name, String text) {
-    if (Budget.parse(text) instanceof Budget.Bytes size) {
-      return size.count();
+    try {
+      if (Budget.parse(text) instanceof Budget.Bytes size) {
+        return size.count();
+      }
+    } catch (UserException _) {
+      // What it says is of budgets of a cache.
     }
     throw new UserException("%s %s is no size; expected such as 8GiB".formatted(name, text));
   }
