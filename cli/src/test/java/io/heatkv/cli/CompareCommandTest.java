@@ -135,8 +135,8 @@ class CompareCommandTest {
       quoteCharacter = '"',
       textBlock =
           """
-          --budgets 0          | expected at least 24960 bytes a picture, 1.4255% of the full cache
-          --budgets 0.4,24959B | expected at least 24960 bytes a picture
+          --budgets 0          | expected at least 23800 bytes a picture, 1.3592% of the full cache
+          --budgets 0.4,23799B | expected at least 23800 bytes a picture
           --budgets 0 --allocation paper | expected at least 0.0175
           --budgets 0.4,29KiB --allocation greedy | at least 30720 bytes
           --budgets 0.5,1.1    | more than the full cache
