@@ -202,7 +202,7 @@ class LevelCacheTest {
         assertThat(cache.memory().parts().tables())
             .as("seed %s", seed)
             .isEqualTo(plan.tableBytes())
-            .isLessThanOrEqualTo(Math.max(1024, bytes * 3 / 100))
+            .isLessThanOrEqualTo(Math.max(2048, bytes * 3 / 100))
             .isLessThanOrEqualTo(bytes - cache.memory().storage() / 2);
       }
     }
