@@ -271,7 +271,7 @@ class KvBudgetTest {
           1.1      | more than the full cache
           nan      | 'nan' can't be read
           abc      | 'abc' can't be read
-          24959B   | at least 24960 bytes
+          23799B   | at least 23800 bytes
           """)
   void wrongBudgets(String budget, String expected) {
     generate("a.png", "--kv-budget", budget, "--profile", profile.toString())

@@ -102,7 +102,11 @@ class ScheduleCommandTest {
     // 120 heads of 1497 cached tokens; 2 rows, keys and values, 32 channels, 2 bytes in any type.
     assertThat(json.number("full_bytes")).isEqualTo(179_640 * 256);
     long bytes = 17_964 * 256;
-    assertThat(json.number("peak_bytes")).isLessThanOrEqualTo(bytes).isGreaterThan(0.99 * bytes);
+    assertThat(json.number("peak_bytes")).isLessThanOrEqualTo(bytes);
+    // Tables are there once, but charged to both rows.
+    assertThat(json.number("peak_bytes") + json.number("table_bytes"))
+        .isLessThanOrEqualTo(bytes)
+        .isGreaterThan(0.99 * bytes);
     assertThat(Run.of("schedule", "--budget", bytes + "B", "--json").out()).isEqualTo(run.out());
     assertThat(Run.of("schedule", "--budget", bytes + "B", "--dtype", "bf16", "--json").out())
         .isEqualTo(run.out());
@@ -172,7 +176,7 @@ class ScheduleCommandTest {
    * first scale's token in 8 bits, as worked out in {@link KvBudgetTest}.
    */
   @ParameterizedTest
-  @CsvSource({"greedy,645120", "paper,645120", "rate-distortion,24960"})
+  @CsvSource({"greedy,645120", "paper,645120", "rate-distortion,23800"})
   void bytesBelowTheMinimumNameTheMinimum(String rule, int least) {
     String[] command = {"schedule", "--allocation", rule, "--budget", ""};
     for (String less : List.of("0B", least - 1 + "B")) {
@@ -293,7 +297,7 @@ class ScheduleCommandTest {
       delimiter = '|',
       textBlock =
           """
-          --budget 0.001               | expected at least 832 bytes a picture, 1.0031% of the full cache
+          --budget 0.001               | expected at least 952 bytes a picture, 1.1478% of the full cache
           --budget 100B                | bytes a picture
           --budget 1B                  | of the full cache
           --budget 0.5 --levels 2      | level '2' is unknown

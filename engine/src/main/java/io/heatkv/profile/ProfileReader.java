@@ -144,8 +144,7 @@ final class ProfileReader {
     }
     JsonObject costs = json.object("removal_costs");
     requireUnit(costs, RemovalCosts.UNIT);
-    return Optional.of(
-        RemovalCosts.of(done, setup.sinkScales(), sums(costs, "sums", setup)));
+    return Optional.of(RemovalCosts.of(done, setup.sinkScales(), sums(costs, "sums", setup)));
   }
 
   /** Sums in another unit would be read as other numbers. */

@@ -26,7 +26,7 @@ final class RateDistortion {
   private static final int SPARE_PART = 256;
   // Tables of so few bytes may be more than their share: it would be in vain to refuse such a
   // model.
-  private static final int SMALL_TABLES = 1024;
+  private static final int SMALL_TABLES = 2048;
 
   private final LevelShape shape;
   private final ScheduleShape sizes;
@@ -88,7 +88,7 @@ final class RateDistortion {
         tables = plan.tableBytes();
         room = Math.min(room, left);
       } else {
-        room = least + (room - least) * 7 / 8;
+        room = least + (int) ((room - least) * 15L / 16);
       }
       plan = place(room, tables);
     }

@@ -75,9 +75,9 @@ class LevelCacheTest {
 
   // The CPU decodes to float32, so that only outputs are rounded: half of the spacing of numbers
   // from 4 to 8, 2^-6 in bf16 and 2^-9 in fp16. CUDA also rounds what it decodes and probabilities.
-  // With u = 2^-8 or 2^-11 an output o moves by at most u (sum w |v - o| |q||k| + 2 sum w |v| + |o|)
-  // to first order: 0.31 or 0.038 here. In float64 with just these roundings it moves by 0.032 or
-  // 0.0047, of which the keys' alone 0.031 or 0.0042.
+  // With u = 2^-8 or 2^-11 an output o moves to first order by at most
+  // u (sum w |v - o| |q||k| + 2 sum w |v| + |o|): 0.31 or 0.038 here. In float64 with just these
+  // roundings it moves by 0.032 or 0.0047, by those of decoded keys and values 0.031 or 0.0042.
   @ParameterizedTest
   @CsvSource({"F32, 2e-5, 2e-5", "BF16, 0.0157, 0.06", "F16, 0.002, 0.01"})
   void attendsToWhatIsStored(DType dtype, double onCpu, double onCuda) {
@@ -202,7 +202,7 @@ class LevelCacheTest {
         assertThat(cache.memory().parts().tables())
             .as("seed %s", seed)
             .isEqualTo(plan.tableBytes())
-            .isLessThanOrEqualTo(Math.max(1024, bytes * 3 / 100))
+            .isLessThanOrEqualTo(Math.max(2048, bytes * 3 / 100))
             .isLessThanOrEqualTo(bytes - cache.memory().storage() / 2);
       }
     }

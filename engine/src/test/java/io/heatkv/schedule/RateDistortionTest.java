@@ -253,7 +253,7 @@ class RateDistortionTest {
           .isLessThanOrEqualTo(random.budget() * random.shape().rowBytes() * (1 + 0x1p-50));
       assertThat((double) plan.tableBytes())
           .as("seed %d", seed)
-          .isLessThanOrEqualTo(Math.max(1024, 0.03 * random.budget() * random.shape().rowBytes()));
+          .isLessThanOrEqualTo(Math.max(2048, 0.03 * random.budget() * random.shape().rowBytes()));
       assertThat(random.levels().levels())
           .containsAll(plan.seen(plan.shape().scales() - 1).values());
     }
