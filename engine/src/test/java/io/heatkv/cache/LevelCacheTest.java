@@ -209,6 +209,15 @@ class LevelCacheTest {
     assertThat(split).isPositive();
   }
 
+  @Test
+  void lessIsStoredWhereOneLayersTablesAreTooLarge() {
+    LevelShape shape = LevelShape.of(1, 40, DIM, 2, SCALES, 0);
+    LevelCosts costs = costs(1, 40, new Random(1));
+    LevelPlan plan = LevelPlan.of(shape, costs, LevelSet.ALL, 15_000.0 / shape.rowBytes());
+    assertThat(plan.tableBytes()).isBetween(1024L, 2048L);
+    assertThat(plan.rowBytes()).isLessThanOrEqualTo(15_000 - plan.tableBytes());
+  }
+
   private static LevelCosts costs(int layers, int heads, Random random) {
     long[][][][] sums = new long[SCALES.count() - 1][layers][heads][LevelCosts.LEVELS];
     for (long[][][] source : sums) {

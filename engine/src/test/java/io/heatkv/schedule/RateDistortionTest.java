@@ -58,7 +58,6 @@ class RateDistortionTest {
       return new Case(shape, costs, levels, Math.min(budget, Math.nextDown(1.0)));
     }
 
-    /** Few tokens in formats with many numbers may take more than 16 bits. */
     boolean isFeasible() {
       return floor(shape, levels) <= Math.nextUp(budget) * shape.rowBytes();
     }
@@ -165,8 +164,7 @@ class RateDistortionTest {
     List<StoredAtom> from = step.moves().stream().map(LevelStep.Move::from).toList();
     List<StoredAtom> to = new ArrayList<>(step.moves().stream().map(LevelStep.Move::to).toList());
     to.addAll(step.writes());
-    int fixed = 3 * heads + 5 + to.size();
-    return 4L * (fixed + named(step.reads()) + named(from) + named(to));
+    return 4L * (3 * heads + 5 + to.size() + named(step.reads()) + named(from) + named(to));
   }
 
   private static void execute(String name, LevelPlan plan) {
@@ -219,10 +217,8 @@ class RateDistortionTest {
         }
         group += table(step, sizes.heads());
         tables = Math.max(tables, group);
-        if (plan.groups(t)[end] == l + 1) {
-          group = 0;
-          end++;
-        }
+        group = plan.groups(t)[end] == l + 1 ? 0 : group;
+        end += group == 0 ? 1 : 0;
       }
       assertThat(end).as(name).isEqualTo(plan.groups(t).length);
       assertThat(plan.seen(t).keySet().stream().filter(atom -> atom.source() == 0))
@@ -492,8 +488,7 @@ class RateDistortionTest {
   /** Sizes and costs of Infinity-8B at 1024 x 1024: tables are a small part. */
   @Test
   void infinity8b() {
-    ScaleGrids grids = LARGE_GRIDS;
-    LevelShape shape = LevelShape.of(40, 28, 128, 2, grids, 0);
+    LevelShape shape = LevelShape.of(40, 28, 128, 2, LARGE_GRIDS, 0);
     LevelCosts costs = costs(shape, new SplittableRandom(8));
     for (double budget : new double[] {0.0125, 0.1}) {
       LevelPlan plan = LevelPlan.of(shape, costs, LevelSet.ALL, budget);
