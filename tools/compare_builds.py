@@ -7,7 +7,8 @@ OLD and NEW are checkouts, or folders made by tools/make-runtime.sh. Only their 
 any two versions that know its options. Each case runs in an empty folder of its own; pictures are compared pixel
 by pixel, with what is recorded in them, and so is every number that is printed or written, to the last digit.
 Left out are versions and times. Exit status: 0 if all cases are equal, 1 if one differs or fails, 2 for wrong input.
-Times are medians over --turns (0: none); "new / old" is the median of the turns' ratios, with the least and the most.
+Times are medians over --turns (0: none); "new / old" is the median of the turns' ratios, with the least and the most,
+and "slower" or "faster" where the 95 % interval of their mean leaves out 1: the figure moved by more than its noise.
 
 Needs Python 3.9 and nothing else. A runtime without the embedded model takes --model, and libtorch from
 HEATKV_LIBTORCH. Builds that use another libtorch can't be expected to be equal.
@@ -15,6 +16,7 @@ HEATKV_LIBTORCH. Builds that use another libtorch can't be expected to be equal.
 import argparse
 import csv
 import json
+import math
 import os
 import re
 import shutil
@@ -313,6 +315,20 @@ def measured(build, arguments, folder):
     return {f", {run['policy']} {run['budget']}, batch {run['batch']}": run["transformer_ms"] for run in runs}
 
 
+# Student's t for a 95 % interval, by the number of turns.
+STUDENT = {3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
+
+
+def movement(ratios):
+    """Which way a time moved by more than its noise, or nothing; fewer than three turns tell of no noise."""
+    if len(ratios) < min(STUDENT):
+        return ""
+    logs = [math.log(ratio) for ratio in ratios]
+    mean = statistics.mean(logs)
+    noise = STUDENT.get(len(logs), 2.262) * statistics.stdev(logs) / math.sqrt(len(logs))
+    return "" if abs(mean) <= noise else "slower" if mean > 0 else "faster"
+
+
 def compare_times(timed, builds, turns, folder):
     """Prints a line for each time; whether all commands worked."""
     works = True
@@ -333,7 +349,8 @@ def compare_times(timed, builds, turns, folder):
             ratios = [b / a for a, b in zip(old, new)]
             print(
                 f"{name + part:45} {statistics.median(old):9.1f} {statistics.median(new):9.1f}"
-                f"  {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})", flush=True)
+                f"  {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}) {movement(ratios)}".rstrip(),
+                flush=True)
     return works
 
 

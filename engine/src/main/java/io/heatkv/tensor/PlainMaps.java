@@ -4,10 +4,16 @@ import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.function.IntConsumer;
+import java.util.stream.IntStream;
 
 /** Stored maps on the CPU: {@link MapCodec} over an arena of bytes in memory. */
 final class PlainMaps {
+  // Numbers for which waking other threads pays.
+  private static final long SHARED = 16384;
+
   private PlainMaps() {}
 
   /** Attention of a step. Heads one by one: each has its own keys. */
@@ -17,7 +23,6 @@ final class PlainMaps {
     long rows = q.size(0);
     long tokens = q.size(2);
     int dim = bytes.dim;
-    float[][] parts = new float[2][longest(maps) * dim];
     // Tokens before heads: the output projection then reads it without a copy.
     Tensor out =
         Tensor.empty(q.backend(), q.dtype(), q.device(), rows, tokens, q.size(1), dim)
@@ -35,18 +40,29 @@ final class PlainMaps {
       try (Scope _ = Scope.open()) {
         Tensor joined = Tensor.empty(q.backend(), DType.F32, Device.CPU, 2, rows, 1, all, dim);
         MemorySegment memory = joined.memory();
-        for (int row = 0; row < rows; row++) {
-          long at = (long) row * all * dim;
-          for (StoredMap map : own) {
-            int count = map.entries() * dim;
-            bytes.decode(row, map, parts[0], parts[1]);
-            for (int part = 0; part < 2; part++) {
-              long to = (part * rows * all * dim + at) * Float.BYTES;
-              MemorySegment.copy(parts[part], 0, memory, JAVA_FLOAT, to, count);
-            }
-            at += count;
-          }
+        int[] starts = new int[own.size()];
+        for (int i = 1; i < starts.length; i++) {
+          starts[i] = starts[i - 1] + own.get(i - 1).entries();
         }
+        inParallel(
+            q.backend(),
+            (int) rows * own.size(),
+            2 * rows * stored * dim,
+            i -> {
+              int row = i / own.size();
+              StoredMap map = own.get(i % own.size());
+              float[][] parts = bytes.decode(row, map);
+              for (int part = 0; part < 2; part++) {
+                long entry = (part * rows + row) * all + starts[i % own.size()];
+                MemorySegment.copy(
+                    parts[part],
+                    0,
+                    memory,
+                    JAVA_FLOAT,
+                    entry * dim * Float.BYTES,
+                    parts[part].length);
+              }
+            });
         Tensor keys = joined.select(0, 0);
         Tensor values = joined.select(0, 1);
         keys.narrow(2, stored, tokens).copyFrom(k.narrow(1, head, 1));
@@ -77,8 +93,14 @@ final class PlainMaps {
     return logs;
   }
 
-  private static int longest(List<StoredMap> maps) {
-    return maps.stream().mapToInt(StoredMap::entries).max().orElse(0);
+  /**
+   * Runs what writes to places of its own for numbers from 0, by all threads where it is enough.
+   *
+   * @param numbers that are encoded or decoded in all
+   */
+  private static void inParallel(Backend backend, int count, long numbers, IntConsumer action) {
+    IntStream range = IntStream.range(0, count);
+    (numbers >= SHARED && backend.threads() > 1 ? range.parallel() : range).forEach(action);
   }
 
   /** Stores the current scale. */
@@ -92,16 +114,20 @@ final class PlainMaps {
     try (Scope _ = Scope.open()) {
       MemorySegment keys = k.to(DType.F32).contiguous().memory();
       MemorySegment values = v.to(DType.F32).contiguous().memory();
-      for (int row = 0; row < k.size(0); row++) {
-        for (StoredMap map : maps) {
-          int count = map.height() * map.width() * dim;
-          long from = (row * k.size(1) + map.head()) * count * Float.BYTES;
-          float[][] parts = new float[2][count];
-          MemorySegment.copy(keys, JAVA_FLOAT, from, parts[0], 0, count);
-          MemorySegment.copy(values, JAVA_FLOAT, from, parts[1], 0, count);
-          bytes.encode(row, map, parts, 1);
-        }
-      }
+      inParallel(
+          k.backend(),
+          (int) k.size(0) * maps.size(),
+          2 * k.count(),
+          i -> {
+            int row = i / maps.size();
+            StoredMap map = maps.get(i % maps.size());
+            int count = map.height() * map.width() * dim;
+            long from = (row * k.size(1) + map.head()) * count * Float.BYTES;
+            float[][] parts = new float[2][count];
+            MemorySegment.copy(keys, JAVA_FLOAT, from, parts[0], 0, count);
+            MemorySegment.copy(values, JAVA_FLOAT, from, parts[1], 0, count);
+            bytes.encode(row, map, parts, 1);
+          });
     }
   }
 
@@ -111,14 +137,12 @@ final class PlainMaps {
     int count = step.from().size();
     for (int row = 0; row < rows; row++) {
       // What is encoded may lie where another is decoded from.
-      float[][][] decoded = new float[count][2][];
-      for (int i = 0; i < count; i++) {
-        StoredMap map = step.from().get(i);
-        decoded[i] = new float[2][map.entries() * bytes.dim];
-        bytes.decode(row, map, decoded[i][0], decoded[i][1]);
+      List<float[][]> decoded = new ArrayList<>();
+      for (StoredMap map : step.from()) {
+        decoded.add(bytes.decode(row, map));
       }
       for (int i = 0; i < count; i++) {
-        bytes.encode(row, step.to().get(i), decoded[i], step.from().get(i).pool());
+        bytes.encode(row, step.to().get(i), decoded.get(i), step.from().get(i).pool());
       }
     }
   }
@@ -150,7 +174,6 @@ final class PlainMaps {
     private final int granule;
     private final int dim;
     private final DType half;
-    private byte[] own = new byte[0];
 
     Bytes(Tensor arena, DType half) {
       memory = arena.memory();
@@ -160,17 +183,18 @@ final class PlainMaps {
       this.half = half;
     }
 
-    void decode(int row, StoredMap map, float[] keys, float[] values) {
-      if (own.length < map.bytes(dim)) {
-        own = new byte[map.bytes(dim)];
-      }
+    /** Keys and values of the entries [2][entries * dim]. */
+    float[][] decode(int row, StoredMap map) {
+      byte[] own = new byte[map.bytes(dim)];
       int at = 0;
       for (int i = 0; i < map.runs().length; i += 2) {
         int count = map.runs()[i + 1] * granule;
         MemorySegment.copy(memory, JAVA_BYTE, place(row, map, i), own, at, count);
         at += count;
       }
-      MapCodec.decode(map, own, keys, values, dim, half);
+      float[][] parts = new float[2][map.entries() * dim];
+      MapCodec.decode(map, own, parts[0], parts[1], dim, half);
+      return parts;
     }
 
     /** Encodes keys and values that are entries of blocks of {@code from} tokens a side. */
