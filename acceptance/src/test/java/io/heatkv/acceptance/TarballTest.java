@@ -8,6 +8,7 @@ import io.heatkv.resource.Release;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.regex.MatchResult;
@@ -53,6 +54,23 @@ class TarballTest {
     return Program.run(folder, Map.of(), all.toArray(String[]::new));
   }
 
+  /** Draws a small apple by a command that begins so. */
+  private static void draw(String picture, String... command) throws Exception {
+    String[] options = {
+      "generate",
+      "a red apple",
+      "--seed",
+      "1",
+      "--scales",
+      "1x1,2x2,4x4,6x6,8x8",
+      "--quiet",
+      "-o",
+      picture
+    };
+    bare(Stream.concat(Arrays.stream(command), Arrays.stream(options)).toArray(String[]::new))
+        .succeeded();
+  }
+
   private static void assertDrawn(Path picture) throws Exception {
     assertThat(Png.readMetadata(picture).getFirst().text())
         .startsWith("a red apple\n")
@@ -62,19 +80,7 @@ class TarballTest {
   @Test
   void itDrawsAnywhere() throws Exception {
     Path link = Files.createSymbolicLink(folder.resolve("heatkv"), unpacked.resolve("bin/heatkv"));
-    bare(
-            "HEATKV_CACHE=" + folder.resolve("cache"),
-            link.toString(),
-            "generate",
-            "a red apple",
-            "--seed",
-            "1",
-            "--scales",
-            "1x1,2x2,4x4,6x6,8x8",
-            "--quiet",
-            "-o",
-            "apple.png")
-        .succeeded();
+    draw("apple.png", "HEATKV_CACHE=" + folder.resolve("cache"), link.toString());
     assertDrawn(folder.resolve("apple.png"));
     assertThat(bare(link.toString(), "--version").succeeded().text())
         .startsWith("heatkv " + Release.version());
@@ -92,28 +98,19 @@ class TarballTest {
     copyIntoRoot(root, NEEDED, needed);
     copyIntoRoot(root, STANDARD, bare("/sbin/ldconfig", "-p"));
     Program.run(folder, Map.of(), "cp", "-rl", unpacked.toString(), root + "/heatkv").succeeded();
-    bare(
-            "LC_ALL=C.UTF-8",
-            "HEATKV_CACHE=/cache",
-            "unshare",
-            "-r",
-            "--pid",
-            "--fork",
-            "--root=" + root,
-            "--mount-proc",
-            "/heatkv/bin/java",
-            "-jar",
-            "/heatkv/heatkv/heatkv.jar",
-            "generate",
-            "a red apple",
-            "--seed",
-            "1",
-            "--scales",
-            "1x1,2x2,4x4,6x6,8x8",
-            "--quiet",
-            "-o",
-            "/apple.png")
-        .succeeded();
+    draw(
+        "/apple.png",
+        "LC_ALL=C.UTF-8",
+        "HEATKV_CACHE=/cache",
+        "unshare",
+        "-r",
+        "--pid",
+        "--fork",
+        "--root=" + root,
+        "--mount-proc",
+        "/heatkv/bin/java",
+        "-jar",
+        "/heatkv/heatkv/heatkv.jar");
     assertDrawn(root.resolve("apple.png"));
   }
 
