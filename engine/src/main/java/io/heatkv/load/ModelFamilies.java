@@ -78,18 +78,18 @@ public final class ModelFamilies {
    * @throws UserException if there is none
    */
   public static ModelFamily ofSize(String size) {
-    List<ModelFamily> all = all();
-    return all.stream()
+    return all().stream()
         .filter(family -> family.sizes().contains(size))
         .findFirst()
         .orElseThrow(() ->
             new UserException(
                 "model size '%s' is unknown; expected %s"
-                    .formatted(
-                        size,
-                        all.stream()
-                            .flatMap(family -> family.sizes().stream())
-                            .collect(Collectors.joining(", ")))));
+                    .formatted(size, String.join(", ", sizes()))));
+  }
+
+  /** Names of the published sizes of all families. */
+  public static List<String> sizes() {
+    return all().stream().flatMap(family -> family.sizes().stream()).toList();
   }
 
   /**

@@ -324,7 +324,7 @@ final class MapCodec {
   }
 
   private static float half(byte[] bytes, int at) {
-    return Float.float16ToFloat((short) (bytes[at] & 255 | bytes[at + 1] << 8));
+    return Float.float16ToFloat((short) ((bytes[at] & 255) | (bytes[at + 1] << 8)));
   }
 
   private static void set(byte[] bytes, int at, short half) {

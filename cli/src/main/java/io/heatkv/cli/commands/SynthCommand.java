@@ -6,6 +6,7 @@ import io.heatkv.cli.options.WeightsOutput;
 import io.heatkv.error.UserException;
 import io.heatkv.load.ModelFamilies;
 import io.heatkv.load.Synthesis;
+import java.util.Iterator;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -17,20 +18,27 @@ import picocli.CommandLine.Option;
     description = "Makes a model of random weights with a published model's names and shapes.",
     footer = {
       "  heatkv synth --like infinity-125m --vae --text -o random-125m",
-      "  heatkv synth --like infinity-2b --seed 7 -o random-2b",
+      "  heatkv synth --like var-d30 --vae --seed 7 -o random-d30",
       "",
-      "For trying out memory and speed; the pictures are noise. Sizes: infinity-2b,",
-      "infinity-8b, infinity-20b, infinity-125m, infinity-361m, infinity-1b and",
-      "infinity-layer12 to infinity-layer48."
+      "For trying out memory and speed; the pictures are noise."
     })
 public final class SynthCommand implements Callable<Integer> {
   private final Console console;
+
+  /** Sizes of all families. */
+  static final class Sizes implements Iterable<String> {
+    @Override
+    public Iterator<String> iterator() {
+      return ModelFamilies.sizes().iterator();
+    }
+  }
 
   @Option(
       names = "--like",
       paramLabel = "SIZE",
       required = true,
-      description = "The model whose shapes are taken.")
+      completionCandidates = Sizes.class,
+      description = "Whose shapes are taken; an unknown size lists all.")
   private String like = "";
 
   @Mixin private final WeightsOutput output = new WeightsOutput();
