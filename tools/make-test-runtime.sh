@@ -31,7 +31,7 @@ target=$(cd "$target" && pwd)
 junit=$(sed -n 's:.*<junit.version>\(.*\)</junit.version>.*:\1:p' "$root/pom.xml")
 (
   cd "$root"
-  JAVA_HOME=$jdk mvn -B -q compile dependency:copy-dependencies -pl models/emoji,engine,testkit,verify,bench -DincludeScope=test \
+  JAVA_HOME=$jdk mvn -B -q compile dependency:copy-dependencies -pl verify,bench -am -DincludeScope=test \
     -DexcludeGroupIds=io.github.heatkv,org.bytedeco,org.junit.jupiter,org.junit.platform \
     -DoutputDirectory="$target/jars"
   JAVA_HOME=$jdk mvn -B -q dependency:copy -N -DoutputDirectory="$target/jars" \

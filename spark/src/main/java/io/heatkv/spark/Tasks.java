@@ -69,7 +69,7 @@ final class Tasks {
       Consumer<byte[]> done,
       BooleanSupplier isCancelled) {
     String group = "heatkv-" + UUID.randomUUID();
-    int wave = (int) Math.clamp(JOB_BYTES / Math.max(1, resultBytes), 1, 10_000);
+    int wave = Math.clamp(JOB_BYTES / Math.max(1, resultBytes), 1, 10_000);
     BlockingQueue<Event> events = new LinkedBlockingQueue<>();
     ExecutorService jobs = Executors.newFixedThreadPool(JOBS);
     try {
