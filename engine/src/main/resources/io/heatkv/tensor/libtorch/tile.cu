@@ -1,7 +1,8 @@
-// Attention by small tiles, for attention.cu: compiled at run time, after stored.cu, with
+// Attention by small tiles, for attention.cu and levels.cu: compiled at run time, after stored.cu, with
 // ELEMENT 1 (float16) or 2 (bfloat16); DIM may be any multiple of 16 up to 128. A block holds 64
 // queries of one head, 16 in each of its 4 warps, and goes through the keys in tiles of 64 with an
-// online softmax; products run on tensor cores.
+// online softmax; products run on tensor cores. With EXACT_WEIGHTS what rounding takes from weights
+// is multiplied too.
 
 #define KEYS 64
 #define PITCH (DIM + 8)
@@ -34,6 +35,13 @@ static __device__ void copy16(T* to, const T* from, bool valid) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
                :: "r"(shared(to)), "l"(from), "r"(valid ? 16 : 0));
 }
+
+#ifdef EXACT_WEIGHTS
+// What rounding took from two weights.
+static __device__ u32 rest(u32 both, const float* weights, int first) {
+  return pack(weights[first] - widen((T)both), weights[first + 1] - widen((T)(both >> 16)));
+}
+#endif
 
 // Queries of a block and what was attended to so far.
 struct Attention {
@@ -81,8 +89,10 @@ struct Attention {
   }
 
   // Attends to a tile in shared memory, of which `left` keys count. Scores are multiplied by scale,
-  // so that exp2 of them is exp of the scaled scores; `added` is added then, unless it is null.
-  __device__ void tile(const T* keys, const T* values, i64 left, float scale, const float* added) {
+  // so that exp2 of them is exp of the scaled scores; `added` is added then, unless it is null. Keys
+  // and values are multiples of their steps [2, KEYS], unless there are none.
+  __device__ void tile(const T* keys, const T* values, i64 left, float scale, const float* added,
+                       const float* steps = nullptr) {
     float scores[KEYS / 8][4] = {};
 #pragma unroll
     for (int i = 0; i < DIM / 16; i++) {
@@ -102,6 +112,7 @@ struct Attention {
       for (int c = 0; c < 4; c++) {
         int key = j * 8 + pair + c % 2;
         float score = scores[j][c] * scale;
+        if (steps) score *= steps[key];
         if (added) score += added[key];
         scores[j][c] = key < left ? score : -1e30f;
         most[c / 2] = fmaxf(most[c / 2], scores[j][c]);
@@ -126,6 +137,7 @@ struct Attention {
       for (int c = 0; c < 4; c++) {
         scores[j][c] = exp2f(scores[j][c] - largest[c / 2]);
         total[c / 2] += scores[j][c];
+        if (steps) scores[j][c] *= steps[KEYS + j * 8 + pair + c % 2];
       }
     }
 #pragma unroll
@@ -134,12 +146,21 @@ struct Attention {
           pack(scores[2 * i][0], scores[2 * i][1]), pack(scores[2 * i][2], scores[2 * i][3]),
           pack(scores[2 * i + 1][0], scores[2 * i + 1][1]),
           pack(scores[2 * i + 1][2], scores[2 * i + 1][3])};
+#ifdef EXACT_WEIGHTS
+      u32 rests[4] = {
+          rest(weights[0], scores[2 * i], 0), rest(weights[1], scores[2 * i], 2),
+          rest(weights[2], scores[2 * i + 1], 0), rest(weights[3], scores[2 * i + 1], 2)};
+#endif
 #pragma unroll
       for (int j = 0; j < DIM / 16; j++) {
         u32 b[4];
         load4Transposed(b, values + (i * 16 + lane % 16) * PITCH + j * 16 + lane / 16 * 8);
         multiply(sums[2 * j], weights, b[0], b[1]);
         multiply(sums[2 * j + 1], weights, b[2], b[3]);
+#ifdef EXACT_WEIGHTS
+        multiply(sums[2 * j], rests, b[0], b[1]);
+        multiply(sums[2 * j + 1], rests, b[2], b[3]);
+#endif
       }
     }
   }
