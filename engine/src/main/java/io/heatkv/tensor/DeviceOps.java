@@ -173,6 +173,17 @@ public interface DeviceOps {
    */
   Tensor dequantise(Tensor bytes, DType dtype);
 
+  /**
+   * What measures levels of maps by kernels; null where there are none for the type and the heads,
+   * so that operators have to.
+   *
+   * @param storage owns what is kept
+   */
+  default @Nullable LevelMoves levelMoves(
+      LevelMoves.Maps maps, DType dtype, int headDim, Scope storage) {
+    return null;
+  }
+
   /** What runs the steps, for reports. */
   String description();
 }

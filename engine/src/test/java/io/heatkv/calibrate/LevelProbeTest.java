@@ -2,6 +2,7 @@ package io.heatkv.calibrate;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.heatkv.TestDevice;
 import io.heatkv.cache.KvShape;
@@ -27,17 +28,35 @@ class LevelProbeTest {
   private static final ScaleGrids SCALES = ScaleGrids.parse("1x1,2x2,3x2,5x6,9x8,13x9");
   private static final int LAYERS = 2;
   private static final int HEADS = 2;
-  private static final int DIM = 8;
   private static final int SAMPLED = 32;
 
   // [scale][layer][2 heads tokens dim]
   private final float[][][] q = new float[SCALES.count()][LAYERS][];
   private final float[][][] k = new float[SCALES.count()][LAYERS][];
   private final float[][][] v = new float[SCALES.count()][LAYERS][];
+  private DType dtype = DType.F32;
+  private int dim = 8;
 
   @ParameterizedTest
   @CsvSource({"1,0", "1,1048576", "0.01,0", "4,0"})
   void measuresWhatIsStored(float spread, long mostBytes) {
+    check(spread, mostBytes, 1e-3);
+  }
+
+  /**
+   * Kernels round what 4 bits decode to to 16 bits. Operators aren't tested by such numbers: they
+   * multiply by inverses of steps, so that codes in the middle of two may fall the other way.
+   */
+  @ParameterizedTest
+  @CsvSource({"BF16,16,1", "F16,16,1", "BF16,32,0.01", "BF16,64,4", "F16,128,1", "BF16,128,1"})
+  void measuresWhatIsStoredOfHalfPrecision(DType half, int channels, float spread) {
+    assumeTrue(TestDevice.device().isCuda(), "runs with -Dheatkv.device=cuda only");
+    dtype = half;
+    dim = channels;
+    check(spread, 1 << 20, 2e-2);
+  }
+
+  private void check(float spread, long mostBytes, double tolerance) {
     long live = BACKEND.liveTensors();
     double[][][][] measured = observe(new Random(1), new Random(2), spread, mostBytes);
     for (int s = 0; s < SCALES.count() - 1; s++) {
@@ -50,7 +69,7 @@ class LevelProbeTest {
               double cost = cost(s, l, h, level == 0 ? null : Level.ALL.get(level - 1));
               assertThat(measured[s][l][h][level])
                   .as("source %s layer %s head %s level %s", s, l, h, level)
-                  .isCloseTo(cost, within(1e-3 * cost + 1e-12));
+                  .isCloseTo(cost, within(tolerance * cost + 1e-12));
             }
           }
         }
@@ -80,14 +99,14 @@ class LevelProbeTest {
   }
 
   private double[][][][] observe(Random first, Random second, float spread, long mostBytes) {
-    KvShape shape = new KvShape(LAYERS, 2, 2, HEADS, DIM, DType.F32, SCALES);
+    KvShape shape = new KvShape(LAYERS, 2, 2, HEADS, dim, dtype, SCALES);
     try (ObservedCache cache =
         new ObservedCache(BACKEND, TestDevice.device(), shape, 0, (_, _) -> {}, false, mostBytes)) {
       for (int t = 0; t < SCALES.count(); t++) {
         for (int l = 0; l < LAYERS; l++) {
-          q[t][l] = alike(values(first, second, t, spread), t);
-          k[t][l] = values(first, second, t, 1);
-          v[t][l] = values(first, second, t, 1);
+          q[t][l] = rounded(alike(values(first, second, t, spread), t));
+          k[t][l] = rounded(values(first, second, t, 1));
+          v[t][l] = rounded(values(first, second, t, 1));
           try (Scope _ = Scope.open()) {
             cache.attend(l, t, tensor(q[t][l], t), tensor(k[t][l], t), tensor(v[t][l], t));
           }
@@ -104,20 +123,20 @@ class LevelProbeTest {
     ScaleSize map = SCALES.size(scale);
     int columns = Math.ceilDiv(map.width(), level.pool());
     int entries = level.entries(map);
-    double[][] keys = new double[entries][DIM];
-    double[][] values = new double[entries][DIM];
+    double[][] keys = new double[entries][dim];
+    double[][] values = new double[entries][dim];
     int[] counts = new int[entries];
     for (int token = 0; token < map.tokens(); token++) {
       int row = token / map.width() / level.pool();
       int entry = row * columns + token % map.width() / level.pool();
       counts[entry]++;
-      for (int d = 0; d < DIM; d++) {
+      for (int d = 0; d < dim; d++) {
         keys[entry][d] += k[scale][layer][index(scale, head, token, d)];
         values[entry][d] += v[scale][layer][index(scale, head, token, d)];
       }
     }
     for (int i = 0; i < entries; i++) {
-      for (int d = 0; d < DIM; d++) {
+      for (int d = 0; d < dim; d++) {
         keys[i][d] /= counts[i];
         values[i][d] /= counts[i];
       }
@@ -140,21 +159,21 @@ class LevelProbeTest {
     return new Stored(keys, values, counts);
   }
 
-  private static void int8(double[][] entries) {
+  private void int8(double[][] entries) {
     for (double[] entry : entries) {
       double most = 0;
       for (double x : entry) {
         most = Math.max(most, Math.abs(x));
       }
       double step = halfAbove(most / 127);
-      for (int d = 0; d < DIM; d++) {
+      for (int d = 0; d < dim; d++) {
         entry[d] = Math.rint(entry[d] / step) * step;
       }
     }
   }
 
-  private static void int4(double[][] entries) {
-    for (int d = 0; d < DIM; d++) {
+  private void int4(double[][] entries) {
+    for (int d = 0; d < dim; d++) {
       double least = Double.POSITIVE_INFINITY;
       double most = Double.NEGATIVE_INFINITY;
       for (double[] entry : entries) {
@@ -198,18 +217,18 @@ class LevelProbeTest {
             new IntPredicate[] {s -> true, s -> s <= source || s == target}) {
           double[] before = output(t, layer, head, query, company, full);
           double[] after = output(t, layer, head, query, company, other);
-          for (int d = 0; d < DIM; d++) {
+          for (int d = 0; d < dim; d++) {
             sum += (after[d] - before[d]) * (after[d] - before[d]) / 2;
           }
         }
       }
     }
-    return sum / DIM / (SCALES.totalTokens() - SCALES.tokens(0));
+    return sum / dim / (SCALES.totalTokens() - SCALES.tokens(0));
   }
 
   private double[] output(
       int target, int layer, int head, int query, IntPredicate company, Stored[] scales) {
-    double[] output = new double[DIM];
+    double[] output = new double[dim];
     double total = 0;
     for (int s = 0; s <= target; s++) {
       if (!company.test(s)) {
@@ -218,45 +237,53 @@ class LevelProbeTest {
       Stored stored = scales[s];
       for (int entry = 0; entry < stored.counts().length; entry++) {
         double score = 0;
-        for (int d = 0; d < DIM; d++) {
+        for (int d = 0; d < dim; d++) {
           score += q[target][layer][index(target, head, query, d)] * stored.keys()[entry][d];
         }
         double weight = stored.counts()[entry] * Math.exp(score);
         total += weight;
-        for (int d = 0; d < DIM; d++) {
+        for (int d = 0; d < dim; d++) {
           output[d] += weight * stored.values()[entry][d];
         }
       }
     }
-    for (int d = 0; d < DIM; d++) {
+    for (int d = 0; d < dim; d++) {
       output[d] /= total;
     }
     return output;
   }
 
-  private static int index(int scale, int head, int token, int channel) {
-    return (head * SCALES.tokens(scale) + token) * DIM + channel;
+  private int index(int scale, int head, int token, int channel) {
+    return (head * SCALES.tokens(scale) + token) * dim + channel;
   }
 
   /** Of two rows, each of numbers of its own. */
-  private static float[] values(Random first, Random second, int scale, float spread) {
-    float[] values = new float[2 * HEADS * SCALES.tokens(scale) * DIM];
+  private float[] values(Random first, Random second, int scale, float spread) {
+    float[] values = new float[2 * HEADS * SCALES.tokens(scale) * dim];
     for (int i = 0; i < values.length; i++) {
       values[i] = (float) (i < values.length / 2 ? first : second).nextGaussian() * spread;
     }
     return values;
   }
 
+  private float[] rounded(float[] values) {
+    try (Scope _ = Scope.open()) {
+      return Tensor.of(BACKEND, values, values.length).to(dtype).to(DType.F32).toFloats();
+    }
+  }
+
   /** Equal queries in scales of which only some are sampled, so that it doesn't matter which. */
-  private static float[] alike(float[] values, int scale) {
+  private float[] alike(float[] values, int scale) {
     for (int i = 0; SCALES.tokens(scale) > SAMPLED && i < values.length; i++) {
-      int channels = SCALES.tokens(scale) * DIM;
-      values[i] = values[i / channels * channels + i % DIM];
+      int channels = SCALES.tokens(scale) * dim;
+      values[i] = values[i / channels * channels + i % dim];
     }
     return values;
   }
 
-  private static Tensor tensor(float[] values, int scale) {
-    return Tensor.of(BACKEND, values, 2, HEADS, SCALES.tokens(scale), DIM).to(TestDevice.device());
+  private Tensor tensor(float[] values, int scale) {
+    return Tensor.of(BACKEND, values, 2, HEADS, SCALES.tokens(scale), dim)
+        .to(dtype)
+        .to(TestDevice.device());
   }
 }

@@ -16,6 +16,7 @@ import org.jspecify.annotations.Nullable;
 final class CompiledKernels {
   private final Map<DType, CudaKernels> kernels = new EnumMap<>(DType.class);
   private final Map<Heads, MapKernels> maps = new HashMap<>();
+  private final Map<Integer, LevelKernels> levels = new HashMap<>();
   private volatile State state;
 
   private record Heads(DType dtype, int dim) {}
@@ -85,6 +86,24 @@ final class CompiledKernels {
           "a KV cache in few bits needs compiled kernels on CUDA, but there are only "
               + state.description
               + "; choose another policy or KV store, or the CPU");
+    }
+    return known;
+  }
+
+  /** Kernels that measure levels of heads of so many channels, or null where there are none. */
+  synchronized @Nullable LevelKernels levels(int dim) {
+    State now = state;
+    if (now.launcher == null || now.attention == null || !LevelKernels.takes(dim)) {
+      return null;
+    }
+    LevelKernels known = levels.get(dim);
+    if (known == null) {
+      try {
+        known = LevelKernels.load(now.launcher, dim);
+        levels.put(dim, known);
+      } catch (CudaCompiler.Unavailable e) {
+        state = State.without(e);
+      }
     }
     return known;
   }

@@ -3,6 +3,7 @@ package io.heatkv.tensor.libtorch;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.HeadRanges;
+import io.heatkv.tensor.LevelMoves;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Ops.AttentionParts;
 import io.heatkv.tensor.PlainOps;
@@ -470,6 +471,14 @@ final class CudaOps implements DeviceOps {
   @Override
   public Tensor dequantise(Tensor bytes, DType dtype) {
     return maps.dequantise(bytes, dtype);
+  }
+
+  @Override
+  public @Nullable LevelMoves levelMoves(
+      LevelMoves.Maps maps, DType dtype, int headDim, Scope storage) {
+    boolean isHalf = dtype == DType.BF16 || dtype == DType.F16;
+    LevelKernels own = isHalf && maps.sources() > 0 ? compiled.levels(headDim) : null;
+    return own == null ? null : new CudaLevels(torch, own, maps, headDim, storage);
   }
 
   /** Entries between the keys and the values of an arena: rows that are served no longer. */

@@ -194,7 +194,8 @@ final class SmallAttention {
     Kernels known = kernels.get(kind);
     if (known == null) {
       CudaCompiler.Module module =
-          launcher.compile(List.of("stored.cu", "attention.cu"), kind.dtype, "DIM=" + kind.dim);
+          launcher.compile(
+              List.of("stored.cu", "tile.cu", "attention.cu"), kind.dtype, "DIM=" + kind.dim);
       boolean isStored = Long.bitCount(kind.dim) == 1;
       known =
           new Kernels(module.kernel("attend"), isStored ? module.kernel("attend_stored") : null);

@@ -2,42 +2,6 @@
 
 struct alignas(16) Unit { T at[8]; };
 
-#define MAX_HALF 65504.0f
-#define INT8_MAX 127.0f
-#define INT4_MAX 15.0f
-
-static __device__ float saturated(float x) { return fmaxf(-MAX_HALF, fminf(MAX_HALF, x)); }
-
-// The least half that isn't below x, 0 or more.
-static __device__ u16 halfAbove(float x) {
-  float wanted = saturated(x);
-  u16 near = toHalf(wanted);
-  return fromHalf(near) < wanted ? (u16)(near + 1) : near;
-}
-
-// The largest half that isn't above x.
-static __device__ u16 halfBelow(float x) {
-  float wanted = saturated(x);
-  u16 near = toHalf(wanted);
-  if (fromHalf(near) > wanted) return wanted < 0 ? (u16)((near | 0x8000) + 1) : (u16)(near - 1);
-  return near;
-}
-
-// Divides by steps, which are half precision.
-struct Divisor {
-  float step, inverse;
-
-  __device__ Divisor() {}
-  __device__ explicit Divisor(float of) : step(of == 0 ? 1 : of), inverse(__frcp_rn(step)) {}
-
-  // The quotient of x, rounded to an integer from least to most; exact as a division's.
-  __device__ int of(float x, float least, float most) const {
-    float near = x * inverse, integer = rintf(near);
-    if (fabsf(fabsf(near - integer) - 0.5f) < 1e-3f) integer = rintf(__fdiv_rn(x, step));
-    return (int)fmaxf(least, fminf(most, integer));
-  }
-};
-
 static __device__ void narrowUnit(const float* x, T* to) {
 #if ELEMENT > 0
   *(uint4*)to = pack8(x);

@@ -1,6 +1,6 @@
 // Maps of tokens as they are stored in an arena of bytes: means over blocks, 16, 8 and 4 bits.
 //
-// Comes before maps.cu, attention.cu and wide.cu, with ELEMENT 0 (float32), 1 (float16) or 2
+// Comes before maps.cu, tile.cu and wide.cu, with ELEMENT 0 (float32), 1 (float16) or 2
 // (bfloat16), the type T of keys and values, and DIM, the channels of a head, a power of two from 8
 // to 256. The definition is MapCodec: all arithmetic is float32, one rounding an operation. Threads
 // move units of 8 channels; a granule is DIM / 2 bytes, so that no word of 4 bytes crosses from one
@@ -59,6 +59,42 @@ static __device__ uint4 pack8(const float* x) {
   return make_uint4(pack(x[0], x[1]), pack(x[2], x[3]), pack(x[4], x[5]), pack(x[6], x[7]));
 }
 #endif
+
+#define MAX_HALF 65504.0f
+#define INT8_MAX 127.0f
+#define INT4_MAX 15.0f
+
+static __device__ float saturated(float x) { return fmaxf(-MAX_HALF, fminf(MAX_HALF, x)); }
+
+// The least half that isn't below x, 0 or more.
+static __device__ u16 halfAbove(float x) {
+  float wanted = saturated(x);
+  u16 near = toHalf(wanted);
+  return fromHalf(near) < wanted ? (u16)(near + 1) : near;
+}
+
+// The largest half that isn't above x.
+static __device__ u16 halfBelow(float x) {
+  float wanted = saturated(x);
+  u16 near = toHalf(wanted);
+  if (fromHalf(near) > wanted) return wanted < 0 ? (u16)((near | 0x8000) + 1) : (u16)(near - 1);
+  return near;
+}
+
+// Divides by steps, which are half precision.
+struct Divisor {
+  float step, inverse;
+
+  __device__ Divisor() {}
+  __device__ explicit Divisor(float of) : step(of == 0 ? 1 : of), inverse(__frcp_rn(step)) {}
+
+  // The quotient of x, rounded to an integer from least to most; exact as a division's.
+  __device__ int of(float x, float least, float most) const {
+    float near = x * inverse, integer = rintf(near);
+    if (fabsf(fabsf(near - integer) - 0.5f) < 1e-3f) integer = rintf(__fdiv_rn(x, step));
+    return (int)fmaxf(least, fminf(most, integer));
+  }
+};
 
 #define MAX_MAPS 64
 
