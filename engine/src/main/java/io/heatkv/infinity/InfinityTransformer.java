@@ -55,6 +55,7 @@ public final class InfinityTransformer implements AutoCloseable {
         .requireExact();
     weights = new Weights(checkpoint, backend, device);
     try {
+      backend.ops(device).prepare(dtype, config.headDim());
       conditioner = new TextConditioner(config, dtype, weights);
       for (int i = 0; i < config.depth(); i++) {
         blocks.add(new Block(config, i, dtype, weights));

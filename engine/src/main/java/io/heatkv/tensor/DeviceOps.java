@@ -11,6 +11,12 @@ import org.jspecify.annotations.Nullable;
  */
 public interface DeviceOps {
   /**
+   * Begins to make ready what layers of a compute type and heads need, beside other work such as
+   * loading their weights. Nothing needs this call; without it the first use waits.
+   */
+  default void prepare(DType dtype, int headDim) {}
+
+  /**
    * Adds a branch to the residual stream: {@code x <- x + y gate}.
    *
    * @param x [rows, tokens, width], float32

@@ -56,6 +56,7 @@ final class VarTransformer implements AutoCloseable {
     KeyCheck.compare(own, VarKeys.shapes(config)).requireExact();
     weights = new Weights(own, backend, device);
     try {
+      backend.ops(device).prepare(dtype, config.headDim());
       classes = weights.get("class_emb.weight", DType.F32);
       start = weights.get("pos_start", DType.F32);
       positions = positions();

@@ -15,7 +15,7 @@ record CudaKernels(
     MemorySegment gatherSlots,
     MemorySegment scatterSlots) {
   static CudaKernels load(KernelLauncher launcher, DType dtype) throws CudaCompiler.Unavailable {
-    CudaCompiler.Module module = launcher.compile(List.of("blocks.cu"), dtype);
+    CudaCompiler.Module module = launcher.load(wanted(launcher, dtype));
     return new CudaKernels(
         launcher,
         module.kernel("add_norm"),
@@ -24,6 +24,11 @@ record CudaKernels(
         module.kernel("append"),
         module.kernel("gather_slots"),
         module.kernel("scatter_slots"));
+  }
+
+  /** What is compiled. */
+  static KernelImages.Wanted wanted(KernelLauncher launcher, DType dtype) {
+    return launcher.of(List.of("blocks.cu"), dtype);
   }
 
   /** See {@link KernelLauncher#launch}. */

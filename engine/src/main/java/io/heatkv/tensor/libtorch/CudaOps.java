@@ -38,6 +38,11 @@ final class CudaOps implements DeviceOps {
   }
 
   @Override
+  public void prepare(DType dtype, int headDim) {
+    compiled.prepare(dtype, headDim);
+  }
+
+  @Override
   public void addGated(Tensor x, Tensor y, @Nullable Tensor gate) {
     CudaKernels own = compiled.of(y.dtype());
     if (own == null || !isWide(x)) {
