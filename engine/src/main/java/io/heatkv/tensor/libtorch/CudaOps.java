@@ -140,10 +140,10 @@ final class CudaOps implements DeviceOps {
     Tensor y = Tensor.empty(torch, dtype, x.device(), shape);
     products.linear(
         new CublasLt.Shape(dtype, gelu, x.count() / depth, width, depth),
-        torch.address(x),
-        torch.address(weight),
-        torch.address(bias),
-        torch.address(y));
+        x.address(),
+        weight.address(),
+        bias.address(),
+        y.address());
     return y;
   }
 

@@ -22,7 +22,6 @@ import org.jspecify.annotations.Nullable;
 final class KernelLauncher {
   private static final int MAX_ARGUMENTS = 32;
 
-  private final LibTorch torch;
   private final Cuda cuda;
   private final CudaCompiler compiler;
   private final int device;
@@ -52,7 +51,6 @@ final class KernelLauncher {
    * @throws CudaCompiler.Unavailable if there is no compiler
    */
   KernelLauncher(LibTorch torch, Cuda cuda, int device) throws CudaCompiler.Unavailable {
-    this.torch = torch;
     this.cuda = cuda;
     this.device = device;
     compiler = cuda.compiler(torch.location().folder());
@@ -145,9 +143,9 @@ final class KernelLauncher {
     for (int i = 0; i < arguments.length; i++) {
       switch (arguments[i]) {
         case null -> frame.values.setAtIndex(JAVA_LONG, i, 0);
-        case Tensor tensor -> frame.values.setAtIndex(JAVA_LONG, i, torch.address(tensor));
+        case Tensor tensor -> frame.values.setAtIndex(JAVA_LONG, i, tensor.address());
         case Pointer(Tensor tensor, long bytes) ->
-            frame.values.setAtIndex(JAVA_LONG, i, torch.address(tensor) + bytes);
+            frame.values.setAtIndex(JAVA_LONG, i, tensor.address() + bytes);
         case Integer number -> frame.values.set(JAVA_INT, 8L * i, number);
         case Long number -> frame.values.setAtIndex(JAVA_LONG, i, number);
         case Float number -> frame.values.set(JAVA_FLOAT, 8L * i, number);

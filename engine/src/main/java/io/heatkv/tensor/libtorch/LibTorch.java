@@ -336,7 +336,7 @@ public final class LibTorch implements Backend {
 
   @Override
   public MemorySegment memory(Tensor tensor) {
-    return MemorySegment.ofAddress(address(tensor))
+    return MemorySegment.ofAddress(tensor.address())
         .reinterpret(tensor.count() * tensor.dtype().bytes());
   }
 
@@ -385,6 +385,17 @@ public final class LibTorch implements Backend {
     try {
       check((int) getter.invokeExact(handle, out), "property of a tensor");
       return out.get(JAVA_INT, 0);
+    } catch (Throwable e) {
+      throw rethrow(e);
+    }
+  }
+
+  @Override
+  public long address(long handle) {
+    MemorySegment out = frames.get().out();
+    try {
+      check((int) abi.dataPointer.invokeExact(handle, out), "data of a tensor");
+      return out.get(JAVA_LONG, 0);
     } catch (Throwable e) {
       throw rethrow(e);
     }
@@ -459,17 +470,6 @@ public final class LibTorch implements Backend {
     return ops.computeIfAbsent(
         device,
         key -> key.isCuda() ? new CudaOps(this, abi, cuda(key), key.index()) : new PlainOps());
-  }
-
-  /** Where a tensor's elements lie, on any device. */
-  long address(Tensor tensor) {
-    MemorySegment out = frames.get().out();
-    try {
-      check((int) abi.dataPointer.invokeExact(tensor.handle(), out), "data of a tensor");
-      return out.get(JAVA_LONG, 0);
-    } catch (Throwable e) {
-      throw rethrow(e);
-    }
   }
 
   @Override

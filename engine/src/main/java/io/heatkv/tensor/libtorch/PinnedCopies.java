@@ -62,7 +62,7 @@ final class PinnedCopies {
         && Arrays.equals(target.shape(), source.shape())
         && target.isContiguous()
         && source.isContiguous()
-        && copy(target.device().index(), torch.address(target), torch.memory(source));
+        && copy(target.device().index(), target.address(), torch.memory(source));
   }
 
   private boolean copy(int device, long target, MemorySegment source) {
@@ -83,13 +83,13 @@ final class PinnedCopies {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment out = arena.allocate(ADDRESS);
       if ((int) allocate.invokeExact(out, (long) StagedCopy.BLOCK, PORTABLE) != 0) {
-        int ignored = (int) forgetError.invokeExact();
+        int _ = (int) forgetError.invokeExact();
         return null;
       }
       MemorySegment buffer = out.get(ADDRESS, 0).reinterpret(StagedCopy.BLOCK);
       if ((int) makeStream.invokeExact(out, NON_BLOCKING) != 0) {
-        int freed = (int) free.invokeExact(buffer);
-        int ignored = (int) forgetError.invokeExact();
+        int _ = (int) free.invokeExact(buffer);
+        int _ = (int) forgetError.invokeExact();
         return null;
       }
       return new PinnedLane(device, buffer, out.get(ADDRESS, 0));
