@@ -179,6 +179,19 @@ public interface DeviceOps {
    */
   Tensor dequantise(Tensor bytes, DType dtype);
 
+  /**
+   * Draws uniforms on the device, where it can, bit for bit those of a host: number b of token n of
+   * a picture is word {@code b mod 4} of Philox4x32-10 with key {@code (low, high word of seed)}
+   * and counter {@code (b / 4, n, scale, 0)}, its upper 24 bits scaled to [0, 1).
+   *
+   * @param out [pictures, tokens, symbols], float32, row-major
+   * @param seeds one of each picture
+   * @return false if nothing was drawn
+   */
+  default boolean drawUniforms(Tensor out, long[] seeds, int scale) {
+    return false;
+  }
+
   /** What runs the steps, for reports. */
   String description();
 }
