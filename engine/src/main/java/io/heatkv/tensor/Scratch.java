@@ -7,8 +7,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Keeps small tensors that were freed for the next ones of the same type and shape, as the layers
- * of a network ask for them again and again: the backend takes as long for an allocation as for a
- * launch.
+ * of a network ask for them again and again. It spares the host the backend's allocator, which
+ * counts where steps are short.
  *
  * <p>Only tensors return that no operator of the backend read, but own kernels, which take
  * addresses: nothing else can look at their memory then. Work on it is in the order of the thread's

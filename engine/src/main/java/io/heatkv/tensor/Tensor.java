@@ -162,7 +162,7 @@ public final class Tensor {
     return known != 0 ? known : viewed();
   }
 
-  /** A view's handle costs more than many a step on a device, so that it is made when needed. */
+  /** Views that only own kernels read, by their addresses, need no handle. */
   private synchronized long viewed() {
     if (handle == 0) {
       handle = backend().view(base.value(), sizes(), strides(), offset);
