@@ -70,13 +70,19 @@ final class Block {
   }
 
   /**
-   * Adds the block's three branches to {@code x} in place.
+   * Adds the block's three branches to {@code x} in place. The last is added in the pass over
+   * memory that norms the sum for the next block, where that reads what this one leaves.
    *
    * @param x residual stream [rows, tokens, width], float32
+   * @param normed norm of x before self-attention, if the block before gave it; freed here
+   * @param leadsOn whether the next block reads x as this one leaves it
    * @param positions rotary table of this scale [tokens, head_dim / 2], complex
+   * @return norm of x before the next block's self-attention; null where it doesn't read x so
    */
-  void apply(
+  @Nullable Tensor apply(
       Tensor x,
+      @Nullable Tensor normed,
+      boolean leadsOn,
       Condition condition,
       int scale,
       Tensor positions,
@@ -87,22 +93,33 @@ final class Block {
     double eps = config.epsilon();
     Tensor attended;
     try (Scope scope = Scope.open()) {
-      Tensor normed =
-          ops.norm(x, parameters.attentionGain(), parameters.attentionShift(), eps, dtype);
-      attended = scope.keep(selfAttention(ops, normed, scale, positions, cache));
+      Tensor input =
+          normed != null
+              ? scope.adopt(normed)
+              : ops.norm(x, parameters.attentionGain(), parameters.attentionShift(), eps, dtype);
+      attended = scope.keep(selfAttention(ops, input, scale, positions, cache));
     }
     observer.selfAttention(index, scale, attended);
     Tensor read;
     try (Scope scope = Scope.open()) {
-      Tensor normed =
+      Tensor query =
           ops.addNorm(x, attended, parameters.attentionGate(), textNormWeight, textNormBias, eps);
-      read = scope.keep(crossAttention(ops, normed, parameters, condition.textMask()));
+      read = scope.keep(crossAttention(ops, query, parameters, condition.textMask()));
     }
     Tensor inner =
         ops.addNorm(
             x, read, null, parameters.feedForwardGain(), parameters.feedForwardShift(), eps);
-    Tensor outer = down.apply(ops.linearGelu(inner, up.weight(), up.bias()));
-    ops.addGated(x, outer, parameters.feedForwardGate());
+    Tensor hidden = ops.linearGelu(inner, up.weight(), up.bias());
+    Tensor outer = down.apply(hidden);
+    Tensor gate = parameters.feedForwardGate();
+    if (!leadsOn) {
+      ops.addGated(x, outer, gate);
+      return null;
+    }
+    // The norm takes its place.
+    hidden.release();
+    Condition.Block next = condition.block(index + 1);
+    return ops.addNorm(x, outer, gate, next.attentionGain(), next.attentionShift(), eps);
   }
 
   /** x [rows, tokens, width] to the same shape. */

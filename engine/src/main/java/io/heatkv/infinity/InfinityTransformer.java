@@ -10,6 +10,7 @@ import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
+import io.heatkv.tensor.Scratch;
 import io.heatkv.tensor.Tensor;
 import io.heatkv.weights.Linear;
 import io.heatkv.weights.Weights;
@@ -55,6 +56,7 @@ public final class InfinityTransformer implements AutoCloseable {
         .requireExact();
     weights = new Weights(checkpoint, backend, device);
     try {
+      backend.ops(device).prepare(dtype, config.headDim());
       conditioner = new TextConditioner(config, dtype, weights);
       for (int i = 0; i < config.depth(); i++) {
         blocks.add(new Block(config, i, dtype, weights));
@@ -173,16 +175,28 @@ public final class InfinityTransformer implements AutoCloseable {
       KvCache cache,
       LayerGuidance guidance,
       ScaleObserver observer) {
-    int chunk = config.depth() / config.chunks();
-    for (int i = 0; i < blocks.size(); i++) {
-      try (Scope _ = Scope.open()) {
-        if (!config.levelEmbeddingOnce() && i % chunk == 0) {
-          Ops.addInPlace(x, levels.select(0, scale));
+    try (Scratch _ = Scratch.open()) {
+      Tensor normed = null;
+      for (int i = 0; i < blocks.size(); i++) {
+        try (Scope scope = Scope.open()) {
+          if (isEmbeddedBefore(i)) {
+            Ops.addInPlace(x, levels.select(0, scale));
+          }
+          int fromEnd = i - config.depth();
+          boolean leadsOn =
+              i + 1 < blocks.size() && !isEmbeddedBefore(i + 1) && !guidance.changes(fromEnd);
+          Tensor next =
+              blocks.get(i).apply(x, normed, leadsOn, condition, scale, positions, cache, observer);
+          guidance.apply(fromEnd, x);
+          normed = next == null ? null : scope.keep(next);
         }
-        blocks.get(i).apply(x, condition, scale, positions, cache, observer);
-        guidance.apply(i - config.depth(), x);
       }
     }
+  }
+
+  /** Whether the level embedding is added to what a block reads. */
+  private boolean isEmbeddedBefore(int block) {
+    return !config.levelEmbeddingOnce() && block % (config.depth() / config.chunks()) == 0;
   }
 
   /** Bit logits of every row [rows, tokens, 2 bits], float32; index 2 channel + bit. */

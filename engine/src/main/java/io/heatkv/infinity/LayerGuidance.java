@@ -14,6 +14,11 @@ import java.util.List;
  * @param scale whose strength is applied
  */
 record LayerGuidance(List<PictureRequest> pictures, int scale) {
+  /** Whether the output of a block is one of the chosen, counted as {@link #apply} does. */
+  boolean changes(int fromEnd) {
+    return pictures.getFirst().sampling().guidedLayers().contains(fromEnd);
+  }
+
   /**
    * Guides the output of a block in place, if it is one of the chosen.
    *
@@ -21,7 +26,7 @@ record LayerGuidance(List<PictureRequest> pictures, int scale) {
    * @param x [pictures R, tokens, width]
    */
   void apply(int fromEnd, Tensor x) {
-    if (!pictures.getFirst().sampling().guidedLayers().contains(fromEnd)) {
+    if (!changes(fromEnd)) {
       return;
     }
     for (Run run : Run.of(pictures, options -> options.cfg(scale))) {

@@ -1,6 +1,7 @@
 package io.heatkv.sample;
 
 import io.heatkv.tensor.Backend;
+import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.Tensor;
 
@@ -47,6 +48,12 @@ public final class BitNoise {
    */
   public static Tensor uniforms(
       Backend backend, Device device, long[] seeds, int scale, int tokens, int symbols) {
+    if (device.isCuda()) {
+      Tensor drawn = Tensor.empty(backend, DType.F32, device, seeds.length, tokens, symbols);
+      if (backend.ops(device).drawUniforms(drawn, seeds, scale)) {
+        return drawn;
+      }
+    }
     float[] uniforms = new float[seeds.length * tokens * symbols];
     for (int i = 0; i < seeds.length; i++) {
       fill(uniforms, i * tokens * symbols, seeds[i], scale, tokens, symbols);

@@ -68,6 +68,9 @@ public interface Backend {
 
   Device device(long handle);
 
+  /** Where a tensor's elements begin, in the memory of its device. */
+  long address(long handle);
+
   void free(long handle);
 
   /** Waits until all work queued on {@code device} is done. */

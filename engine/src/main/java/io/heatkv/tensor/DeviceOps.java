@@ -11,6 +11,12 @@ import org.jspecify.annotations.Nullable;
  */
 public interface DeviceOps {
   /**
+   * Begins to make ready what layers of a compute type and heads need, beside other work such as
+   * loading their weights. Nothing needs this call; without it the first use waits.
+   */
+  default void prepare(DType dtype, int headDim) {}
+
+  /**
    * Adds a branch to the residual stream: {@code x <- x + y gate}.
    *
    * @param x [rows, tokens, width], float32
@@ -182,6 +188,19 @@ public interface DeviceOps {
   default @Nullable LevelMoves levelMoves(
       LevelMoves.Maps maps, DType dtype, int headDim, Scope storage) {
     return null;
+  }
+
+  /**
+   * Draws uniforms on the device, where it can, bit for bit those of a host: number b of token n of
+   * a picture is word {@code b mod 4} of Philox4x32-10 with key {@code (low, high word of seed)}
+   * and counter {@code (b / 4, n, scale, 0)}, its upper 24 bits scaled to [0, 1).
+   *
+   * @param out [pictures, tokens, symbols], float32, row-major
+   * @param seeds one of each picture
+   * @return false if nothing was drawn
+   */
+  default boolean drawUniforms(Tensor out, long[] seeds, int scale) {
+    return false;
   }
 
   /** What runs the steps, for reports. */

@@ -20,43 +20,43 @@ public final class Tensor {
   private static final Operator CONTIGUOUS = Operator.of("clone");
   private static final Operator TO_DTYPE = Operator.of("to", "dtype");
 
-  private final Backend backend;
-  private final long handle;
-
-  // Keeps mapped memory reachable while a tensor looks at it.
-  @SuppressWarnings("UnusedVariable")
-  private final @Nullable MemorySegment borrowed;
+  private final Handle base;
+  // Elements before the first one's place in the base.
+  private final long offset;
+  // The backend's handle; 0 for a view that no operator has read yet.
+  private volatile long handle;
 
   // Asked at first use, perhaps by several threads at once: what they find must be whole.
   private @Nullable Layout layout;
-  private @Nullable DType dtype;
   private @Nullable Scope scope;
   private int place;
 
-  /** Final fields: a thread that sees the object sees what is in the arrays. */
-  private record Layout(long[] sizes, long[] strides) {}
-
-  private Tensor(Backend backend, long handle, @Nullable MemorySegment borrowed) {
-    this.backend = backend;
+  private Tensor(Handle base, long offset, long handle, @Nullable Layout layout) {
+    this.base = base;
+    this.offset = offset;
     this.handle = handle;
-    this.borrowed = borrowed;
+    this.layout = layout;
     try {
       Scope.current().add(this);
     } catch (IllegalStateException e) {
       // Nobody would free it.
-      backend.free(handle);
+      base.free();
       throw e;
     }
   }
 
+  private static Tensor of(Handle made, @Nullable Layout layout) {
+    return new Tensor(made, 0, made.value(), layout);
+  }
+
   /** Takes over a handle that {@code backend} made; it belongs to the innermost open scope. */
   public static Tensor of(Backend backend, long handle) {
-    return new Tensor(backend, handle, null);
+    return of(new Handle(backend, handle), null);
   }
 
   /** A new row-major tensor with undefined content. */
   public static Tensor empty(Backend backend, DType dtype, Device device, long... shape) {
-    return of(backend, backend.empty(dtype, device, shape));
+    return of(Scratch.allocate(backend, dtype, device, shape), Layout.rowMajor(shape));
   }
 
   /** A new tensor filled with {@code value}. */
@@ -69,13 +69,14 @@ public final class Tensor {
 
   /** A CPU tensor over {@code memory} without a copy; the memory must stay mapped meanwhile. */
   public static Tensor wrap(Backend backend, MemorySegment memory, DType dtype, long... shape) {
-    long bytes = Math.multiplyExact(count(shape), (long) dtype.bytes());
+    long bytes = Math.multiplyExact(Layout.count(shape), (long) dtype.bytes());
     if (memory.byteSize() != bytes) {
       throw new IllegalArgumentException(
           "%d bytes don't hold %s of %s"
               .formatted(memory.byteSize(), Arrays.toString(shape), dtype));
     }
-    return new Tensor(backend, backend.wrap(memory, dtype, shape), memory);
+    long made = backend.wrap(memory, dtype, shape);
+    return of(new Handle(backend, made, memory, dtype), Layout.rowMajor(shape));
   }
 
   /** A float32 CPU tensor with the given elements, row-major. */
@@ -103,7 +104,7 @@ public final class Tensor {
   }
 
   private static void checkCount(int elements, long[] shape) {
-    if (elements != count(shape)) {
+    if (elements != Layout.count(shape)) {
       throw new IllegalArgumentException(
           "%d elements don't fill %s".formatted(elements, Arrays.toString(shape)));
     }
@@ -129,7 +130,7 @@ public final class Tensor {
 
   /** Number of elements. */
   public long count() {
-    return count(sizes());
+    return Layout.count(sizes());
   }
 
   /** Bytes of all elements. */
@@ -138,20 +139,15 @@ public final class Tensor {
   }
 
   public DType dtype() {
-    DType known = dtype;
-    if (known == null) {
-      known = backend.dtype(handle);
-      dtype = known;
-    }
-    return known;
+    return base.dtype();
   }
 
   public Device device() {
-    return backend.device(handle);
+    return base.device();
   }
 
   public Backend backend() {
-    return backend;
+    return base.backend();
   }
 
   /**
@@ -161,28 +157,41 @@ public final class Tensor {
    */
   public long handle() {
     scope();
+    base.read();
+    long known = handle;
+    return known != 0 ? known : viewed();
+  }
+
+  /** Views that only own kernels read, by their addresses, need no handle. */
+  private synchronized long viewed() {
+    if (handle == 0) {
+      handle = backend().view(base.value(), sizes(), strides(), offset);
+    }
     return handle;
   }
 
+  /**
+   * Where the elements begin, in the memory of their device; 0 if there are none. Only backends use
+   * it.
+   *
+   * @throws IllegalStateException if the tensor was freed
+   */
+  public long address() {
+    scope();
+    return count() == 0 ? 0 : base.address() + offset * dtype().bytes();
+  }
+
   private long[] sizes() {
-    return layout().sizes;
+    return layout().sizes();
   }
 
   private Layout layout() {
     Layout known = layout;
     if (known == null) {
-      known = new Layout(backend.shape(handle), backend.strides(handle));
+      known = new Layout(backend().shape(handle), backend().strides(handle));
       layout = known;
     }
     return known;
-  }
-
-  private static long count(long[] shape) {
-    long count = 1;
-    for (long size : shape) {
-      count = Math.multiplyExact(count, size);
-    }
-    return count;
   }
 
   /**
@@ -193,31 +202,20 @@ public final class Tensor {
   }
 
   private long[] strides() {
-    return layout().strides;
+    return layout().strides();
   }
 
   /** Whether elements lie row-major without gaps. */
   public boolean isContiguous() {
-    long[] strides = strides();
-    long[] sizes = sizes();
-    long expected = 1;
-    for (int i = sizes.length - 1; i >= 0 && expected > 0; i--) {
-      if (sizes[i] > 1 && strides[i] != expected) {
-        return false;
-      }
-      expected *= sizes[i];
-    }
-    return true;
+    return layout().isRowMajor();
   }
 
   // ---- views and copies
 
-  /** The same memory seen otherwise. Made here, since an operator call costs several times more. */
-  private Tensor view(long[] sizes, long[] newStrides, long offset) {
-    Tensor view = of(backend, backend.view(handle(), sizes, newStrides, offset));
-    view.layout = new Layout(sizes, newStrides);
-    view.dtype = dtype;
-    return view;
+  /** The same memory seen otherwise, without a call of the backend. */
+  private Tensor view(Layout seen, long further) {
+    scope();
+    return new Tensor(base.share(), offset + further, 0, seen);
   }
 
   private int dimension(int dim, int rank) {
@@ -238,7 +236,7 @@ public final class Tensor {
     }
     long[] sizes = shape();
     sizes[at] = length;
-    return view(sizes, strides(), start * strides()[at]);
+    return view(new Layout(sizes, strides()), start * strides()[at]);
   }
 
   /** The slice at {@code index} of dimension {@code dim}, without that dimension; a view. */
@@ -248,14 +246,7 @@ public final class Tensor {
       throw new TensorException(
           "element %d of dimension %d of %s doesn't exist".formatted(index, at, this));
     }
-    return view(without(sizes(), at), without(strides(), at), index * strides()[at]);
-  }
-
-  private static long[] without(long[] values, int at) {
-    long[] rest = new long[values.length - 1];
-    System.arraycopy(values, 0, rest, 0, at);
-    System.arraycopy(values, at + 1, rest, at, rest.length - at);
-    return rest;
+    return view(layout().without(at), index * strides()[at]);
   }
 
   /** The same elements in another shape; one size may be -1. A view where possible. */
@@ -281,13 +272,7 @@ public final class Tensor {
       // The operator says what is wrong.
       return call(RESHAPE, this, sizes);
     }
-    long[] rowMajor = new long[known.length];
-    long stride = 1;
-    for (int i = known.length - 1; i >= 0; i--) {
-      rowMajor[i] = stride;
-      stride *= known[i];
-    }
-    return view(known, rowMajor, 0);
+    return view(Layout.rowMajor(known), 0);
   }
 
   /** Dimensions in another order; a view. */
@@ -296,14 +281,9 @@ public final class Tensor {
       throw new TensorException(
           Arrays.toString(dims) + " is no order of the dimensions of " + this);
     }
-    long[] sizes = new long[dims.length];
-    long[] steps = new long[dims.length];
-    for (int i = 0; i < dims.length; i++) {
-      int from = dimension((int) dims[i], dims.length);
-      sizes[i] = sizes()[from];
-      steps[i] = strides()[from];
-    }
-    return view(sizes, steps, 0);
+    int[] from = new int[dims.length];
+    Arrays.setAll(from, i -> dimension((int) dims[i], dims.length));
+    return view(layout().permuted(from), 0);
   }
 
   /** Swaps two dimensions; a view. */
@@ -325,14 +305,7 @@ public final class Tensor {
   /** Inserts a dimension of size 1; a view. */
   public Tensor unsqueeze(int dim) {
     int at = dimension(dim, rank() + 1);
-    long[] sizes = new long[rank() + 1];
-    long[] steps = new long[rank() + 1];
-    for (int i = 0; i < sizes.length; i++) {
-      int from = i < at ? i : i - 1;
-      sizes[i] = i == at ? 1 : sizes()[from];
-      steps[i] = i == at ? 1 : strides()[from];
-    }
-    return view(sizes, steps, 0);
+    return view(layout().with(at), 0);
   }
 
   /** This tensor if row-major, else a row-major copy. */
@@ -356,8 +329,8 @@ public final class Tensor {
     if (device().equals(target)) {
       return this;
     }
-    Tensor copy = empty(backend, dtype(), target, sizes());
-    backend.copy(copy, this);
+    Tensor copy = empty(backend(), dtype(), target, sizes());
+    backend().copy(copy, this);
     return copy;
   }
 
@@ -365,17 +338,17 @@ public final class Tensor {
 
   /** {@code this + other}, broadcast. */
   public Tensor add(Tensor other) {
-    return of(backend, backend.add(this, other, 1));
+    return of(backend(), backend().add(this, other, 1));
   }
 
   /** {@code this - other}, broadcast. */
   public Tensor sub(Tensor other) {
-    return of(backend, backend.add(this, other, -1));
+    return of(backend(), backend().add(this, other, -1));
   }
 
   /** {@code this + alpha * other}, broadcast. */
   public Tensor addScaled(Tensor other, double alpha) {
-    return of(backend, backend.add(this, other, alpha));
+    return of(backend(), backend().add(this, other, alpha));
   }
 
   /** {@code this * other}, broadcast. */
@@ -385,12 +358,12 @@ public final class Tensor {
 
   /** {@code this * factor}. */
   public Tensor mul(double factor) {
-    return of(backend, backend.scale(this, factor));
+    return of(backend(), backend().scale(this, factor));
   }
 
   /** {@code this + summand}. */
   public Tensor add(double summand) {
-    return of(backend, backend.shift(this, summand));
+    return of(backend(), backend().shift(this, summand));
   }
 
   /** {@code this / other}, broadcast. */
@@ -406,7 +379,7 @@ public final class Tensor {
 
   /** {@code this <- source}, broadcast, with conversion of type and device; returns this. */
   public Tensor copyFrom(Tensor source) {
-    backend.copy(this, source);
+    backend().copy(this, source);
     return this;
   }
 
@@ -417,7 +390,7 @@ public final class Tensor {
     if (device().isCuda() || !isContiguous()) {
       throw new IllegalStateException("only contiguous CPU tensors show their memory");
     }
-    return backend.memory(this);
+    return backend().memory(this);
   }
 
   /** All elements as float32, row-major. */
@@ -474,11 +447,14 @@ public final class Tensor {
 
   void free() {
     scope = null;
-    backend.free(handle);
+    if (handle != 0 && handle != base.value()) {
+      backend().free(handle);
+    }
+    base.free();
   }
 
   Tensor call(Operator operator, Object... arguments) {
-    return of(backend, backend.call(operator, arguments));
+    return of(backend(), backend().call(operator, arguments));
   }
 
   /** Type, shape and device. */

@@ -62,27 +62,33 @@ final class VarBlock {
   }
 
   /**
-   * Adds the block's two branches to {@code x} in place.
+   * Adds the block's two branches to {@code x} in place, the second in the pass over memory that
+   * norms the sum for what follows.
    *
    * @param x residual stream [rows, tokens, width], float32
+   * @param input norm of x before self-attention, freed here
    * @param positions a rotary table that turns nothing [tokens, head_dim / 2], complex
+   * @param gain of the norm that follows [rows, width]
+   * @param shift of the norm that follows [rows, width]
+   * @return norm of x [rows, tokens, width], compute type
    */
-  void apply(
+  Tensor apply(
       Tensor x,
+      Tensor input,
       VarCondition condition,
       int scale,
       Tensor positions,
       KvCache cache,
-      ScaleObserver observer) {
+      ScaleObserver observer,
+      Tensor gain,
+      Tensor shift) {
     VarCondition.Block parameters = condition.block(index);
     DeviceOps ops = x.backend().ops(x.device());
     Tensor attended;
     try (Scope scope = Scope.open()) {
-      Tensor normed =
-          ops.norm(
-              x, parameters.attentionGain(), parameters.attentionShift(), VarConfig.EPSILON, dtype);
       Tensor projected =
-          qkv.apply(normed).reshape(x.size(0), x.size(1), 3, config.heads(), config.headDim());
+          qkv.apply(scope.adopt(input))
+              .reshape(x.size(0), x.size(1), 3, config.heads(), config.headDim());
       DeviceOps.Heads heads = ops.splitHeads(projected, headFactors, positions, true);
       Tensor joined = ops.joinHeads(cache.attend(index, scale, heads.q(), heads.k(), heads.v()));
       attended = scope.keep(out.apply(joined));
@@ -96,7 +102,10 @@ final class VarBlock {
             parameters.feedForwardGain(),
             parameters.feedForwardShift(),
             VarConfig.EPSILON);
-    Tensor outer = down.apply(ops.linearGelu(inner, up.weight(), up.bias()));
-    ops.addGated(x, outer, parameters.feedForwardGate());
+    Tensor hidden = ops.linearGelu(inner, up.weight(), up.bias());
+    Tensor outer = down.apply(hidden);
+    // The norm takes its place.
+    hidden.release();
+    return ops.addNorm(x, outer, parameters.feedForwardGate(), gain, shift, VarConfig.EPSILON);
   }
 }

@@ -9,6 +9,7 @@ import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
+import io.heatkv.tensor.Scratch;
 import io.heatkv.tensor.Tensor;
 import io.heatkv.weights.Linear;
 import io.heatkv.weights.Weights;
@@ -56,6 +57,7 @@ final class VarTransformer implements AutoCloseable {
     KeyCheck.compare(own, VarKeys.shapes(config)).requireExact();
     weights = new Weights(own, backend, device);
     try {
+      backend.ops(device).prepare(dtype, config.headDim());
       classes = weights.get("class_emb.weight", DType.F32);
       start = weights.get("pos_start", DType.F32);
       positions = positions();
@@ -209,17 +211,27 @@ final class VarTransformer implements AutoCloseable {
   Tensor logits(
       Tensor x, VarCondition condition, int scale, KvCache cache, ScaleObserver observer) {
     Tensor turns = unturned.narrow(0, 0, x.size(1));
-    for (VarBlock block : blocks) {
-      try (Scope _ = Scope.open()) {
-        block.apply(x, condition, scale, turns, cache, observer);
-      }
-    }
-    try (Scope scope = Scope.open()) {
+    VarCondition.Block first = condition.block(0);
+    try (Scratch _ = Scratch.open()) {
       Tensor normed =
           backend()
               .ops(device())
-              .norm(x, condition.headGain(), condition.headShift(), VarConfig.EPSILON, dtype);
-      return scope.keep(head.apply(normed).to(DType.F32));
+              .norm(x, first.attentionGain(), first.attentionShift(), VarConfig.EPSILON, dtype);
+      for (int i = 0; i < blocks.size(); i++) {
+        boolean isLast = i == blocks.size() - 1;
+        Tensor gain = isLast ? condition.headGain() : condition.block(i + 1).attentionGain();
+        Tensor shift = isLast ? condition.headShift() : condition.block(i + 1).attentionShift();
+        try (Scope scope = Scope.open()) {
+          normed =
+              scope.keep(
+                  blocks
+                      .get(i)
+                      .apply(x, normed, condition, scale, turns, cache, observer, gain, shift));
+        }
+      }
+      try (Scope scope = Scope.open()) {
+        return scope.keep(head.apply(scope.adopt(normed)).to(DType.F32));
+      }
     }
   }
 

@@ -1,5 +1,6 @@
 package io.heatkv.verify;
 
+import io.heatkv.sample.BitNoise;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
@@ -73,7 +74,25 @@ public final class KernelChecks {
       }
       slots(rows, heads, tokens, dim);
       product(rows, tokens, heads * dim);
+      uniforms(rows, tokens, heads * dim + random.nextInt(4));
     }
+  }
+
+  /** Bit for bit: a seed draws the same picture on every device. */
+  private void uniforms(int pictures, int tokens, int symbols) {
+    long[] seeds = random.longs(pictures).toArray();
+    int scale = random.nextInt(13);
+    float[] host = new float[pictures * tokens * symbols];
+    for (int i = 0; i < pictures; i++) {
+      BitNoise.fill(host, i * tokens * symbols, seeds[i], scale, tokens, symbols);
+    }
+    String where = "uniforms %dx%dx%d".formatted(pictures, tokens, symbols);
+    Comparison comparison = new Comparison(dtype + " " + where, 0);
+    comparison.add(
+        BitNoise.uniforms(backend, device, seeds, scale, tokens, symbols).toDoubles(),
+        IntStream.range(0, host.length).mapToDouble(i -> host[i]).toArray(),
+        where);
+    comparison.report(checks::add);
   }
 
   private void norms(int rows, int tokens, int width) {

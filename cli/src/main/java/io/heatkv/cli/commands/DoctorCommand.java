@@ -107,7 +107,8 @@ public final class DoctorCommand implements Callable<Integer> {
   /** libtorch's version, and in the report what it offers. */
   private String describe(LibTorchLocation location, Map<String, Object> report)
       throws IOException {
-    LibTorch library = LibraryOpening.start(location, options.threads()).await(List.of(Device.CPU));
+    LibTorch library =
+        LibraryOpening.start(location, options.threads(), List.of()).await(List.of(Device.CPU));
     report.put("libtorch_folder", location.folder());
     report.put("libtorch_source", location.source());
     report.put("libtorch_abi", library.abi());

@@ -156,6 +156,7 @@ public final class GenerateCommand implements Callable<Integer> {
       long start = System.nanoTime();
       LibTorch library = choice.library();
       MemoryCheck.device(choice, library, requests.getFirst());
+      WarmUp.cudnn(library, choice.where().named());
       try (DevicePool pool = choice.load(library, requests.size())) {
         GenerationReport report =
             new GenerationReport(choice, library, pool, (System.nanoTime() - start) / 1e6);

@@ -73,6 +73,6 @@ public final class DeviceOptions {
 
   /** Begins to open libtorch, see {@link #location()}. */
   public LibraryOpening startOpening() {
-    return LibraryOpening.start(location(), threads());
+    return LibraryOpening.start(location(), threads(), devices().named());
   }
 }

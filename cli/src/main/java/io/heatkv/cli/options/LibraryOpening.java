@@ -2,6 +2,7 @@ package io.heatkv.cli.options;
 
 import io.heatkv.cli.console.Interruption;
 import io.heatkv.tensor.Device;
+import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.libtorch.HostTuning;
 import io.heatkv.tensor.libtorch.LibTorch;
 import io.heatkv.tensor.libtorch.LibTorchLocation;
@@ -26,17 +27,21 @@ public final class LibraryOpening {
     return new LibraryOpening(new CompletableFuture<>());
   }
 
-  /** Begins to open libtorch, see {@link LibTorch#open}. */
-  public static LibraryOpening start(LibTorchLocation location, int threads) {
-    return start(() -> LibTorch.open(location, threads));
+  /**
+   * Begins to open libtorch, see {@link LibTorch#open}, and CUDA devices.
+   *
+   * @param devices that the command will use
+   */
+  public static LibraryOpening start(LibTorchLocation location, int threads, List<Device> devices) {
+    return start(() -> LibTorch.open(location, threads), devices);
   }
 
   /** Begins to open what options say. */
   public static LibraryOpening start(LibraryOptions options) {
-    return start(() -> LibTorch.open(options.location(), options.threads()));
+    return start(() -> LibTorch.open(options.location(), options.threads()), List.of());
   }
 
-  private static LibraryOpening start(Supplier<LibTorch> open) {
+  private static LibraryOpening start(Supplier<LibTorch> open, List<Device> devices) {
     CompletableFuture<LibTorch> library = new CompletableFuture<>();
     Thread thread =
         Thread.ofPlatform()
@@ -45,7 +50,11 @@ public final class LibraryOpening {
             .unstarted(() -> {
               try {
                 HostTuning.apply();
-                library.complete(open.get());
+                LibTorch opened = open.get();
+                devices.stream()
+                    .filter(Device::isCuda)
+                    .forEach(device -> openDevice(opened, device));
+                library.complete(opened);
               } catch (RuntimeException | Error e) {
                 library.completeExceptionally(e);
               }
@@ -55,8 +64,14 @@ public final class LibraryOpening {
     return new LibraryOpening(library);
   }
 
+  /** The driver's context and cuBLASLt take some tenths of a second. */
+  private static void openDevice(LibTorch library, Device device) {
+    library.require(device);
+    DeviceOps _ = library.ops(device);
+  }
+
   /** Stops unpacking. A process that ends while its libraries are initialised may crash: waits. */
-  private static void end(Thread opening) {
+  static void end(Thread opening) {
     opening.interrupt();
     try {
       opening.join();

@@ -1,8 +1,15 @@
 package io.heatkv.cli.options;
 
+import io.heatkv.cli.console.Interruption;
 import io.heatkv.image.Png;
 import io.heatkv.image.PngImage;
 import io.heatkv.load.ModelDescription;
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
+import io.heatkv.tensor.Ops;
+import io.heatkv.tensor.Scope;
+import io.heatkv.tensor.Tensor;
+import io.heatkv.tensor.libtorch.LibTorch;
 import java.util.List;
 import picocli.CommandLine;
 import picocli.CommandLine.ParameterException;
@@ -40,6 +47,34 @@ public final class WarmUp {
   /** Loads the classes of the model and of PNG while another thread opens libtorch. */
   public static void start(ModelDescription model) {
     Thread.ofPlatform().daemon().name("warm-up").start(() -> run(model));
+  }
+
+  /** Makes cuDNN load its parts, as it does at the first call, while weights are loaded. */
+  public static void cudnn(LibTorch library, List<Device> devices) {
+    List<Device> cuda = devices.stream().filter(Device::isCuda).toList();
+    if (!cuda.isEmpty()) {
+      Thread thread =
+          Thread.ofPlatform()
+              .daemon()
+              .name("warm-up-cudnn")
+              .unstarted(() -> cuda.forEach(device -> cudnn(library, device)));
+      Interruption.atEnd(new Thread(() -> LibraryOpening.end(thread)));
+      thread.start();
+    }
+  }
+
+  private static void cudnn(LibTorch library, Device device) {
+    try (Scope _ = Scope.open()) {
+      Tensor image = Tensor.full(library, 0, DType.BF16, device, 1, 16, 16, 16);
+      Tensor weight = Tensor.full(library, 0, DType.BF16, device, 16, 16, 3, 3);
+      Tensor bias = Tensor.full(library, 0, DType.BF16, device, 16);
+      Tensor _ = Ops.conv2d(image, weight, bias, 1, 1);
+      // So many queries that libtorch's cuDNN attends.
+      Tensor heads = Tensor.full(library, 0, DType.BF16, device, 1, 1, 512, 128);
+      Tensor _ = library.ops(device).attention(heads, heads, heads, 1);
+    } catch (RuntimeException _) {
+      // The model's own call meets the same and says so.
+    }
   }
 
   private static void run(ModelDescription model) {

@@ -2,11 +2,13 @@ package io.heatkv.tensor.libtorch;
 
 import io.heatkv.error.UserException;
 import io.heatkv.tensor.DType;
+import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.Ops.AttentionParts;
 import io.heatkv.tensor.Tensor;
 import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -44,6 +46,22 @@ final class CompiledKernels {
       found = State.without(e);
     }
     state = found;
+  }
+
+  /**
+   * Begins to compile what layers of a type and heads surely take, see {@link DeviceOps#prepare}.
+   */
+  void prepare(DType dtype, int dim) {
+    KernelLauncher launcher = state.launcher;
+    if (launcher != null) {
+      // Norms before the logits are float32 in any type.
+      Stream.of(DType.F32, dtype)
+          .distinct()
+          .forEach(type -> launcher.begin(CudaKernels.wanted(launcher, type)));
+      if (state.attention != null && SmallAttention.takes(dtype, dim)) {
+        launcher.begin(SmallAttention.wanted(launcher, dtype, dim));
+      }
+    }
   }
 
   /** Kernels for a type of activations, or null where there are none. */

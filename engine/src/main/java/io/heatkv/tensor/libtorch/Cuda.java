@@ -11,8 +11,10 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** The CUDA runtime that libtorch is linked to; functions return 0 for success. */
 final class Cuda {
@@ -33,6 +35,7 @@ final class Cuda {
   private final MethodHandle stream;
   private final ThreadLocal<MemorySegment> currents =
       ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(JAVA_INT));
+  private @Nullable CudaCompiler compiler;
 
   Cuda(StableAbi abi) {
     deviceCount = abi.function("cudaGetDeviceCount", FunctionDescriptor.of(JAVA_INT, ADDRESS));
@@ -135,6 +138,19 @@ final class Cuda {
     } catch (Throwable e) {
       throw LibTorch.rethrow(e);
     }
+  }
+
+  /**
+   * The compiler of kernels for all devices.
+   *
+   * @param folder of libtorch's libraries
+   * @throws CudaCompiler.Unavailable if there is none
+   */
+  synchronized CudaCompiler compiler(Path folder) throws CudaCompiler.Unavailable {
+    if (compiler == null) {
+      compiler = new CudaCompiler(folder);
+    }
+    return compiler;
   }
 
   /** The stream that libtorch queues this thread's work on. */

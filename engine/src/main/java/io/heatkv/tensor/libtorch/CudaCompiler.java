@@ -1,9 +1,10 @@
 package io.heatkv.tensor.libtorch;
 
 import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
-import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
+import io.heatkv.resource.DiskCache;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -13,16 +14,18 @@ import java.lang.invoke.MethodHandle;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
-/** NVRTC and the driver's module loader: from CUDA source text to functions, at run time. */
+/** From CUDA source text to functions, at run time: NVRTC and the driver's module loader. */
 final class CudaCompiler {
   // libtorch's own stub is linked to the NVRTC of its build and to the driver.
   private static final List<String> STUBS = List.of("libcaffe2_nvrtc.so", "caffe2_nvrtc.dll");
 
-  private final SymbolLookup symbols;
   // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
   private static final int MAX_SHARED_BYTES = 8;
 
+  private final SymbolLookup symbols;
+  private final KernelImages images;
   private final MethodHandle launch;
 
   /** NVRTC is missing or can't compile; the message says why. */
@@ -34,8 +37,12 @@ final class CudaCompiler {
     }
   }
 
+  /**
+   * @param folder of libtorch's libraries
+   */
   CudaCompiler(Path folder) throws Unavailable {
     symbols = open(folder);
+    images = new KernelImages(new Nvrtc(symbols), new DiskCache("kernels"));
     launch =
         function(
             "cuLaunchKernel",
@@ -57,93 +64,46 @@ final class CudaCompiler {
     throw new Unavailable("no NVRTC beside libtorch");
   }
 
+  static MemorySegment symbol(SymbolLookup symbols, String name) throws Unavailable {
+    return symbols.find(name).orElseThrow(() -> new Unavailable("no function " + name));
+  }
+
   private MethodHandle function(String name, FunctionDescriptor descriptor) throws Unavailable {
-    MemorySegment symbol =
-        symbols.find(name).orElseThrow(() -> new Unavailable("no function " + name));
-    return Linker.nativeLinker().downcallHandle(symbol, descriptor);
+    return Linker.nativeLinker().downcallHandle(symbol(symbols, name), descriptor);
   }
 
   /**
-   * Compiles source for an architecture, such as {@code sm_90}, and loads it into the current
-   * device.
+   * Begins to compile source beside other work, see {@link #compile}.
+   *
+   * @param wanted for an architecture such as {@code sm_90}
    */
-  Module compile(String source, String architecture, String... defines) throws Unavailable {
+  void begin(KernelImages.Wanted wanted) {
+    images.begin(wanted);
+  }
+
+  /** Compiles source and loads it into the current device. */
+  Module compile(KernelImages.Wanted wanted) throws Unavailable {
+    byte[] image = images.get(wanted);
+    MemorySegment module = load(image);
+    if (module == null) {
+      module = load(images.anew(wanted));
+    }
+    if (module == null) {
+      throw new Unavailable("the driver refused the compiled kernels");
+    }
+    return new Module(module);
+  }
+
+  private @Nullable MemorySegment load(byte[] image) throws Unavailable {
+    MethodHandle load =
+        function("cuModuleLoadData", FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS));
     try (Arena arena = Arena.ofConfined()) {
-      MemorySegment image = image(arena, source, architecture, defines);
       MemorySegment out = arena.allocate(ADDRESS);
-      int code =
-          (int)
-              function("cuModuleLoadData", FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS))
-                  .invokeExact(out, image);
-      if (code != 0) {
-        throw new Unavailable("the driver refused the compiled kernels (error " + code + ")");
-      }
-      return new Module(out.get(ADDRESS, 0));
-    } catch (Unavailable e) {
-      throw e;
+      int code = (int) load.invokeExact(out, arena.allocateFrom(JAVA_BYTE, image));
+      return code == 0 ? out.get(ADDRESS, 0) : null;
     } catch (Throwable e) {
       throw LibTorch.rethrow(e);
     }
-  }
-
-  private MemorySegment image(Arena arena, String source, String architecture, String... defines)
-      throws Throwable {
-    MethodHandle create =
-        function(
-            "nvrtcCreateProgram",
-            FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS, ADDRESS, JAVA_INT, ADDRESS, ADDRESS));
-    MethodHandle compile =
-        function(
-            "nvrtcCompileProgram", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT, ADDRESS));
-    MethodHandle destroy =
-        function("nvrtcDestroyProgram", FunctionDescriptor.of(JAVA_INT, ADDRESS));
-    MemorySegment out = arena.allocate(ADDRESS);
-    int code =
-        (int)
-            create.invokeExact(
-                out,
-                arena.allocateFrom(source),
-                arena.allocateFrom("kernels.cu"),
-                0,
-                MemorySegment.NULL,
-                MemorySegment.NULL);
-    if (code != 0) {
-      throw new Unavailable("NVRTC error " + code);
-    }
-    MemorySegment program = out.get(ADDRESS, 0);
-    MemorySegment options = arena.allocate(ADDRESS, defines.length + 1);
-    options.set(ADDRESS, 0, arena.allocateFrom("--gpu-architecture=" + architecture));
-    for (int i = 0; i < defines.length; i++) {
-      options.setAtIndex(ADDRESS, i + 1, arena.allocateFrom("-D" + defines[i]));
-    }
-    code = (int) compile.invokeExact(program, defines.length + 1, options);
-    if (code != 0) {
-      // The log is of use to whoever changes the kernels only.
-      String log = text(arena, program, "nvrtcGetProgramLog").getString(0);
-      throw new Unavailable(
-          "NVRTC error "
-              + code
-              + " for "
-              + architecture
-              + ": "
-              + log.lines().findFirst().orElse(""));
-    }
-    MemorySegment image = text(arena, program, "nvrtcGetCUBIN");
-    int ignored = (int) destroy.invokeExact(out);
-    return image;
-  }
-
-  /** What a pair of functions NAMESize and NAME returns about a program. */
-  private MemorySegment text(Arena arena, MemorySegment program, String name) throws Throwable {
-    FunctionDescriptor descriptor = FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS);
-    MemorySegment size = arena.allocate(JAVA_LONG);
-    int sized = (int) function(name + "Size", descriptor).invokeExact(program, size);
-    MemorySegment content = arena.allocate(size.get(JAVA_LONG, 0));
-    int filled = (int) function(name, descriptor).invokeExact(program, content);
-    if (sized != 0 || filled != 0) {
-      throw new Unavailable(name + " failed");
-    }
-    return content;
   }
 
   /**

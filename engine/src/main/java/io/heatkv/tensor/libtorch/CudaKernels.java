@@ -1,6 +1,8 @@
 package io.heatkv.tensor.libtorch;
 
 import io.heatkv.tensor.DType;
+import io.heatkv.tensor.DeviceOps;
+import io.heatkv.tensor.Tensor;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -13,9 +15,10 @@ record CudaKernels(
     MemorySegment joinHeads,
     MemorySegment append,
     MemorySegment gatherSlots,
-    MemorySegment scatterSlots) {
+    MemorySegment scatterSlots,
+    MemorySegment drawUniforms) {
   static CudaKernels load(KernelLauncher launcher, DType dtype) throws CudaCompiler.Unavailable {
-    CudaCompiler.Module module = launcher.compile(List.of("blocks.cu"), dtype);
+    CudaCompiler.Module module = launcher.load(wanted(launcher, dtype));
     return new CudaKernels(
         launcher,
         module.kernel("add_norm"),
@@ -23,7 +26,65 @@ record CudaKernels(
         module.kernel("join_heads"),
         module.kernel("append"),
         module.kernel("gather_slots"),
-        module.kernel("scatter_slots"));
+        module.kernel("scatter_slots"),
+        module.kernel("draw_uniforms"));
+  }
+
+  /** What is compiled. */
+  static KernelImages.Wanted wanted(KernelLauncher launcher, DType dtype) {
+    return launcher.of(List.of("blocks.cu"), dtype);
+  }
+
+  /** See {@code add_norm}; null where a step is left out. */
+  void addNorm(
+      Tensor x,
+      @Nullable Tensor y,
+      @Nullable Tensor gate,
+      @Nullable Tensor gain,
+      @Nullable Tensor shift,
+      @Nullable Tensor out,
+      double eps) {
+    int width = (int) x.size(2);
+    // Two units a thread keep more blocks busy than four; wide tokens need all.
+    int wanted = (width / 8 + 1) / 2;
+    int threads = Math.min(1024, (wanted + 31) / 32 * 32);
+    launch(
+        addNorm,
+        x.size(0) * x.size(1),
+        1,
+        threads,
+        x,
+        y,
+        gate == null ? null : gate.contiguous(),
+        gain,
+        shift,
+        out,
+        width,
+        (int) x.size(1),
+        width,
+        gain != null && gain.rank() > 1 ? width : 0,
+        (float) eps);
+  }
+
+  /** See {@link DeviceOps#drawUniforms}. */
+  void drawUniforms(Tensor out, long[] seeds, int scale) {
+    int symbols = (int) out.size(2);
+    int groups = Math.ceilDiv(symbols, 4);
+    long counters = out.size(1) * groups;
+    // One launch a picture: its seed is an argument, and no upload waits for the device.
+    for (int i = 0; i < seeds.length; i++) {
+      launch(
+          drawUniforms,
+          CudaOps.blocks(counters),
+          1,
+          CudaOps.THREADS,
+          new KernelLauncher.Pointer(out, i * out.stride(0) * Float.BYTES),
+          seeds[i],
+          scale,
+          counters,
+          groups,
+          symbols);
+    }
   }
 
   /** See {@link KernelLauncher#launch}. */

@@ -18,7 +18,7 @@ import org.jspecify.annotations.Nullable;
  * without NVRTC, fall back to {@link PlainOps}.
  */
 final class CudaOps implements DeviceOps {
-  private static final int THREADS = 256;
+  static final int THREADS = 256;
   // A block of add_norm holds a token in 4 units of 8 channels a thread.
   private static final int UNITS = 4;
   private static final int MAX_WIDTH = 1024 * UNITS * 8;
@@ -39,13 +39,18 @@ final class CudaOps implements DeviceOps {
   }
 
   @Override
+  public void prepare(DType dtype, int headDim) {
+    compiled.prepare(dtype, headDim);
+  }
+
+  @Override
   public void addGated(Tensor x, Tensor y, @Nullable Tensor gate) {
     CudaKernels own = compiled.of(y.dtype());
     if (own == null || !isWide(x)) {
       plain.addGated(x, y, gate);
       return;
     }
-    launchNorm(own, x, y.contiguous(), gate, null, null, null, 0);
+    own.addNorm(x, y.contiguous(), gate, null, null, null, 0);
   }
 
   @Override
@@ -55,7 +60,7 @@ final class CudaOps implements DeviceOps {
       return plain.norm(x, gain, shift, eps, dtype);
     }
     Tensor out = Tensor.empty(torch, dtype, x.device(), x.shape());
-    launchNorm(own, x, null, null, gain.contiguous(), shift.contiguous(), out, eps);
+    own.addNorm(x, null, null, gain.contiguous(), shift.contiguous(), out, eps);
     return out;
   }
 
@@ -67,43 +72,12 @@ final class CudaOps implements DeviceOps {
       return plain.addNorm(x, y, gate, gain, shift, eps);
     }
     Tensor out = Tensor.empty(torch, y.dtype(), x.device(), x.shape());
-    launchNorm(own, x, y.contiguous(), gate, gain.contiguous(), shift.contiguous(), out, eps);
+    own.addNorm(x, y.contiguous(), gate, gain.contiguous(), shift.contiguous(), out, eps);
     return out;
   }
 
   private static boolean isWide(Tensor x) {
     return x.size(-1) % 8 == 0 && x.size(-1) <= MAX_WIDTH && x.isContiguous();
-  }
-
-  private static void launchNorm(
-      CudaKernels own,
-      Tensor x,
-      @Nullable Tensor y,
-      @Nullable Tensor gate,
-      @Nullable Tensor gain,
-      @Nullable Tensor shift,
-      @Nullable Tensor out,
-      double eps) {
-    int width = (int) x.size(2);
-    // Two units a thread keep more blocks busy than four; wide tokens need all.
-    int wanted = (width / 8 + 1) / 2;
-    int threads = Math.min(1024, (wanted + 31) / 32 * 32);
-    own.launch(
-        own.addNorm(),
-        x.size(0) * x.size(1),
-        1,
-        threads,
-        x,
-        y,
-        gate == null ? null : gate.contiguous(),
-        gain,
-        shift,
-        out,
-        width,
-        (int) x.size(1),
-        width,
-        gain != null && gain.rank() > 1 ? width : 0,
-        (float) eps);
   }
 
   @Override
@@ -136,10 +110,10 @@ final class CudaOps implements DeviceOps {
     Tensor y = Tensor.empty(torch, dtype, x.device(), shape);
     products.linear(
         new CublasLt.Shape(dtype, gelu, x.count() / depth, width, depth),
-        torch.address(x),
-        torch.address(weight),
-        torch.address(bias),
-        torch.address(y));
+        x.address(),
+        weight.address(),
+        bias.address(),
+        y.address());
     return y;
   }
 
@@ -450,6 +424,16 @@ final class CudaOps implements DeviceOps {
           (int) k.size(2),
           (int) k.size(3));
     }
+  }
+
+  @Override
+  public boolean drawUniforms(Tensor out, long[] seeds, int scale) {
+    CudaKernels own = compiled.of(DType.F32);
+    if (own == null) {
+      return false;
+    }
+    own.drawUniforms(out, seeds, scale);
+    return true;
   }
 
   @Override

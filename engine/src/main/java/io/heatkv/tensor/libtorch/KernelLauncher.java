@@ -13,6 +13,7 @@ import java.io.InputStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
@@ -21,7 +22,6 @@ import org.jspecify.annotations.Nullable;
 final class KernelLauncher {
   private static final int MAX_ARGUMENTS = 32;
 
-  private final LibTorch torch;
   private final Cuda cuda;
   private final CudaCompiler compiler;
   private final int device;
@@ -51,10 +51,9 @@ final class KernelLauncher {
    * @throws CudaCompiler.Unavailable if there is no compiler
    */
   KernelLauncher(LibTorch torch, Cuda cuda, int device) throws CudaCompiler.Unavailable {
-    this.torch = torch;
     this.cuda = cuda;
     this.device = device;
-    compiler = new CudaCompiler(torch.location().folder());
+    compiler = cuda.compiler(torch.location().folder());
   }
 
   /** Compute capability of the device times ten, such as 90. */
@@ -62,21 +61,22 @@ final class KernelLauncher {
     return cuda.capability(device);
   }
 
-  /** Compiles files, one after another, for activations of type {@code dtype}. */
-  CudaCompiler.Module compile(List<String> files, DType dtype, String... defines)
-      throws CudaCompiler.Unavailable {
-    return compile("sm_" + capability(), files, dtype, defines);
+  /**
+   * Kernels of files, one after another.
+   *
+   * @param dtype of activations
+   */
+  KernelImages.Wanted of(List<String> files, DType dtype, String... defines) {
+    return wanted("sm_" + capability(), files, dtype, defines);
   }
 
-  /** As {@link #compile}, with the instructions that only this generation of chips has. */
-  CudaCompiler.Module compileForChip(List<String> files, DType dtype, String... defines)
-      throws CudaCompiler.Unavailable {
-    return compile("sm_" + capability() + "a", files, dtype, defines);
+  /** As {@link #of}, with the instructions that only this generation of chips has. */
+  KernelImages.Wanted ofChip(List<String> files, DType dtype, String... defines) {
+    return wanted("sm_" + capability() + "a", files, dtype, defines);
   }
 
-  private CudaCompiler.Module compile(
-      String architecture, List<String> files, DType dtype, String... defines)
-      throws CudaCompiler.Unavailable {
+  private static KernelImages.Wanted wanted(
+      String architecture, List<String> files, DType dtype, String... defines) {
     int element =
         switch (dtype) {
           case F32 -> 0;
@@ -84,12 +84,26 @@ final class KernelLauncher {
           case BF16 -> 2;
           default -> throw new IllegalArgumentException("no kernels for " + dtype);
         };
-    String[] all = new String[defines.length + 1];
-    all[0] = "ELEMENT=" + element;
-    System.arraycopy(defines, 0, all, 1, defines.length);
+    List<String> options = new ArrayList<>();
+    options.add("--gpu-architecture=" + architecture);
+    options.add("-DELEMENT=" + element);
+    for (String define : defines) {
+      options.add("-D" + define);
+    }
+    return new KernelImages.Wanted(
+        files.stream().map(KernelLauncher::source).collect(Collectors.joining()),
+        List.copyOf(options));
+  }
+
+  /** Begins to compile kernels beside other work. */
+  void begin(KernelImages.Wanted wanted) {
+    compiler.begin(wanted);
+  }
+
+  /** Compiles kernels, unless that is done or under way, and loads them. */
+  CudaCompiler.Module load(KernelImages.Wanted wanted) throws CudaCompiler.Unavailable {
     cuda.use(device);
-    String source = files.stream().map(KernelLauncher::source).collect(Collectors.joining());
-    return compiler.compile(source, architecture, all);
+    return compiler.compile(wanted);
   }
 
   private static String source(String file) {
@@ -129,9 +143,9 @@ final class KernelLauncher {
     for (int i = 0; i < arguments.length; i++) {
       switch (arguments[i]) {
         case null -> frame.values.setAtIndex(JAVA_LONG, i, 0);
-        case Tensor tensor -> frame.values.setAtIndex(JAVA_LONG, i, torch.address(tensor));
+        case Tensor tensor -> frame.values.setAtIndex(JAVA_LONG, i, tensor.address());
         case Pointer(Tensor tensor, long bytes) ->
-            frame.values.setAtIndex(JAVA_LONG, i, torch.address(tensor) + bytes);
+            frame.values.setAtIndex(JAVA_LONG, i, tensor.address() + bytes);
         case Integer number -> frame.values.set(JAVA_INT, 8L * i, number);
         case Long number -> frame.values.setAtIndex(JAVA_LONG, i, number);
         case Float number -> frame.values.set(JAVA_FLOAT, 8L * i, number);

@@ -18,8 +18,12 @@ record LevelKernels(
 
   static LevelKernels load(KernelLauncher launcher, int dim) throws CudaCompiler.Unavailable {
     CudaCompiler.Module module =
-        launcher.compile(
-            List.of("stored.cu", "tile.cu", "levels.cu"), DType.F16, "DIM=" + dim, "EXACT_WEIGHTS");
+        launcher.load(
+            launcher.of(
+                List.of("stored.cu", "tile.cu", "levels.cu"),
+                DType.F16,
+                "DIM=" + dim,
+                "EXACT_WEIGHTS"));
     return new LevelKernels(
         launcher,
         module.kernel("level_entries"),

@@ -40,25 +40,24 @@ public final class LibTorch implements Backend {
   private final LibTorchLocation location;
   private final StableAbi abi;
   private final Constants constants;
-  private final Scalars cpu;
-  private final @Nullable Scalars cudaScalars;
+  private final StableAbi.Scalars cpu;
+  private final StableAbi.@Nullable Scalars cudaScalars;
   private final @Nullable Cuda cuda;
+  private final @Nullable PinnedCopies pinned;
   private final MathThreads threads;
   private final AtomicLong live = new AtomicLong();
   private final ConcurrentHashMap<Operator, MemorySegment[]> names = new ConcurrentHashMap<>();
   private final ConcurrentHashMap<Device, DeviceOps> ops = new ConcurrentHashMap<>();
   private final ThreadLocal<CallFrame> frames;
 
-  /** Scalar functions of one device, which the dispatcher can't call. */
-  private record Scalars(MethodHandle addTensor, MethodHandle addScalar, MethodHandle mulScalar) {}
-
   private LibTorch(LibTorchLocation location) {
     this.location = location;
     this.abi = new StableAbi(NativeLibraries.open(location), location);
     this.constants = new Constants(abi);
-    this.cpu = scalars("cpu");
-    this.cudaScalars = location.hasCuda() ? scalars("cuda") : null;
+    this.cpu = abi.scalars("cpu");
+    this.cudaScalars = location.hasCuda() ? abi.scalars("cuda") : null;
     this.cuda = location.hasCuda() ? new Cuda(abi) : null;
+    this.pinned = cuda == null ? null : new PinnedCopies(abi, cuda);
     this.threads = new MathThreads(abi);
     this.frames = ThreadLocal.withInitial(() -> new CallFrame(abi, constants));
   }
@@ -87,10 +86,6 @@ public final class LibTorch implements Backend {
       opened.threads.set(threads);
     }
     return opened;
-  }
-
-  private Scalars scalars(String device) {
-    return new Scalars(abi.addTensor(device), abi.addScalar(device), abi.mulScalar(device));
   }
 
   /** Where its files lie. */
@@ -201,7 +196,7 @@ public final class LibTorch implements Backend {
   public long add(Tensor a, Tensor b, double alpha) {
     MemorySegment out = computing();
     try {
-      int code = (int) scalars(a, b).addTensor.invokeExact(a.handle(), b.handle(), alpha, out);
+      int code = (int) scalars(a, b).addTensor().invokeExact(a.handle(), b.handle(), alpha, out);
       return created(code, out, Operators.ADD, a, b, alpha);
     } catch (Throwable e) {
       throw rethrow(e);
@@ -212,7 +207,7 @@ public final class LibTorch implements Backend {
   public long shift(Tensor a, double summand) {
     MemorySegment out = computing();
     try {
-      int code = (int) scalars(a, a).addScalar.invokeExact(a.handle(), summand, 1.0, out);
+      int code = (int) scalars(a, a).addScalar().invokeExact(a.handle(), summand, 1.0, out);
       return created(code, out, Operators.ADD, a, summand);
     } catch (Throwable e) {
       throw rethrow(e);
@@ -223,14 +218,14 @@ public final class LibTorch implements Backend {
   public long scale(Tensor a, double factor) {
     MemorySegment out = computing();
     try {
-      int code = (int) scalars(a, a).mulScalar.invokeExact(a.handle(), factor, out);
+      int code = (int) scalars(a, a).mulScalar().invokeExact(a.handle(), factor, out);
       return created(code, out, Operators.MUL, a, factor);
     } catch (Throwable e) {
       throw rethrow(e);
     }
   }
 
-  private Scalars scalars(Tensor a, Tensor b) {
+  private StableAbi.Scalars scalars(Tensor a, Tensor b) {
     return cudaScalars != null && (a.device().isCuda() || b.device().isCuda()) ? cudaScalars : cpu;
   }
 
@@ -246,6 +241,9 @@ public final class LibTorch implements Backend {
 
   @Override
   public void copy(Tensor target, Tensor source) {
+    if (pinned != null && pinned.copy(this, target, source)) {
+      return;
+    }
     MemorySegment ignored = computing();
     try {
       if ((int) abi.copy.invokeExact(target.handle(), source.handle(), 0) != 0) {
@@ -338,7 +336,7 @@ public final class LibTorch implements Backend {
 
   @Override
   public MemorySegment memory(Tensor tensor) {
-    return MemorySegment.ofAddress(address(tensor))
+    return MemorySegment.ofAddress(tensor.address())
         .reinterpret(tensor.count() * tensor.dtype().bytes());
   }
 
@@ -387,6 +385,17 @@ public final class LibTorch implements Backend {
     try {
       check((int) getter.invokeExact(handle, out), "property of a tensor");
       return out.get(JAVA_INT, 0);
+    } catch (Throwable e) {
+      throw rethrow(e);
+    }
+  }
+
+  @Override
+  public long address(long handle) {
+    MemorySegment out = frames.get().out();
+    try {
+      check((int) abi.dataPointer.invokeExact(handle, out), "data of a tensor");
+      return out.get(JAVA_LONG, 0);
     } catch (Throwable e) {
       throw rethrow(e);
     }
@@ -461,17 +470,6 @@ public final class LibTorch implements Backend {
     return ops.computeIfAbsent(
         device,
         key -> key.isCuda() ? new CudaOps(this, abi, cuda(key), key.index()) : new PlainOps());
-  }
-
-  /** Where a tensor's elements lie, on any device. */
-  long address(Tensor tensor) {
-    MemorySegment out = frames.get().out();
-    try {
-      check((int) abi.dataPointer.invokeExact(tensor.handle(), out), "data of a tensor");
-      return out.get(JAVA_LONG, 0);
-    } catch (Throwable e) {
-      throw rethrow(e);
-    }
   }
 
   @Override

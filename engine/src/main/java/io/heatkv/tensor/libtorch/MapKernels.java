@@ -33,9 +33,19 @@ record MapKernels(
       KernelLauncher launcher, @Nullable SmallAttention attention, DType dtype, int dim)
       throws CudaCompiler.Unavailable {
     String channels = "DIM=" + dim;
-    CudaCompiler.Module maps = launcher.compile(List.of("stored.cu", "maps.cu"), dtype, channels);
+    KernelImages.Wanted small = launcher.of(List.of("stored.cu", "maps.cu"), dtype, channels);
+    KernelImages.Wanted wide = launcher.ofChip(List.of("stored.cu", "wide.cu"), dtype, channels);
+    boolean isWide =
+        attention != null
+            && SmallAttention.takes(dtype, dim)
+            && launcher.capability() == HOPPER
+            && dim == WIDE_DIM;
+    launcher.begin(small);
+    if (isWide) {
+      launcher.begin(wide);
+    }
     MemorySegment stored = attention == null ? null : attention.stored(dtype, dim);
-    boolean isWide = stored != null && launcher.capability() == HOPPER && dim == WIDE_DIM;
+    CudaCompiler.Module maps = launcher.load(small);
     return new MapKernels(
         launcher,
         maps.kernel("decode_maps"),
@@ -44,10 +54,6 @@ record MapKernels(
         maps.kernel("quantise"),
         maps.kernel("dequantise"),
         stored,
-        isWide
-            ? launcher
-                .compileForChip(List.of("stored.cu", "wide.cu"), dtype, channels)
-                .kernel("attend_tiles", TILES_BYTES)
-            : null);
+        isWide ? launcher.load(wide).kernel("attend_tiles", TILES_BYTES) : null);
   }
 }

@@ -181,6 +181,11 @@ final class SmallAttention {
     return out.transpose(1, 2);
   }
 
+  /** What is compiled. */
+  static KernelImages.Wanted wanted(KernelLauncher launcher, DType dtype, long dim) {
+    return launcher.of(List.of("stored.cu", "tile.cu", "attention.cu"), dtype, "DIM=" + dim);
+  }
+
   private MemorySegment kernel(Kind kind) throws CudaCompiler.Unavailable {
     return kernels(kind).attend;
   }
@@ -193,9 +198,7 @@ final class SmallAttention {
   private synchronized Kernels kernels(Kind kind) throws CudaCompiler.Unavailable {
     Kernels known = kernels.get(kind);
     if (known == null) {
-      CudaCompiler.Module module =
-          launcher.compile(
-              List.of("stored.cu", "tile.cu", "attention.cu"), kind.dtype, "DIM=" + kind.dim);
+      CudaCompiler.Module module = launcher.load(wanted(launcher, kind.dtype, kind.dim));
       boolean isStored = Long.bitCount(kind.dim) == 1;
       known =
           new Kernels(module.kernel("attend"), isStored ? module.kernel("attend_stored") : null);

@@ -140,19 +140,18 @@ final class StableAbi {
     newOptional = optional("torch_new_stable_ivalue", FunctionDescriptor.of(JAVA_INT, ADDRESS));
   }
 
-  /** {@code aoti_torch_cpu_add_Tensor} or its CUDA twin. */
-  MethodHandle addTensor(String device) {
-    return function("aoti_torch_" + device + "_add_Tensor", ADD_TENSOR);
-  }
+  /** Scalar functions of one device, which the dispatcher can't call. */
+  record Scalars(MethodHandle addTensor, MethodHandle addScalar, MethodHandle mulScalar) {}
 
-  /** {@code aoti_torch_cpu_add_Scalar} or its CUDA twin. */
-  MethodHandle addScalar(String device) {
-    return function("aoti_torch_" + device + "_add_Scalar", ADD_SCALAR);
-  }
-
-  /** {@code aoti_torch_cpu_mul_Scalar} or its CUDA twin. */
-  MethodHandle mulScalar(String device) {
-    return function("aoti_torch_" + device + "_mul_Scalar", MUL_SCALAR);
+  /**
+   * @param device cpu or cuda
+   */
+  Scalars scalars(String device) {
+    String prefix = "aoti_torch_" + device;
+    return new Scalars(
+        function(prefix + "_add_Tensor", ADD_TENSOR),
+        function(prefix + "_add_Scalar", ADD_SCALAR),
+        function(prefix + "_mul_Scalar", MUL_SCALAR));
   }
 
   /** The C++ function {@code at::set_num_threads(int)}: the C ABI has only its counterpart. */

@@ -233,3 +233,30 @@ extern "C" __global__ void append(
   *(Unit*)(keys + at) = *(const Unit*)(k + unit * 8);
   *(Unit*)(values + at) = *(const Unit*)(v + unit * 8);
 }
+
+// Uniforms [tokens, symbols] of one picture: word b mod 4 of Philox4x32-10 with the seed as key and
+// counter (b / 4, token, scale, 0), its upper 24 bits. One thread a counter, groups of a token.
+extern "C" __global__ void draw_uniforms(
+    float* out, i64 seed, int scale, i64 counters, int groups, int symbols) {
+  i64 at = (i64)blockIdx.x * blockDim.x + threadIdx.x;
+  if (at >= counters) return;
+  unsigned group = at % groups, token = at / groups;
+  unsigned c[4] = {group, token, (unsigned)scale, 0};
+  unsigned k0 = (unsigned)seed, k1 = (unsigned)((unsigned long long)seed >> 32);
+#pragma unroll
+  for (int round = 0; round < 10; round++) {
+    unsigned low0 = 0xD2511F53u * c[0], high0 = __umulhi(0xD2511F53u, c[0]);
+    unsigned low1 = 0xCD9E8D57u * c[2], high1 = __umulhi(0xCD9E8D57u, c[2]);
+    c[0] = high1 ^ c[1] ^ k0;
+    c[1] = low1;
+    c[2] = high0 ^ c[3] ^ k1;
+    c[3] = low0;
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    int symbol = group * 4 + i;
+    if (symbol < symbols) out[(i64)token * symbols + symbol] = (c[i] >> 8) * 5.9604644775390625e-8f;
+  }
+}
