@@ -3,6 +3,7 @@ package io.heatkv.tensor.libtorch;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.HeadRanges;
+import io.heatkv.tensor.Operator;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Ops.AttentionParts;
 import io.heatkv.tensor.PlainOps;
@@ -21,6 +22,9 @@ final class CudaOps implements DeviceOps {
   // A block of add_norm holds a token in 4 units of 8 channels a thread.
   private static final int UNITS = 4;
   private static final int MAX_WIDTH = 1024 * UNITS * 8;
+  // Of halves as they come, with float32 results.
+  private static final Operator PRODUCTS =
+      new Operator("aten::bmm", "dtype", Operator.Products.NONE);
 
   private final LibTorch torch;
   private final CudaAttention attention;
@@ -140,6 +144,13 @@ final class CudaOps implements DeviceOps {
         torch.address(bias),
         torch.address(y));
     return y;
+  }
+
+  @Override
+  public Tensor products(Tensor a, Tensor b) {
+    return a.dtype() == DType.F32
+        ? plain.products(a, b)
+        : Tensor.of(torch, torch.call(PRODUCTS, a, b, DType.F32));
   }
 
   @Override
