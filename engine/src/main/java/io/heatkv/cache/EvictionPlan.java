@@ -285,7 +285,12 @@ final class EvictionPlan {
       int quota = change.group.counts.get(t);
       if (change.drops) {
         Candidates all = new Candidates(grids, t, layer, head, quota, tokens);
-        int[] kept = best(positions.scores(all), quota);
+        double[] scores = positions.scores(all);
+        if (scores.length != tokens.length) {
+          throw new IllegalArgumentException(
+              "%d scores for %d candidates".formatted(scores.length, tokens.length));
+        }
+        int[] kept = best(scores, quota);
         int place = change.group.heads.indexOf(head);
         for (int i = 0; i < quota; i++) {
           numbers[change.entries.start + place * quota + i] =

@@ -48,11 +48,11 @@ public final class EvictionPolicy implements CachePolicy {
   /** The budget, rounded down to whole head-tokens; heads' whole tokens may leave some of it. */
   @Override
   public KvPlan plan(KvShape shape) {
-    Fitted known = fitted(shape);
     // Nothing to drop: the full cache's own arithmetic, so that the bits are the same.
     if (budget >= 1) {
       return KvPlan.full(shape);
     }
+    Fitted known = fitted(shape);
     KvParts parts = type.parts(shape, capacity(shape));
     return new KvPlan(
         type.bytesPerHeadToken(shape) * capacity(shape),

@@ -6,6 +6,7 @@ import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Sorting;
 import io.heatkv.tensor.Tensor;
+import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -99,6 +100,11 @@ final class HeldTokens implements AutoCloseable {
                   attention,
                   sums,
                   isObserved));
+      if (!Arrays.equals(scores.shape(), observed.shape())) {
+        throw new IllegalArgumentException(
+            "scores of %s for candidates of %s"
+                .formatted(Arrays.toString(scores.shape()), Arrays.toString(observed.shape())));
+      }
       Tensor best = best(scores, quota);
       Tensor kept = entries == null ? best : Sorting.gather(entries, best);
       boolean ordered = shape.pictureRows() == 1 || group.held(scale) == 0;

@@ -6,8 +6,10 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.heatkv.TestDevice;
 import io.heatkv.policy.CachePolicies;
 import io.heatkv.scale.ScaleGrids;
+import io.heatkv.scale.ScaleSize;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Scope;
+import io.heatkv.tensor.Tensor;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -243,12 +245,28 @@ class EvictionPropertiesTest {
           return new double[candidates.count()];
         };
     for (EvictionRule failing : List.of(unready, PolicyCases.failing(4))) {
-      fails(new EvictionPolicy("failing", failing, 0.5, KvStorage.NATIVE));
-      assertThat(BACKEND.liveTensors()).isEqualTo(live);
+      fails(failing, "no scores");
     }
+    PositionRule shorter = _ -> new double[7];
+    fails(shorter, "7 scores for 54 candidates");
+    fails(
+        new AttentionRule() {
+          @Override
+          public int[] window(ScaleSize map) {
+            return new int[0];
+          }
+
+          @Override
+          public Tensor scores(ObservedCandidates candidates) {
+            return candidates.attention().narrow(2, 0, 7);
+          }
+        },
+        "scores of [2, 3, 7] for candidates of [2, 3, 54]");
+    assertThat(BACKEND.liveTensors()).isEqualTo(live);
   }
 
-  private static void fails(CachePolicy policy) {
+  private static void fails(EvictionRule rule, String message) {
+    EvictionPolicy policy = new EvictionPolicy("failing", rule, 0.5, KvStorage.NATIVE);
     Random random = new Random(1);
     assertThatThrownBy(
             () -> {
@@ -262,7 +280,7 @@ class EvictionPropertiesTest {
                 }
               }
             })
-        .hasMessage("no scores");
+        .hasMessage(message);
   }
 
   @Test
