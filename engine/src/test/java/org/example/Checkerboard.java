@@ -3,13 +3,13 @@ package org.example;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.Candidates;
 import io.heatkv.cache.EvictionPolicy;
-import io.heatkv.cache.EvictionRule;
+import io.heatkv.cache.PositionRule;
 import io.heatkv.policy.PolicyInputs;
 import io.heatkv.policy.PolicyProvider;
 import io.heatkv.scale.ScaleGrids;
 
 /** Keeps the first scale, then the black fields of every map, newest scales first. */
-public final class Checkerboard implements EvictionRule, PolicyProvider {
+public final class Checkerboard implements PositionRule, PolicyProvider {
   private static final double BLACK = 100;
 
   @Override

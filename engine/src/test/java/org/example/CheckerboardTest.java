@@ -69,13 +69,9 @@ class CheckerboardTest {
   @Test
   void aRuleIsTestedWithoutACache() {
     int[] tokens = IntStream.range(0, SCALES.offset(2)).toArray();
-    float[] none = new float[tokens.length];
-    Candidates candidates = new Candidates(SCALES, 1, 0, 0, 3, tokens, none, none);
+    Candidates candidates = new Candidates(SCALES, 1, 0, 0, 3, tokens);
     assertThat(new Checkerboard().scores(candidates))
         .containsExactly(Double.POSITIVE_INFINITY, 101, 1, 1, 101);
-    assertThatThrownBy(() -> new Candidates(SCALES, 1, 0, 0, 3, tokens, none, new float[4]))
-        .isInstanceOf(IllegalArgumentException.class)
-        .hasMessage("attention of 5 and 4 tokens for 5 candidates");
   }
 
   @Test

@@ -1,238 +1,214 @@
 package io.heatkv.cache;
 
+import io.heatkv.cache.EvictionPlan.Change;
+import io.heatkv.cache.EvictionPlan.Group;
+import io.heatkv.cache.EvictionPlan.Run;
+import io.heatkv.cache.EvictionPlan.Step;
 import io.heatkv.tensor.Backend;
+import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.DeviceOps;
+import io.heatkv.tensor.HeadRanges;
+import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import java.util.ArrayList;
-import java.util.Arrays;
+import java.util.IdentityHashMap;
 import java.util.List;
-import java.util.Queue;
-import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
-import org.jspecify.annotations.Nullable;
 
 /**
  * A cache from which an {@link EvictionRule} drops tokens: one store of the budget's size for all
  * layers and heads.
  *
  * <p>A layer attends to what its heads hold and to all tokens of the current scale. Then its heads
- * choose, each row for itself; slots of dropped tokens are given back; and the chosen tokens of the
- * scale are put into free ones. Keys are stored as they come, with their rotary positions. The last
- * scale is never stored.
+ * choose, each row for itself, on the device; what they keep takes their slots. Keys are stored as
+ * they come, with their rotary positions. The last scale is never stored.
  */
 final class EvictionCache implements KvCache {
   private final KvShape shape;
-  private final EvictionRule rule;
-  private final Quotas quotas;
+  private final EvictionPlan plan;
   private final DeviceOps ops;
   private final KvStore store;
-  private final List<Row> rows = new ArrayList<>();
-  // Rows hold the same tokens as long as no rule has looked at their attention.
-  private boolean alike = true;
-
-  /**
-   * What a row holds.
-   *
-   * @param entries [layer][head]
-   */
-  private record Row(RowSlots slots, HeadEntries[][] entries) {}
+  private final Scope onDevice = Scope.detached();
+  private final Tensor numbers;
+  private final Tensor counting;
+  private final List<HeadRanges> ranges;
+  // Of an attention rule alone: by scale, and what its groups hold.
+  private final List<Tensor> flags = new ArrayList<>();
+  private final IdentityHashMap<Group, HeldTokens> held = new IdentityHashMap<>();
+  // [layer]: scales attended to
+  private final int[] scales;
 
   EvictionCache(
       Backend backend,
       Device device,
       KvShape shape,
-      EvictionRule rule,
-      Quotas quotas,
+      EvictionPlan plan,
       KvStorage type,
       int capacity) {
     this.shape = shape;
-    this.rule = rule;
-    this.quotas = quotas;
+    this.plan = plan;
     ops = backend.ops(device);
-    for (int row = 0; row < shape.batch(); row++) {
-      HeadEntries[][] entries = new HeadEntries[shape.layers()][shape.heads()];
-      for (HeadEntries[] layer : entries) {
-        Arrays.fill(layer, HeadEntries.NONE);
-      }
-      rows.add(new Row(new RowSlots(capacity), entries));
-    }
+    scales = new int[shape.layers()];
+    // Before anything is allocated: a rule may fail.
+    long[] all = plan.numbers();
     store = new KvStore(backend, device, shape, type, capacity);
+    try (Scope _ = Scope.open()) {
+      numbers = onDevice.adopt(Tensor.of(backend, all, all.length).to(device));
+      long[] upwards = LongStream.range(0, counted(shape)).toArray();
+      counting = onDevice.adopt(Tensor.of(backend, upwards, upwards.length).to(device));
+      ranges = HeadRanges.of(backend, device, shape.batch(), layers(plan, shape), onDevice);
+      if (plan.rule() instanceof AttentionRule) {
+        observe();
+      }
+    } catch (RuntimeException | Error e) {
+      close();
+      throw e;
+    }
+  }
+
+  /** Numbers that count tokens, and rows' heads. */
+  private static long counted(KvShape shape) {
+    return Math.max(shape.grids().cachedTokens() + 1L, (long) shape.batch() * shape.heads());
+  }
+
+  private static List<HeadRanges.Layer> layers(EvictionPlan plan, KvShape shape) {
+    return IntStream.range(0, plan.steps().size())
+        .mapToObj(i ->
+            new HeadRanges.Layer(
+                plan.steps().get(i).lengths().stream().mapToInt(length -> length).toArray(),
+                shape.grids().tokens(i / shape.layers())))
+        .toList();
+  }
+
+  private void observe() {
+    for (int t = 0; t < shape.grids().count() - 1; t++) {
+      flags.add(onDevice.adopt(Ops.less(counting.narrow(0, 0, 1), numbers(plan.flags(t)))));
+    }
+    HeldTokens.Counting types = HeldTokens.Counting.of(counting, onDevice);
+    for (int l = 0; l < shape.layers(); l++) {
+      for (Change change : plan.step(0, l).changes()) {
+        held.put(change.group(), new HeldTokens(shape, l, change.group(), types));
+      }
+    }
+  }
+
+  /** Bytes beside keys and values: where they lie, and what is known of them in the end. */
+  static long tableBytes(EvictionPlan plan, KvShape shape) {
+    long rowHeads = shape.batch() * (long) shape.heads();
+    long bytes =
+        Long.BYTES * (plan.count() + counted(shape))
+            + 2L * plan.steps().size() * (rowHeads + 1) * Integer.BYTES;
+    if (plan.rule() instanceof AttentionRule rule) {
+      bytes += counted(shape) * (Integer.BYTES + Double.BYTES) + plan.flags();
+      for (Group group : plan.groups()) {
+        bytes += HeldTokens.bytes(rule, shape, group);
+      }
+    }
+    return bytes;
   }
 
   @Override
   public Tensor attend(int layer, int scale, Tensor q, Tensor k, Tensor v) {
-    int[] lengths =
-        Arrays.stream(rows.getFirst().entries[layer]).mapToInt(HeadEntries::count).toArray();
-    int held = Arrays.stream(lengths).sum();
+    Step step = plan.step(scale, layer);
     try (Scope scope = Scope.open()) {
       Tensor attended;
-      Tensor keys = null;
-      store.note(k, v, held);
-      if (held == 0) {
+      if (step.held().count() == 0) {
+        store.note(k, v, 0);
         attended = ops.attention(q, k, v, 1);
       } else {
-        Tensor retained = store.read(places(layer, held));
-        keys = retained.select(0, 0);
-        attended = RaggedAttention.attend(q, k, v, retained, lengths);
+        HeadRanges heads = ranges.get(scale * shape.layers() + layer);
+        attended = store.attend(q, k, v, numbers(step.held()), heads);
       }
-      if (scale < shape.grids().count() - 1) {
-        replace(layer, scale, observe(scale, q, k, keys, lengths), k, v);
+      for (Change change : step.changes()) {
+        try (Scope _ = Scope.open()) {
+          change(change, scale, of(change, q), of(change, k), of(change, v));
+        }
       }
+      scales[layer] = scale + 1;
       return scope.keep(attended);
     }
   }
 
-  /** What the layer's heads hold, row after row and head after head. */
-  private long[] places(int layer, int held) {
-    long[] places = new long[rows.size() * held];
-    int next = 0;
-    for (int row = 0; row < rows.size(); row++) {
-      for (HeadEntries head : rows.get(row).entries[layer]) {
-        for (int slot : head.slots()) {
-          places[next++] = store.place(row, slot);
-        }
+  private Tensor numbers(Run run) {
+    return numbers.narrow(0, run.start(), run.count());
+  }
+
+  /** What a group's heads have of all heads'. */
+  private Tensor of(Change change, Tensor x) {
+    Group group = change.group();
+    return group.heads().size() == shape.heads()
+        ? x
+        : Ops.indexSelect(x, 1, numbers(group.numbers()));
+  }
+
+  private void change(Change change, int scale, Tensor q, Tensor k, Tensor v) {
+    HeldTokens tokens = held.get(change.group());
+    Tensor heads = counting.narrow(0, 0, k.size(1));
+    if (!change.drops()) {
+      if (tokens != null && plan.rule() instanceof AttentionRule rule) {
+        tokens.keepAll(scale, k.size(0), rule.accumulates() ? observe(change, scale, q, k) : null);
       }
+      store.put(numbers(change.slots()), heads, k, v);
+      return;
     }
-    return places;
+    Tensor entries =
+        tokens != null && plan.rule() instanceof AttentionRule rule
+            ? tokens.choose(rule, scale, observe(change, scale, q, k), flags(change, scale))
+            : numbers(change.entries());
+    store.replace(numbers(change.held()), numbers(change.slots()), entries, heads, k, v);
   }
 
-  private float @Nullable [][][] observe(
-      int scale, Tensor q, Tensor k, @Nullable Tensor retained, int[] lengths) {
-    int[] window = rule.window(shape.grids().size(scale));
-    if (window.length == 0) {
-      return null;
-    }
-    alike = false;
-    long[] queries = Arrays.stream(window).asLongStream().toArray();
-    return WindowAttention.of(q, k, retained, lengths, store.index(queries));
+  /** Which of a group's candidates are observed tokens. */
+  private Tensor flags(Change change, int scale) {
+    Tensor all = flags.get(scale);
+    long candidates = change.group().held(scale) + (long) shape.grids().tokens(scale);
+    return all.narrow(0, all.count() - candidates, candidates);
   }
 
-  private void replace(int layer, int scale, float @Nullable [][][] attention, Tensor k, Tensor v) {
-    int first = shape.grids().offset(scale);
-    int tokens = shape.grids().tokens(scale);
-    int heads = shape.heads();
-    Replacement[][] changes = new Replacement[rows.size()][heads];
-    for (int row = 0; row < changes.length; row++) {
-      for (int h = 0; h < heads; h++) {
-        changes[row][h] =
-            new Replacement(
-                rows.get(row).entries[layer][h], first, tokens, quotas.count(scale, layer, h));
-      }
+  private Tensor observe(Change change, int scale, Tensor q, Tensor k) {
+    Run window = plan.window(scale);
+    long before = change.group().held(scale);
+    if (window.count() == 0) {
+      return Tensor.full(
+          k.backend(), 0, DType.F32, k.device(), k.size(0), k.size(1), before + k.size(2));
     }
-    inParallel(
-        alike ? 1 : changes.length,
-        (row, h) -> {
-          float[] observed =
-              attention == null ? new float[changes[row][h].candidates()] : attention[row][h];
-          choose(changes[row][h], layer, scale, h, observed);
-        });
-    for (int row = 1; alike && row < changes.length; row++) {
-      for (int h = 0; h < heads; h++) {
-        changes[row][h].repeat(changes[0][h]);
-      }
-    }
-    for (int row = 0; row < changes.length; row++) {
-      // All heads give before one takes, so that nothing but the budget bounds them.
-      for (Replacement head : changes[row]) {
-        head.give(rows.get(row).slots);
-      }
-      for (Replacement head : changes[row]) {
-        head.take(rows.get(row).slots);
-      }
-    }
-    // [row * heads + head]
-    LongStream.Builder[] places = new LongStream.Builder[changes.length * heads];
-    LongStream.Builder[] sources = new LongStream.Builder[places.length];
-    inParallel(
-        changes.length,
-        (row, h) -> {
-          int at = row * heads + h;
-          places[at] = LongStream.builder();
-          sources[at] = LongStream.builder();
-          rows.get(row).entries[layer][h] =
-              changes[row][h].result(
-                  changes[row - row % shape.pictureRows()][h],
-                  (token, slot) -> {
-                    places[at].add(store.place(row, slot));
-                    sources[at].add((long) at * tokens + token);
-                  });
-        });
-    store.put(join(places), join(sources), k, v);
-  }
-
-  private static long[] join(LongStream.Builder[] parts) {
-    return Arrays.stream(parts).flatMapToLong(LongStream.Builder::build).toArray();
-  }
-
-  private void choose(Replacement replacement, int layer, int scale, int head, float[] observed) {
-    int[] tokens = replacement.list(observed);
-    Candidates candidates =
-        new Candidates(
-            shape.grids(),
-            scale,
-            layer,
-            head,
-            quotas.count(scale, layer, head),
-            tokens,
-            observed,
-            replacement.accumulated());
-    replacement.keepBest(rule.scores(candidates));
-  }
-
-  /** One head of one row. */
-  private interface Choice {
-    void run(int row, int head);
-  }
-
-  /** Runs a choice for all heads of some rows; with many rows that is most of a cache's time. */
-  private void inParallel(int count, Choice choice) {
-    int heads = shape.heads();
-    // A stream would wrap it in another of its kind.
-    Queue<RuntimeException> failures = new ConcurrentLinkedQueue<>();
-    IntStream.range(0, count * heads)
-        .parallel()
-        .forEach(i -> {
-          try {
-            choice.run(i / heads, i % heads);
-          } catch (RuntimeException e) {
-            failures.add(e);
-          }
-        });
-    if (!failures.isEmpty()) {
-      throw failures.remove();
-    }
+    // A window of as many queries as there are is all of them, in order.
+    Tensor observed = window.count() == q.size(2) ? q : Ops.indexSelect(q, 2, numbers(window));
+    Tensor retained = before == 0 ? null : store.keys(numbers(change.held()), k.size(1));
+    return WindowAttention.of(ops, observed, k, retained);
   }
 
   @Override
   public void removeRows(int first, int count) {
     store.removeRows(first, count);
-    int moved = Math.min(count, rows.size() - first - count);
-    for (int i = 0; i < moved; i++) {
-      rows.set(first + i, rows.get(rows.size() - moved + i));
-    }
-    rows.subList(rows.size() - count, rows.size()).clear();
+    held.values().forEach(tokens -> tokens.removeRows(first, count));
   }
 
   /** Tokens that a head holds for a row, ascending. */
   int[] tokens(int layer, int head, int row) {
-    return rows.get(row).entries[layer][head].sortedTokens();
-  }
-
-  /** What is handed out of the budget in every row. */
-  RowSlots slots() {
-    return rows.getFirst().slots;
+    int scale = Math.min(scales[layer], shape.grids().count() - 1) - 1;
+    for (Change change : plan.step(0, layer).changes()) {
+      HeldTokens tokens = held.get(change.group());
+      if (tokens != null && change.group().heads().contains(head)) {
+        int[] some = tokens.tokens(head, row);
+        return some == null ? IntStream.range(0, shape.grids().offset(scale + 1)).toArray() : some;
+      }
+    }
+    return plan.tokens(scale, layer, head);
   }
 
   @Override
   public KvMemory memory() {
-    return store.memory();
+    return store.memory(tableBytes(plan, shape));
   }
 
   @Override
   public void close() {
+    held.values().forEach(HeldTokens::close);
+    onDevice.close();
     store.close();
   }
 }

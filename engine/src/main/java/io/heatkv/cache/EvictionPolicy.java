@@ -16,10 +16,12 @@ public final class EvictionPolicy implements CachePolicy {
   private final EvictionRule rule;
   private final double budget;
   private final KvStorage type;
-  private final Map<Sizes, Quotas> quotas = new ConcurrentHashMap<>();
+  private final Map<Sizes, Fitted> fitted = new ConcurrentHashMap<>();
 
-  /** What quotas depend on: they are the same for any number of pictures. */
+  /** What a plan depends on: it is the same for any number of pictures. */
   private record Sizes(int layers, int heads, int headDim, ScaleGrids grids) {}
+
+  private record Fitted(Quotas quotas, EvictionPlan plan) {}
 
   /**
    * @param name on the command line and in reports
@@ -46,26 +48,32 @@ public final class EvictionPolicy implements CachePolicy {
   /** The budget, rounded down to whole head-tokens; heads' whole tokens may leave some of it. */
   @Override
   public KvPlan plan(KvShape shape) {
-    Quotas fitted = quotas(shape);
     // Nothing to drop: the full cache's own arithmetic, so that the bits are the same.
-    return budget >= 1
-        ? KvPlan.full(shape)
-        : new KvPlan(
-            type.bytesPerHeadToken(shape) * capacity(shape),
-            type.parts(shape, capacity(shape)),
-            type.bytesPerHeadToken(shape) * fitted.peak(),
-            shape.bytesPerHeadToken() * capacity(shape) / shape.layers(),
-            (backend, device) -> evicting(backend, device, shape));
+    if (budget >= 1) {
+      return KvPlan.full(shape);
+    }
+    Fitted known = fitted(shape);
+    KvParts parts = type.parts(shape, capacity(shape));
+    return new KvPlan(
+        type.bytesPerHeadToken(shape) * capacity(shape),
+        new KvParts(parts.numbers(), parts.loss(), EvictionCache.tableBytes(known.plan, shape)),
+        type.bytesPerHeadToken(shape) * known.quotas.peak(),
+        shape.bytesPerHeadToken() * capacity(shape) / shape.layers(),
+        (backend, device) -> evicting(backend, device, shape));
   }
 
   EvictionCache evicting(Backend backend, Device device, KvShape shape) {
-    return new EvictionCache(backend, device, shape, rule, quotas(shape), type, capacity(shape));
+    return new EvictionCache(backend, device, shape, fitted(shape).plan, type, capacity(shape));
   }
 
-  private Quotas quotas(KvShape shape) {
-    return quotas.computeIfAbsent(
+  private Fitted fitted(KvShape shape) {
+    return fitted.computeIfAbsent(
         new Sizes(shape.layers(), shape.heads(), shape.headDim(), shape.grids()),
-        _ -> Quotas.fit(name, rule, shape, type, capacity(shape)));
+        _ -> {
+          int capacity = capacity(shape);
+          Quotas quotas = Quotas.fit(name, rule, shape, type, capacity);
+          return new Fitted(quotas, new EvictionPlan(rule, shape, quotas, capacity));
+        });
   }
 
   /** Head-tokens of the store. */

@@ -1,17 +1,18 @@
 package io.heatkv.cache;
 
 import io.heatkv.scale.ScaleGrids;
-import io.heatkv.scale.ScaleSize;
 
 /**
  * A policy that drops single tokens: says how many tokens each head keeps and which.
  *
  * <p>After a layer has attended at a scale, each of its heads has candidates: the tokens that it
- * kept before and all tokens of the scale. It keeps those of the highest scores. A token that was
- * dropped never comes back. {@link EvictionPolicy} makes a rule a {@link CachePolicy}, with memory,
+ * kept before and all tokens of the scale. It keeps those of the highest scores, of equal ones the
+ * later. A token that was dropped never comes back. Scores depend on where tokens lie ({@link
+ * PositionRule}) or on attention that they get ({@link AttentionRule}); nothing is asked where all
+ * candidates stay. {@link EvictionPolicy} makes a rule a {@link CachePolicy}, with memory,
  * attention and budget.
  */
-public interface EvictionRule {
+public sealed interface EvictionRule permits PositionRule, AttentionRule {
   /** Tokens that a head needs at least: the floor of the budget. */
   default int least(ScaleGrids grids) {
     return 1;
@@ -29,21 +30,4 @@ public interface EvictionRule {
   default double tokens(int scale, int layer, int head, double mean) {
     return mean;
   }
-
-  /**
-   * Tokens of a scale whose queries are observed: {@link Candidates#attention} is the attention
-   * that they pay. Empty where scores don't need it.
-   */
-  default int[] window(ScaleSize map) {
-    return new int[0];
-  }
-
-  /**
-   * How much a head wants to keep each candidate; of equal ones the later is kept. Infinity pins a
-   * token. Called for each row of the batch once a window was observed, else once for all; by
-   * several threads at once, so it must change nothing.
-   *
-   * @return one score for each candidate
-   */
-  double[] scores(Candidates candidates);
 }

@@ -8,6 +8,7 @@ import io.heatkv.tensor.HeadRanges;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Where a cache's keys and values lie by slots of an arena. A slot holds the key and the value of
@@ -121,54 +122,58 @@ final class KvStore implements AutoCloseable {
   }
 
   /**
-   * Puts single tokens.
+   * Reads keys of heads that hold equally many tokens.
    *
-   * @param places of each, see {@link #place}
-   * @param tokens numbers of the tokens among those of all rows and heads
-   * @param k [rows, heads, tokens, head_dim]
-   * @param v same shape
+   * @param slots int64 [heads * held], head after head, the same in all rows
+   * @return [rows, heads, held, head_dim]; a copy
    */
-  void put(long[] places, long[] tokens, Tensor k, Tensor v) {
-    if (places.length == 0) {
-      return;
+  Tensor keys(Tensor slots, long heads) {
+    try (Scope scope = Scope.open()) {
+      Tensor found = Ops.indexSelect(served().select(0, 0), 1, slots);
+      Tensor keys = type.decode(found, compute, ops);
+      return scope.keep(keys.reshape(rows(), heads, slots.count() / heads, keys.size(2)));
     }
-    Tensor target = index(places);
-    Tensor source = index(tokens);
-    Ops.indexCopy(places().select(0, 0), 0, target, pick(k, source));
-    Ops.indexCopy(places().select(0, 1), 0, target, pick(v, source));
-  }
-
-  private Tensor pick(Tensor scale, Tensor tokens) {
-    return type.encode(Ops.indexSelect(scale.reshape(-1, scale.size(3)), 0, tokens), ops);
   }
 
   /**
-   * Reads what each row has in slots of its own.
+   * Puts other tokens into the slots of heads: some of those that each held, some of the scale's.
+   * What was held is moved as it is stored.
    *
-   * @param places as many of every row, row after row, see {@link #place}
-   * @return keys and values [2, rows, places of a row, head_dim]; a copy
+   * @param held int64 [heads * tokens held], head after head
+   * @param slots int64 [heads * tokens kept], head after head; may be some of those that held
+   * @param entries int64, of each slot what it gets: of the held and the current tokens of one head
+   *     after the other, in one row for all rows or row after row
+   * @param heads numbers from 0 on, int64
+   * @param k [rows, heads, tokens, head_dim]
+   * @param v same shape
    */
-  Tensor read(long[] places) {
-    Tensor found =
-        Ops.indexSelect(places(), 1, index(places))
-            .reshape(2, rows(), places.length / rows(), arena.size(3));
-    return type.decode(found, compute, ops);
+  void replace(Tensor held, Tensor slots, Tensor entries, Tensor heads, Tensor k, Tensor v) {
+    try (Scope _ = Scope.open()) {
+      Tensor before = held.count() == 0 ? null : ops.gatherSlots(served(), held);
+      ops.scatterSlots(
+          served(),
+          slots,
+          heads,
+          pick(before == null ? null : before.select(0, 0), k, slots, entries),
+          pick(before == null ? null : before.select(0, 1), v, slots, entries));
+    }
   }
 
-  /** Number of a row's slot among those of all rows. */
-  long place(int row, int slot) {
-    return row * arena.size(2) + slot;
-  }
-
-  /** All rows' slots one after another [2, places, width]; a view. */
-  private Tensor places() {
-    return arena.whole().reshape(2, -1, arena.size(3));
-  }
-
-  /** Indices on the store's device. */
-  Tensor index(long[] values) {
-    Tensor all = arena.whole();
-    return Tensor.of(all.backend(), values, values.length).to(all.device());
+  /**
+   * Entries of earlier scales and of the current one [rows, heads, kept, width].
+   *
+   * @param before [rows, heads * held, width]; null if nothing was held
+   */
+  private Tensor pick(@Nullable Tensor before, Tensor current, Tensor slots, Tensor entries) {
+    long heads = current.size(1);
+    Tensor all = type.encode(current, ops);
+    long width = all.size(3);
+    if (before != null) {
+      all = Ops.cat(2, before.reshape(rows(), heads, before.size(1) / heads, width), all);
+    }
+    long apart = rows() * slots.count() / entries.count();
+    return Ops.indexSelect(all.reshape(apart, -1, width), 1, entries)
+        .reshape(rows(), heads, slots.count() / heads, width);
   }
 
   /** Notes the current scale's keys and values, and slots of every row that may be copied. */

@@ -1,80 +1,72 @@
 package io.heatkv.cache;
 
-import io.heatkv.tensor.DType;
+import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /** Attention that some queries of a scale pay to every key that they see, summed over them. */
 final class WindowAttention {
-  // Bounds the matrix of probabilities, which is materialised for one head at a time.
+  // Bounds the matrix of probabilities: queries, and numbers that a cache of the device holds.
   private static final int CHUNK = 256;
+  private static final long NUMBERS = 1 << 18;
+  private static final long CUDA_NUMBERS = 1 << 23;
 
   private WindowAttention() {}
 
   /**
-   * Observes one layer, in float32.
+   * Observes heads of one layer, in float32.
    *
-   * @param q queries [batch, heads, tokens, head_dim], scaled
-   * @param k keys of the current scale, same shape
-   * @param retained keys of earlier scales, head after head [batch, sum of lengths, head_dim]; null
-   *     if there are none
-   * @param lengths retained tokens of each head
-   * @param window numbers of the observed queries in the scale, int64, on the tensors' device
-   * @return [row][head][retained, then current tokens]
+   * @param q observed queries [rows, heads, n, head_dim], scaled
+   * @param k keys of the current scale [rows, heads, tokens, head_dim]
+   * @param retained keys of earlier scales [rows, heads, held, head_dim]; null if there are none
+   * @return float32 [rows, heads, held + tokens]: the retained, then the current ones
    */
-  static float[][][] of(
-      Tensor q, Tensor k, @Nullable Tensor retained, int[] lengths, Tensor window) {
-    int batch = (int) q.size(0);
-    int heads = (int) q.size(1);
-    int tokens = (int) q.size(2);
-    List<Tensor> sums = new ArrayList<>();
-    try (Scope _ = Scope.open()) {
-      long start = 0;
-      for (int head = 0; head < heads; head++) {
-        Tensor current = k.select(1, head);
-        Tensor keys =
-            retained == null || lengths[head] == 0
-                ? current
-                : Ops.cat(1, retained.narrow(1, start, lengths[head]), current);
-        sums.add(sum(Ops.indexSelect(q.select(1, head), 1, window), keys));
-        start += lengths[head];
+  static Tensor of(DeviceOps ops, Tensor q, Tensor k, @Nullable Tensor retained) {
+    long rows = q.size(0);
+    long heads = q.size(1);
+    long keys = k.size(2) + (retained == null ? 0 : retained.size(2));
+    long numbers = q.device().isCuda() ? CUDA_NUMBERS : NUMBERS;
+    long each = Math.max(1, numbers / (rows * Math.min(CHUNK, q.size(2)) * keys));
+    try (Scope scope = Scope.open()) {
+      List<Tensor> sums = new ArrayList<>();
+      for (long head = 0; head < heads; head += each) {
+        long count = Math.min(each, heads - head);
+        Tensor seen = k.narrow(1, head, count);
+        if (retained != null) {
+          seen = Ops.cat(2, retained.narrow(1, head, count), seen);
+        }
+        Tensor sum =
+            sum(
+                ops,
+                q.narrow(1, head, count).reshape(rows * count, q.size(2), q.size(3)),
+                seen.reshape(rows * count, keys, q.size(3)));
+        sums.add(sum.reshape(rows, count, keys));
       }
-      return split(Ops.cat(1, sums).toFloats(), batch, heads, lengths, tokens);
+      return scope.keep(Ops.cat(1, sums));
     }
   }
 
   /**
    * Sum over queries [batch, n, d] of softmax probabilities over keys [batch, m, d]: [batch, m].
    */
-  private static Tensor sum(Tensor queries, Tensor keys) {
+  private static Tensor sum(DeviceOps ops, Tensor queries, Tensor keys) {
     try (Scope scope = Scope.open()) {
-      Tensor columns = keys.to(DType.F32).transpose(1, 2);
+      Tensor columns = keys.transpose(1, 2);
       Tensor total = null;
       for (long from = 0; from < queries.size(1); from += CHUNK) {
-        long count = Math.min(CHUNK, queries.size(1) - from);
-        Tensor rows = queries.narrow(1, from, count).to(DType.F32);
-        Tensor part = Ops.sum(Ops.softmax(Ops.matmul(rows, columns)), false, 1);
-        total = total == null ? part : total.add(part);
+        try (Scope chunk = Scope.open()) {
+          long count = Math.min(CHUNK, queries.size(1) - from);
+          Tensor scores = ops.products(queries.narrow(1, from, count), columns);
+          Tensor part = Ops.sum(Ops.softmax(scores), false, 1);
+          total = chunk.keep(total == null ? part : total.add(part));
+        }
       }
       return scope.keep(Objects.requireNonNull(total, "an empty window"));
     }
-  }
-
-  private static float[][][] split(float[] sums, int batch, int heads, int[] lengths, int tokens) {
-    float[][][] result = new float[batch][heads][];
-    int next = 0;
-    for (int row = 0; row < batch; row++) {
-      for (int head = 0; head < heads; head++) {
-        result[row][head] = Arrays.copyOfRange(sums, next, next + lengths[head] + tokens);
-        next += lengths[head] + tokens;
-      }
-    }
-    return result;
   }
 }

@@ -1,8 +1,8 @@
 package io.heatkv.policy;
 
 import io.heatkv.cache.Candidates;
-import io.heatkv.cache.EvictionRule;
 import io.heatkv.cache.KvShape;
+import io.heatkv.cache.PositionRule;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.schedule.AttentionStatistics;
 import java.util.stream.IntStream;
@@ -22,7 +22,7 @@ import java.util.stream.IntStream;
  *       a small budget can't hold.
  * </ul>
  */
-final class AmsKv implements EvictionRule {
+final class AmsKv implements PositionRule {
   private static final int CONDENSED_SCALES = 2;
   private static final double RATIO = 2;
 

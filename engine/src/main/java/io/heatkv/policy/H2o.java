@@ -1,8 +1,10 @@
 package io.heatkv.policy;
 
-import io.heatkv.cache.Candidates;
-import io.heatkv.cache.EvictionRule;
+import io.heatkv.cache.AttentionRule;
+import io.heatkv.cache.ObservedCandidates;
 import io.heatkv.scale.ScaleSize;
+import io.heatkv.tensor.Ops;
+import io.heatkv.tensor.Tensor;
 import java.util.stream.IntStream;
 
 /**
@@ -12,19 +14,31 @@ import java.util.stream.IntStream;
  * <p>As in the paper, all queries of all steps count, so that the attention of every scale but the
  * last is computed a second time, by blocks of queries.
  */
-final class H2o implements EvictionRule {
+final class H2o implements AttentionRule {
   @Override
   public int[] window(ScaleSize map) {
     return IntStream.range(0, map.tokens()).toArray();
   }
 
   @Override
-  public double[] scores(Candidates candidates) {
-    int newest = candidates.count() - candidates.quota() / 2;
-    double[] scores = new double[candidates.count()];
-    for (int i = 0; i < scores.length; i++) {
-      scores[i] = i < newest ? candidates.accumulated(i) : Double.POSITIVE_INFINITY;
-    }
-    return scores;
+  public boolean accumulates() {
+    return true;
+  }
+
+  @Override
+  public Tensor scores(ObservedCandidates candidates) {
+    int newest = candidates.quota() / 2;
+    Tensor sums = candidates.accumulated();
+    return Ops.cat(
+        2,
+        sums.narrow(2, 0, candidates.count() - newest),
+        Tensor.full(
+            sums.backend(),
+            Double.POSITIVE_INFINITY,
+            sums.dtype(),
+            sums.device(),
+            sums.size(0),
+            sums.size(1),
+            newest));
   }
 }

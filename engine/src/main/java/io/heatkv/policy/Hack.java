@@ -1,11 +1,14 @@
 package io.heatkv.policy;
 
-import io.heatkv.cache.Candidates;
-import io.heatkv.cache.EvictionRule;
+import io.heatkv.cache.AttentionRule;
 import io.heatkv.cache.KvShape;
+import io.heatkv.cache.ObservedCandidates;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.schedule.AttentionStatistics;
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Ops;
+import io.heatkv.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -29,7 +32,7 @@ import java.util.stream.IntStream;
  * <p>The paper also merges what contextual heads drop before the last scale into what they keep.
  * That is left out: entries here are the model's own keys and values.
  */
-final class Hack implements EvictionRule {
+final class Hack implements AttentionRule {
   private static final double CONTEXTUAL = 0.5;
   private static final double RATIO = 4;
   private static final int QUERIES = 32;
@@ -92,19 +95,27 @@ final class Hack implements EvictionRule {
   }
 
   @Override
-  public double[] scores(Candidates candidates) {
-    boolean isStructural = structural[candidates.layer()][candidates.head()];
-    int initial = initial(candidates.grids());
-    int newest = candidates.firstFrom(candidates.scale());
-    double[] scores = new double[candidates.count()];
-    for (int i = 0; i < scores.length; i++) {
-      scores[i] = candidates.attention(i);
-      if (isStructural && candidates.token(i) < initial) {
-        scores[i] = Double.POSITIVE_INFINITY;
-      } else if (isStructural && i >= newest) {
-        scores[i] += NEWEST;
-      }
+  public int kind(int layer, int head) {
+    return structural[layer][head] ? 1 : 0;
+  }
+
+  @Override
+  public Tensor scores(ObservedCandidates candidates) {
+    if (!structural[candidates.layer()][candidates.heads().getFirst()]) {
+      return candidates.attention();
     }
-    return scores;
+    // In float64, where the sum with a large number keeps the order.
+    Tensor attention = candidates.attention().to(DType.F64);
+    int tokens = candidates.grids().tokens(candidates.scale());
+    int before = candidates.count() - tokens;
+    Tensor scores =
+        Ops.cat(2, attention.narrow(2, 0, before), attention.narrow(2, before, tokens).add(NEWEST));
+    Tensor initial = number(initial(candidates.grids()), DType.I32, scores);
+    Tensor pinned = number(Double.POSITIVE_INFINITY, DType.F64, scores);
+    return Ops.where(Ops.less(candidates.tokens(), initial), pinned, scores);
+  }
+
+  private static Tensor number(double value, DType dtype, Tensor like) {
+    return Tensor.full(like.backend(), value, dtype, like.device(), 1);
   }
 }

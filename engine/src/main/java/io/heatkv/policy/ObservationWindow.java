@@ -1,7 +1,11 @@
 package io.heatkv.policy;
 
-import io.heatkv.cache.Candidates;
+import io.heatkv.cache.ObservedCandidates;
 import io.heatkv.scale.ScaleSize;
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Ops;
+import io.heatkv.tensor.Pooling;
+import io.heatkv.tensor.Tensor;
 import java.util.stream.IntStream;
 
 /** What the rules share that score tokens by a few queries of the scale, and keep these. */
@@ -19,30 +23,29 @@ final class ObservationWindow {
   }
 
   /**
-   * Scores by attention, pooled along the sequence over two tokens on either side. Observed tokens
-   * are pinned and lend nothing to their neighbours.
-   *
-   * @param window numbers of the observed tokens in the newest scale
-   * @param max the maximum instead of the mean of five, beyond the ends zero
+   * Scores by attention, as the mean of a token and two on either side along the sequence, beyond
+   * the ends zero. Observed tokens are pinned and lend nothing to their neighbours.
    */
-  static double[] pooled(Candidates candidates, int[] window, boolean max) {
-    int first = candidates.firstFrom(candidates.scale());
-    boolean[] pinned = new boolean[candidates.count()];
-    for (int token : window) {
-      pinned[first + token] = true;
-    }
-    double[] scores = new double[candidates.count()];
-    for (int i = 0; i < scores.length; i++) {
-      double sum = 0;
-      double most = 0;
-      for (int j = Math.max(0, i - REACH); j <= Math.min(scores.length - 1, i + REACH); j++) {
-        double attention = pinned[j] ? 0 : candidates.attention(j);
-        sum += attention;
-        most = Math.max(most, attention);
-      }
-      double score = max ? most : sum / (2 * REACH + 1);
-      scores[i] = pinned[i] ? Double.POSITIVE_INFINITY : score;
-    }
-    return scores;
+  static Tensor meanPooled(ObservedCandidates candidates) {
+    // Sums of float32 numbers in float64, so that few scores are equal.
+    return pinned(candidates, Pooling.mean(lent(candidates).to(DType.F64), REACH));
+  }
+
+  /** The same with the maximum. */
+  static Tensor maxPooled(ObservedCandidates candidates) {
+    return pinned(candidates, Pooling.max(lent(candidates), REACH));
+  }
+
+  private static Tensor lent(ObservedCandidates candidates) {
+    Tensor attention = candidates.attention();
+    return Ops.where(candidates.isObserved(), number(0, attention), attention);
+  }
+
+  private static Tensor pinned(ObservedCandidates candidates, Tensor scores) {
+    return Ops.where(candidates.isObserved(), number(Double.POSITIVE_INFINITY, scores), scores);
+  }
+
+  private static Tensor number(double value, Tensor like) {
+    return Tensor.full(like.backend(), value, like.dtype(), like.device(), 1);
   }
 }

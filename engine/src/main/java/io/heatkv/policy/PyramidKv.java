@@ -1,10 +1,11 @@
 package io.heatkv.policy;
 
-import io.heatkv.cache.Candidates;
-import io.heatkv.cache.EvictionRule;
+import io.heatkv.cache.AttentionRule;
 import io.heatkv.cache.KvShape;
+import io.heatkv.cache.ObservedCandidates;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
+import io.heatkv.tensor.Tensor;
 
 /**
  * PyramidKV (arXiv 2406.02069): SnapKV's choice, but lower layers keep more than higher ones, since
@@ -14,7 +15,7 @@ import io.heatkv.scale.ScaleSize;
  * share is 1/20 of the mean (beta of the official code). Where the first layer's would exceed the
  * whole cache it is cut and the slope flattens, so that the mean stays, also as in that code.
  */
-final class PyramidKv implements EvictionRule {
+final class PyramidKv implements AttentionRule {
   private static final double BETA = 20;
 
   private final SnapKv choice = new SnapKv();
@@ -58,7 +59,7 @@ final class PyramidKv implements EvictionRule {
   }
 
   @Override
-  public double[] scores(Candidates candidates) {
+  public Tensor scores(ObservedCandidates candidates) {
     return choice.scores(candidates);
   }
 }

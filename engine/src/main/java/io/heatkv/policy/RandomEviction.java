@@ -1,7 +1,7 @@
 package io.heatkv.policy;
 
 import io.heatkv.cache.Candidates;
-import io.heatkv.cache.EvictionRule;
+import io.heatkv.cache.PositionRule;
 
 /**
  * A control without a paper: every head keeps a uniformly random sample of all tokens seen.
@@ -9,7 +9,7 @@ import io.heatkv.cache.EvictionRule;
  * <p>Each (layer, head, token) has a fixed random rank and the highest stay, so that at every scale
  * what is kept is a uniform sample of everything seen so far. Runs repeat; rows are alike.
  */
-final class RandomEviction implements EvictionRule {
+final class RandomEviction implements PositionRule {
   @Override
   public double[] scores(Candidates candidates) {
     long head = mixed(((long) candidates.layer() << 32) + candidates.head() + 1);

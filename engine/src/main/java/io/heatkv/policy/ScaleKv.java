@@ -1,11 +1,12 @@
 package io.heatkv.policy;
 
-import io.heatkv.cache.Candidates;
-import io.heatkv.cache.EvictionRule;
+import io.heatkv.cache.AttentionRule;
+import io.heatkv.cache.ObservedCandidates;
 import io.heatkv.profile.ScaleKvBudgets;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
 import io.heatkv.schedule.AttentionStatistics;
+import io.heatkv.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -35,7 +36,7 @@ import java.util.stream.IntStream;
  * <p>Layers change their budgets while a scale is drawn, and the bound holds meanwhile: the mean is
  * a little below the budget.
  */
-final class ScaleKv implements EvictionRule {
+final class ScaleKv implements AttentionRule {
   private static final double DRAFTERS = 1.0 / 16;
   private static final double FIRST = 600.0 / 650;
   private static final double DECAY = 70.0 / 650;
@@ -154,8 +155,7 @@ final class ScaleKv implements EvictionRule {
   }
 
   @Override
-  public double[] scores(Candidates candidates) {
-    int[] window = window(candidates.grids().size(candidates.scale()));
-    return ObservationWindow.pooled(candidates, window, true);
+  public Tensor scores(ObservedCandidates candidates) {
+    return ObservationWindow.maxPooled(candidates);
   }
 }

@@ -1,9 +1,10 @@
 package io.heatkv.policy;
 
-import io.heatkv.cache.Candidates;
-import io.heatkv.cache.EvictionRule;
+import io.heatkv.cache.AttentionRule;
+import io.heatkv.cache.ObservedCandidates;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
+import io.heatkv.tensor.Tensor;
 
 /**
  * SnapKV (arXiv 2404.14469): the tokens to which the last queries attend most, and the tokens of
@@ -14,7 +15,7 @@ import io.heatkv.scale.ScaleSize;
  * and pooled by the mean of five neighbours (the default of the official code), in each head and
  * row for itself.
  */
-final class SnapKv implements EvictionRule {
+final class SnapKv implements AttentionRule {
   @Override
   public int least(ScaleGrids grids) {
     return ObservationWindow.SIZE;
@@ -26,8 +27,7 @@ final class SnapKv implements EvictionRule {
   }
 
   @Override
-  public double[] scores(Candidates candidates) {
-    int[] window = window(candidates.grids().size(candidates.scale()));
-    return ObservationWindow.pooled(candidates, window, false);
+  public Tensor scores(ObservedCandidates candidates) {
+    return ObservationWindow.meanPooled(candidates);
   }
 }

@@ -1,7 +1,7 @@
 package io.heatkv.policy;
 
 import io.heatkv.cache.Candidates;
-import io.heatkv.cache.EvictionRule;
+import io.heatkv.cache.PositionRule;
 import io.heatkv.scale.ScaleGrids;
 
 /**
@@ -12,7 +12,7 @@ import io.heatkv.scale.ScaleGrids;
  * 4), so that no scale is cut. Keys keep the positions at which they were made: positions of an
  * image mean places, so the paper's renumbering within the cache doesn't apply.
  */
-final class StreamingLlm implements EvictionRule {
+final class StreamingLlm implements PositionRule {
   private static final int SINK_SCALES = 2;
 
   @Override

@@ -45,6 +45,15 @@ public interface DeviceOps {
   Tensor linearGelu(Tensor x, Tensor weight, Tensor bias);
 
   /**
+   * Products of matrices of the compute type, summed and returned in float32.
+   *
+   * @param a [n, p, d]
+   * @param b [n, d, m]
+   * @return [n, p, m]
+   */
+  Tensor products(Tensor a, Tensor b);
+
+  /**
    * Splits a projection into heads; queries and keys are normalised, scaled and rotated.
    *
    * @param projected queries, keys, values [rows, tokens, 3, heads, head_dim]

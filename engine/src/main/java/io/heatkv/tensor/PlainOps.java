@@ -59,6 +59,11 @@ public final class PlainOps implements DeviceOps {
   }
 
   @Override
+  public Tensor products(Tensor a, Tensor b) {
+    return Ops.matmul(a.to(DType.F32), b.to(DType.F32));
+  }
+
+  @Override
   public Heads splitHeads(Tensor projected, Tensor factors, Tensor positions, boolean normalise) {
     long rows = projected.size(0);
     long tokens = projected.size(1);

@@ -7,6 +7,7 @@ public final class Sorting {
   private static final Operator CUMSUM = Operator.of("cumsum");
   private static final Operator SORT = Operator.of("sort", "stable");
   private static final Operator SCATTER = Operator.of("scatter", "src");
+  private static final Operator GATHER = Operator.of("gather");
 
   private Sorting() {}
 
@@ -36,6 +37,16 @@ public final class Sorting {
 
   /** Each value at its index of all; the reverse of {@link #sort}. */
   public static Tensor scatter(Tensor x, Tensor indices) {
-    return x.call(SCATTER, x, -1L, indices, x);
+    return scatter(x, indices, x);
+  }
+
+  /** A copy of x with each value at its index. */
+  public static Tensor scatter(Tensor x, Tensor indices, Tensor values) {
+    return x.call(SCATTER, x, -1L, indices, values);
+  }
+
+  /** The values of x at the indices; all dimensions but the last have the same sizes in both. */
+  public static Tensor gather(Tensor x, Tensor indices) {
+    return x.call(GATHER, x, -1L, indices, false);
   }
 }

@@ -138,7 +138,10 @@ class KvStorageTest {
     KvShape shape = shape(dtype);
     assertThat(storage.fullBytes(shape)).isEqualTo(ROWS * LAYERS * HEADS * TOKENS * tokenBytes);
     assertThat(storage.bytesPerHeadToken(shape)).isEqualTo(ROWS * tokenBytes);
-    long bytes = new EvictionPolicy("r", _ -> new double[0], 0.5, storage).plan(shape).bytes();
+    long bytes =
+        new EvictionPolicy("r", (PositionRule) _ -> new double[0], 0.5, storage)
+            .plan(shape)
+            .bytes();
     assertThat(bytes).isEqualTo(ROWS * LAYERS * HEADS * TOKENS * tokenBytes / 2);
   }
 
@@ -146,7 +149,7 @@ class KvStorageTest {
   @CsvSource({"0.1, 12, 22", "0.25, 30, 56", "0.5, 60, 112", "0.9, 108, 120"})
   void moreTokensFitInEightBits(double budget, int tokens, int inBytes) {
     KvShape shape = shape(DType.F32);
-    EvictionRule rule = _ -> new double[0];
+    PositionRule rule = _ -> new double[0];
     assertThat(new EvictionPolicy("r", rule, budget, KvStorage.HALF).plan(shape).bytes())
         .isEqualTo(ROWS * tokens * 128);
     assertThat(new EvictionPolicy("r", rule, budget, KvStorage.INT8).plan(shape).bytes())

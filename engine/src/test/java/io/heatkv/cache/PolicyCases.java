@@ -6,6 +6,7 @@ import io.heatkv.profile.CalibrationProfile;
 import io.heatkv.profile.PromptMeasurement;
 import io.heatkv.profile.PromptSet;
 import io.heatkv.scale.ScaleGrids;
+import io.heatkv.scale.ScaleSize;
 import io.heatkv.schedule.Budget;
 import io.heatkv.schedule.CalibrationSetup;
 import io.heatkv.schedule.LevelCosts;
@@ -101,6 +102,24 @@ public final class PolicyCases {
       EvictionRule rule, KvShape shape, double budget, int scale, int layer, int head) {
     long capacity = (long) (budget * Quotas.allTokens(shape));
     return Quotas.fit("test", rule, shape, KvStorage.NATIVE, capacity).count(scale, layer, head);
+  }
+
+  /** A rule that looks at attention, and can't after a scale. */
+  static AttentionRule failing(int scale) {
+    return new AttentionRule() {
+      @Override
+      public int[] window(ScaleSize map) {
+        return new int[] {0};
+      }
+
+      @Override
+      public Tensor scores(ObservedCandidates candidates) {
+        if (candidates.scale() == scale) {
+          throw new IllegalStateException("no scores");
+        }
+        return candidates.attention();
+      }
+    };
   }
 
   public static float[] gaussian(Random random, int count) {

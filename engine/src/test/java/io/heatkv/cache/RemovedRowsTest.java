@@ -37,15 +37,20 @@ class RemovedRowsTest {
   private static final double TOLERANCE = TestDevice.device().isCuda() ? 1e-5 : 0;
 
   /** Looks at attention after some scales only. */
-  private static final class Sometimes implements EvictionRule {
+  private static final class Sometimes implements AttentionRule {
     @Override
     public int[] window(ScaleSize map) {
       return map.width() % 2 == 0 ? new int[] {0, 1} : new int[0];
     }
 
     @Override
-    public double[] scores(Candidates candidates) {
-      return IntStream.range(0, candidates.count()).mapToDouble(candidates::accumulated).toArray();
+    public boolean accumulates() {
+      return true;
+    }
+
+    @Override
+    public Tensor scores(ObservedCandidates candidates) {
+      return candidates.accumulated();
     }
   }
 
@@ -235,14 +240,8 @@ class RemovedRowsTest {
   @Test
   void anErrorAfterwardsLeavesNothingBehind() {
     long live = BACKEND.liveTensors();
-    EvictionRule failing =
-        candidates -> {
-          if (candidates.scale() == 3) {
-            throw new IllegalStateException("no scores");
-          }
-          return new double[candidates.count()];
-        };
-    CachePolicy policy = new EvictionPolicy("failing", failing, 0.5, KvStorage.NATIVE);
+    CachePolicy policy =
+        new EvictionPolicy("failing", PolicyCases.failing(3), 0.5, KvStorage.NATIVE);
     assertThatThrownBy(
             () -> {
               try (Drawing drawing = new Drawing(policy, 2, List.of(0, 1, 2))) {

@@ -1,31 +1,17 @@
 package io.heatkv.cache;
 
-/**
- * The slots of one row that a policy hands out as it goes: there is nothing more to hand out than
- * was allocated. All rows have as many in use, but need not have the same.
- */
-final class RowSlots {
+/** Slots that a plan hands out: there is nothing more to hand out than will be allocated. */
+final class FreeSlots {
   // A stack: the first `free` are not handed out.
   private final int[] slots;
   private int free;
-  private int peak;
 
-  RowSlots(int capacity) {
+  FreeSlots(int capacity) {
     slots = new int[capacity];
     free = capacity;
     for (int i = 0; i < capacity; i++) {
       slots[i] = capacity - 1 - i;
     }
-  }
-
-  /** Slots handed out now. */
-  int live() {
-    return slots.length - free;
-  }
-
-  /** Most slots handed out at a time so far. */
-  int peak() {
-    return peak;
   }
 
   /**
@@ -42,7 +28,6 @@ final class RowSlots {
     for (int i = 0; i < count; i++) {
       taken[i] = slots[--free];
     }
-    peak = Math.max(peak, live());
     return taken;
   }
 
