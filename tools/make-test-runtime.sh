@@ -8,7 +8,7 @@
 #
 #   HEATKV_LIBTORCH=…/torch/lib TARGET/bin/run-tests REPORTS -Dheatkv.device=cuda [-- CONSOLE_OPTIONS]
 #
-# REPORTS gets tests.txt (failures, then the counts) and JUnit's XML. CONSOLE_OPTIONS go to JUnit's
+# REPORTS gets engine.txt and others.txt (failures, then the counts) and JUnit's XML. CONSOLE_OPTIONS go to JUnit's
 # ConsoleLauncher in place of all classes, such as -c=io.heatkv.verify.KernelChecksTest.
 # The embedded model lies in TARGET/models alone, so that it can be packed apart.
 set -euo pipefail
@@ -48,14 +48,14 @@ for jar in "$target"/jars/*.jar; do
 done
 
 # Tests read the sources and pages that they check from where they lie in a checkout.
-mkdir -p "$target/checkout/engine/src/test" "$target/checkout/docs" "$target/models"
+mkdir -p "$target/checkout/docs" "$target/models"
+(cd "$root" && cp -r --parents ./*/src/main/java engine/src/test/java "$target/checkout/")
 for module in $modules testkit; do
   mkdir -p "$target/checkout/$module/target"
   cp -r "$root/$module"/target/*classes "$target/checkout/$module/target/"
 done
 # The same recordings lie in the engine's.
 rm -rf "$target"/checkout/verify/target/test-classes/golden*
-cp -r "$root/engine/src/test/java" "$target/checkout/engine/src/test/"
 cp "$root"/docs/*.md "$target/checkout/docs/"
 cp -r "$root/models/emoji/target/classes" "$target/models/emoji"
 
@@ -69,17 +69,30 @@ properties=
 while [ $# -gt 0 ] && [ "$1" != -- ]; do properties="$properties $1"; shift; done
 [ "${1:-}" = -- ] && shift
 cd "$here/checkout/engine" || exit 2
-tests=target/test-classes:../verify/target/test-classes:../bench/target/test-classes
-[ $# -gt 0 ] || set -- "--scan-classpath=$tests"
-main=target/classes:../verify/target/classes:../bench/target/classes:../testkit/target/classes
-# shellcheck disable=SC2086 # each property is a word of its own
-"$here/bin/java" --enable-native-access=ALL-UNNAMED -Xmx2g $properties \
-  -cp "$tests:$main:$here/models/emoji:$here/jars/*" \
-  org.junit.platform.console.ConsoleLauncher execute "$@" --exclude-tag=fuzz --disable-banner \
-  --disable-ansi-colors --details=summary --single-color --reports-dir="$reports" \
-  >"$reports/tests.txt" 2>"$reports/errors.txt"
-code=$?
-grep -E '^(  JUnit|    =>|Test run finished)|tests (found|skipped|successful|failed)' "$reports/tests.txt"
+engine=target/test-classes:target/classes
+others=../verify/target/test-classes:../bench/target/test-classes
+main=../verify/target/classes:../bench/target/classes:../testkit/target/classes
+
+# Runs tests found on a class path: run NAME CLASSES CONSOLE_OPTIONS.
+run() {
+  name=$1 classes=$2
+  shift 2
+  # shellcheck disable=SC2086 # each property is a word of its own
+  "$here/bin/java" --enable-native-access=ALL-UNNAMED -Xmx2g $properties \
+    -cp "$classes:$here/models/emoji:$here/jars/*" \
+    org.junit.platform.console.ConsoleLauncher execute "$@" --exclude-tag=fuzz --disable-banner \
+    --disable-ansi-colors --details=summary --single-color --reports-dir="$reports/$name" \
+    >"$reports/$name.txt" 2>"$reports/$name-errors.txt" || code=$?
+  grep -E '^(  JUnit|    =>|Test run finished)|tests (found|skipped|successful|failed)' "$reports/$name.txt"
+}
+code=0
+if [ $# -gt 0 ]; then
+  run tests "$engine:$others:$main" "$@"
+else
+  # The engine's tests see the engine alone, as in a build.
+  run engine "$engine" --scan-classpath=target/test-classes
+  run others "$engine:$others:$main" "--scan-classpath=$others"
+fi
 exit $code
 RUN
 chmod +x "$target/bin/run-tests"

@@ -228,7 +228,7 @@ class StoredMapsTest {
       for (int i = 0; i < count; i++) {
         largest = Math.max(largest, Math.abs(actual[i] - expected.output[i]));
       }
-      assertThat(largest).isLessThan(expected.bound(dtype));
+      assertThat(largest).isLessThan(expected.bound(dtype, queries));
       byte[] moved = arena.toBytes();
       for (int row = 0; row < ROWS; row++) {
         float[][] parts = seen.get(row).getFirst();
@@ -264,11 +264,14 @@ class StoredMapsTest {
   private record Expected(double[] output, double value, double score) {
     /**
      * How far an output may be off: weights and the output are rounded to the compute type, each by
-     * half a unit in the last place; a weight carries the error of its score, a sum in float32.
+     * at most the type's unit roundoff, 2^-p of p significant bits; a weight carries the error of
+     * its score, a sum in float32. Where many queries attend to their own scale by a kernel of the
+     * library's, what that gives is rounded, too.
      */
-    double bound(DType dtype) {
-      double unit = Math.scalb(1.0, dtype == DType.BF16 ? -9 : dtype == DType.F16 ? -12 : -24);
-      return value * (2 * unit + Math.scalb(score, -23));
+    double bound(DType dtype, int queries) {
+      double unit = Math.scalb(1.0, dtype == DType.BF16 ? -8 : dtype == DType.F16 ? -11 : -24);
+      int roundings = DEVICE.isCuda() && queries >= 512 ? 3 : 2;
+      return value * (roundings * unit + Math.scalb(score, -23));
     }
   }
 
