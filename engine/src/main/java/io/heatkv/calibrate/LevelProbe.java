@@ -63,7 +63,7 @@ final class LevelProbe implements AutoCloseable {
 
   /** Bytes of the largest intermediate value of a layer. */
   long layerBytes() {
-    long asked = queries.start(sources) + queries.count(sources);
+    long asked = (long) queries.start(sources) + queries.count(sources);
     long sums = 2 * asked * LevelEntries.SLOTS * shape.headDim() * DType.F32.bytes();
     return Math.max(shape.heads() * sums, LevelEntries.layerBytes(shape));
   }
