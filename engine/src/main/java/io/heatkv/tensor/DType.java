@@ -11,7 +11,9 @@ public enum DType {
   I64("int64", 8),
   I32("int32", 4),
   U8("uint8", 1),
-  BOOL("bool", 1);
+  BOOL("bool", 1),
+  /** Complex numbers of two float32. */
+  C64("complex64", 8);
 
   private final String label;
   private final int bytes;

@@ -12,6 +12,7 @@ public final class FakeQuantisation {
   private static final Operator MOST = Operator.of("amax");
   private static final Operator LEAST = Operator.of("amin");
   private static final Operator ROUND_ = Operator.of("round_");
+  private static final Operator DIVIDE_ = Operator.of("div_", "Tensor");
   private static final Operator CLAMP_ = Operator.of("clamp_", "Tensor");
   private static final Operator BLOCK_MEANS = Operator.of("avg_pool2d");
   private static final int INT8 = 127;
@@ -20,7 +21,7 @@ public final class FakeQuantisation {
   // A little over half the distance of halves of more than 11 bits, and of smaller ones.
   private static final double NORMAL = Math.scalb(1.001, -11);
   private static final double SUBNORMAL = Math.scalb(1.001, -25);
-  // Steps of nothing but zeros have inverses too.
+  // Steps of nothing but zeros divide, too.
   private static final double NO_STEP = 1e-30;
 
   private FakeQuantisation() {}
@@ -29,8 +30,8 @@ public final class FakeQuantisation {
   public static Tensor int8(Tensor x) {
     try (Scope scope = Scope.open()) {
       Tensor most = Ops.maximum(reduce(MOST, x, -1), reduce(LEAST, x, -1).mul(-1));
-      Tensor step = roundedUp(most.mul(1.0 / INT8));
-      Tensor codes = x.mul(inverse(step));
+      Tensor step = roundedUp(most.div(constant(x, INT8)));
+      Tensor codes = x.div(divisor(step));
       codes.call(ROUND_, codes).release();
       return scope.keep(codes.mulInPlace(step));
     }
@@ -46,10 +47,12 @@ public final class FakeQuantisation {
     try (Scope scope = Scope.open()) {
       int dim = x.rank() - 2;
       Tensor low = roundedUp(extremes(LEAST, x, maps).mul(-1)).mul(-1);
-      Tensor step = roundedUp(extremes(MOST, x, maps).sub(low).mul(1.0 / INT4));
+      Tensor step = roundedUp(extremes(MOST, x, maps).sub(low).div(constant(x, INT4)));
       Tensor lows = Ops.indexSelect(low, dim, mapOf);
       Tensor codes = x.sub(lows);
-      multiply(codes, Ops.indexSelect(inverse(step), dim, mapOf));
+      Tensor divisors = Ops.indexSelect(divisor(step), dim, mapOf);
+      codes.call(DIVIDE_, codes, divisors).release();
+      divisors.release();
       codes.call(ROUND_, codes).release();
       codes.call(CLAMP_, codes, some(constant(x, 0)), some(constant(x, INT4))).release();
       multiply(codes, Ops.indexSelect(step, dim, mapOf));
@@ -97,8 +100,9 @@ public final class FakeQuantisation {
     return x.call(operator, x, new long[] {dim}, true);
   }
 
-  private static Tensor inverse(Tensor step) {
-    return constant(step, 1).div(step.add(NO_STEP));
+  /** Products with inverses turn codes in the middle of two, frequent in 16 bits, the other way. */
+  private static Tensor divisor(Tensor step) {
+    return Ops.maximum(step, constant(step, NO_STEP));
   }
 
   /** The least half that isn't below a number, as float32; saturating. */

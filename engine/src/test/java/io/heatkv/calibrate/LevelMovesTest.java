@@ -18,11 +18,7 @@ import java.util.stream.IntStream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/**
- * Kernels that measure levels beside the operators that define them, at a published size. Codes in
- * the middle of two may fall the other way, which moves squares of a small source by more than
- * rounding.
- */
+/** Kernels that measure levels beside the operators that define them, at a published size. */
 class LevelMovesTest {
   private static final Backend BACKEND = TestDevice.backend();
   private static final ScaleGrids GRIDS =
@@ -64,7 +60,7 @@ class LevelMovesTest {
       double[] expected =
           squares(new LevelOperators(BACKEND, device, GRIDS, maps, storage), inputs);
       for (int i = 0; i < expected.length; i++) {
-        double tolerance = i % 4 == 0 ? 5e-3 : 5e-2;
+        double tolerance = i % 4 == 0 ? 5e-3 : 2e-2;
         assertThat(measured[i])
             .as("source %s, slot %s", i / 16 / HEADS % sources, i % 16)
             .isCloseTo(expected[i], within(tolerance * expected[i] + 1e-9));

@@ -44,16 +44,26 @@ class LevelProbeTest {
   }
 
   /**
-   * Kernels round what 4 bits decode to to 16 bits. Operators aren't tested by such numbers: they
-   * multiply by inverses of steps, so that codes in the middle of two may fall the other way.
+   * Numbers of few bits often lie in the middle of two codes. Kernels round what 4 bits decode to
+   * to 16 bits: scores of spread 32 then carry some 1 %, their differences' squares four times
+   * that.
    */
   @ParameterizedTest
-  @CsvSource({"BF16,16,1", "F16,16,1", "BF16,32,0.01", "BF16,64,4", "F16,128,1", "BF16,128,1"})
-  void measuresWhatIsStoredOfHalfPrecision(DType half, int channels, float spread) {
-    assumeTrue(TestDevice.device().isCuda(), "runs with -Dheatkv.device=cuda only");
+  @CsvSource({
+    "BF16,16,1,0.02",
+    "F16,16,1,0.02",
+    "BF16,32,0.01,0.02",
+    "BF16,64,4,0.1",
+    "F16,128,1,0.02",
+    "BF16,128,1,0.02"
+  })
+  void measuresWhatIsStoredOfHalfPrecision(
+      DType half, int channels, float spread, double ofKernels) {
+    boolean isCuda = TestDevice.device().isCuda();
+    assumeTrue(isCuda || spread <= 1, "operators lose companies that weigh less than 1e-38");
     dtype = half;
     dim = channels;
-    check(spread, 1 << 20, 2e-2);
+    check(spread, 1 << 20, isCuda ? ofKernels : 1e-3);
   }
 
   private void check(float spread, long mostBytes, double tolerance) {

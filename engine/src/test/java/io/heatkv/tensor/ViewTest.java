@@ -232,4 +232,15 @@ class ViewTest {
       }
     }
   }
+
+  /** Rotary tables are such: kernels read their slices by address. */
+  @Test
+  void aSliceOfComplexNumbersBeginsAtItsOffset() {
+    try (Scope _ = Scope.open()) {
+      Tensor pairs = Tensor.full(backend, 1, DType.F32, device, 5, 3, 2);
+      Tensor table = Ops.asComplex(pairs);
+      assertThat(table.narrow(0, 2, 3).address() - pairs.address()).isEqualTo(2 * 3 * 2 * 4);
+      assertThat(table.bytes()).isEqualTo(pairs.bytes());
+    }
+  }
 }

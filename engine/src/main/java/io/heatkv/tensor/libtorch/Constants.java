@@ -30,6 +30,7 @@ final class Constants {
       case I32 -> "int32";
       case U8 -> "uint8";
       case BOOL -> "bool";
+      case C64 -> "complex64";
     };
   }
 

@@ -6,6 +6,7 @@ import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
 
 /**
  * Machine code of kernels. It is compiled once on a machine, for all devices of a kind, and kept in
@@ -38,8 +39,36 @@ final class KernelImages {
   /** Begins to make an image; {@link #get} waits for it. */
   void begin(Wanted wanted) {
     CompletableFuture<byte[]> own = new CompletableFuture<>();
-    if (images.putIfAbsent(wanted, own) == null) {
-      Thread.ofPlatform().name("compile-kernels").daemon().start(() -> complete(own, wanted));
+    if (images.putIfAbsent(wanted, own) != null) {
+      return;
+    }
+    // A process that ends waits: the compiler's library must not be torn down while it works.
+    CountDownLatch done = new CountDownLatch(1);
+    Thread end = Thread.ofPlatform().unstarted(() -> await(done));
+    try {
+      Runtime.getRuntime().addShutdownHook(end);
+    } catch (IllegalStateException e) {
+      own.completeExceptionally(e);
+      return;
+    }
+    Runnable work =
+        () -> {
+          complete(own, wanted);
+          done.countDown();
+          try {
+            Runtime.getRuntime().removeShutdownHook(end);
+          } catch (IllegalStateException _) {
+            // It is ending.
+          }
+        };
+    Thread.ofPlatform().name("compile-kernels").daemon().start(work);
+  }
+
+  private static void await(CountDownLatch done) {
+    try {
+      done.await();
+    } catch (InterruptedException _) {
+      Thread.currentThread().interrupt();
     }
   }
 

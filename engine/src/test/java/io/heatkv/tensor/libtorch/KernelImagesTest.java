@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -154,5 +155,44 @@ class KernelImagesTest {
           .isInstanceOf(CudaCompiler.Unavailable.class)
           .hasMessage("nothing to compile");
     }
+  }
+
+  /** Begins what takes a while, and ends. */
+  static final class Ending {
+    private Ending() {}
+
+    public static void main(String[] arguments) {
+      KernelImages.Compiler slow =
+          new KernelImages.Compiler() {
+            @Override
+            public String version() {
+              return "slow";
+            }
+
+            @Override
+            public byte[] compile(String source, List<String> options) {
+              LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(300));
+              System.out.print("compiled");
+              return new byte[1];
+            }
+          };
+      new KernelImages(slow, new DiskCache("kernels")).begin(wanted("kernel"));
+      System.exit(0);
+    }
+  }
+
+  @Test
+  void aProcessThatEndsWaitsForTheCompiler() throws Exception {
+    Process process =
+        new ProcessBuilder(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-D" + PROPERTY + "=" + folder,
+                "-cp",
+                System.getProperty("java.class.path"),
+                Ending.class.getName())
+            .redirectError(ProcessBuilder.Redirect.INHERIT)
+            .start();
+    assertThat(process.inputReader().readAllAsString()).isEqualTo("compiled");
+    assertThat(process.waitFor()).isZero();
   }
 }
