@@ -46,6 +46,7 @@ public final class LibTorch implements Backend {
   private final @Nullable PinnedCopies pinned;
   private final MathThreads threads;
   private final AtomicLong live = new AtomicLong();
+  private volatile boolean isSegmentKindKnown;
   private final ConcurrentHashMap<Operator, MemorySegment[]> names = new ConcurrentHashMap<>();
   private final ConcurrentHashMap<Device, DeviceOps> ops = new ConcurrentHashMap<>();
   private final ThreadLocal<CallFrame> frames;
@@ -256,6 +257,19 @@ public final class LibTorch implements Backend {
 
   @Override
   public long empty(DType dtype, Device device, long... shape) {
+    if (!device.isCuda() || isSegmentKindKnown) {
+      return allocated(dtype, device, shape);
+    }
+    // The first allocation finds out which segments the driver grants; a second one meanwhile
+    // fails.
+    synchronized (this) {
+      long first = allocated(dtype, device, shape);
+      isSegmentKindKnown = true;
+      return first;
+    }
+  }
+
+  private long allocated(DType dtype, Device device, long[] shape) {
     CallFrame frame = frames.get();
     MemorySegment out = frame.out();
     MemorySegment sizes = frame.sizes(shape);
