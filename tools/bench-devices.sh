@@ -46,7 +46,7 @@ for part in ${CALIBRATE:-1:128 4:512}; do
 done
 for budget in ${BUDGETS:-2.5% 100%}; do
   limit=()
-  [ "$budget" = 100% ] || limit=(--kv-budget "$budget")
+  [ "$budget" = 100% ] || limit=(--kv-budget "$budget" --profile "$profile")
   for n in ${DEVICES:-1 2 4}; do
     rm -rf "$folder/out" && mkdir "$folder/out"
     "$heatkv" generate --model "$model" --device "$(devices "$n")" "a red apple" --count "${COUNT:-128}" \
