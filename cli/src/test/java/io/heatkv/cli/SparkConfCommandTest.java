@@ -67,7 +67,9 @@ class SparkConfCommandTest {
         .containsEntry("spark.executor.resource.gpu.amount", "2")
         .containsEntry("spark.task.resource.gpu.amount", "1")
         .containsEntry("spark.task.cpus", "4")
-        .containsEntry("spark.executorEnv.HEATKV_LIBTORCH", "/opt/torch/lib");
+        .containsEntry("spark.executorEnv.HEATKV_LIBTORCH", "/opt/torch/lib")
+        .containsEntry(
+            "spark.executorEnv.GLIBC_TUNABLES", "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1");
   }
 
   @ParameterizedTest

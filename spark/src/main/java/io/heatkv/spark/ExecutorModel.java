@@ -13,6 +13,7 @@ import io.heatkv.resource.AvailableMemory;
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
+import io.heatkv.tensor.libtorch.HostTuning;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
@@ -115,6 +116,8 @@ final class ExecutorModel {
         .name("load-" + key.device)
         .start(() -> {
           try {
+            // An executor is for this, as the command's process is.
+            HostTuning.apply();
             loading.complete(
                 new ExecutorModel(open(key.model, key.device, key.threads, files), tasks));
           } catch (Throwable e) {

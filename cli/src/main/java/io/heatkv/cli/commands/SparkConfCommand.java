@@ -49,6 +49,8 @@ public final class SparkConfCommand implements Callable<Integer> {
   private static final long JVM = 384 * MIB;
   // CUDA's context and libraries in the host's memory, and what weights pass through.
   private static final long CUDA_HOST = 4L << 30;
+  // As the command's launcher has it.
+  private static final String HUGE_PAGES = "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1";
   private static final String NATIVE = "--enable-native-access=ALL-UNNAMED";
 
   private final Console console;
@@ -179,6 +181,7 @@ public final class SparkConfCommand implements Callable<Integer> {
     if (libtorch != null) {
       lines.put("spark.executorEnv." + LibTorchLocation.VARIABLE, libtorch);
     }
+    lines.put("spark.executorEnv.GLIBC_TUNABLES", HUGE_PAGES);
     lines.put("spark.executor.extraJavaOptions", NATIVE);
     lines.put("spark.driver.extraJavaOptions", NATIVE);
     if (!model.isEmbedded()) {
