@@ -39,7 +39,7 @@ final class LinearLayer {
   static Tensor apply(Tensor x, Tensor weight, @Nullable Tensor bias, boolean gelu) {
     long depth = weight.size(1);
     long rows = depth == 0 ? 0 : x.count() / depth;
-    Multiplier multiplier = rows == 0 ? Multiplier.LIBTORCH : multiplier(x, depth);
+    Multiplier multiplier = rows == 0 ? Multiplier.LIBTORCH : multiplier(x);
     // Enough rows for the kernel of large products: a row's bits don't depend on how many there
     // are.
     long least =
@@ -62,19 +62,16 @@ final class LinearLayer {
   }
 
   /**
-   * With AVX-512 a row's bits hold in oneDNN's products up to a depth, behind which OpenBLAS takes
-   * over; without it in neither, since both have other kernels for the last rows.
+   * With AVX-512 a row's bits hold in oneDNN's products up to a depth; without it, and in
+   * OpenBLAS's on some processors with it, other kernels take the last rows.
    */
-  private static Multiplier multiplier(Tensor x, long depth) {
+  private static Multiplier multiplier(Tensor x) {
     Backend backend = x.backend();
     if (x.device().isCuda() || !backend.hasOneDnn()) {
       return Multiplier.LIBTORCH;
     }
     return switch (x.dtype()) {
-      case F32 ->
-          !backend.hasAvx512()
-              ? Multiplier.CONVOLUTION
-              : depth <= UNDIVIDED_DEPTH ? Multiplier.ONEDNN : Multiplier.LIBTORCH;
+      case F32 -> backend.hasAvx512() ? Multiplier.ONEDNN : Multiplier.CONVOLUTION;
       case BF16 -> backend.multipliesBf16() ? Multiplier.ONEDNN : Multiplier.LIBTORCH;
       default -> Multiplier.LIBTORCH;
     };
@@ -89,8 +86,14 @@ final class LinearLayer {
         Tensor product = x.call(LINEAR, x, weight, Ops.optional(bias));
         yield gelu ? Ops.geluInPlace(product) : product;
       }
-      case ONEDNN ->
-          x.call(ONEDNN_LINEAR, x, weight, Ops.optional(bias), activation, new long[0], algorithm);
+      case ONEDNN -> {
+        if (x.dtype() == DType.F32 && weight.size(1) > UNDIVIDED_DEPTH) {
+          Tensor sum = sumOfParts(x, weight, bias);
+          yield gelu ? Ops.geluInPlace(sum) : sum;
+        }
+        yield x.call(
+            ONEDNN_LINEAR, x, weight, Ops.optional(bias), activation, new long[0], algorithm);
+      }
       case CONVOLUTION -> {
         long[] shape = x.shape();
         long depth = shape[shape.length - 1];
@@ -114,5 +117,25 @@ final class LinearLayer {
         }
       }
     };
+  }
+
+  /** Of parts of the depth, each of which is summed in one order. */
+  private static Tensor sumOfParts(Tensor x, Tensor weight, @Nullable Tensor bias) {
+    long depth = weight.size(1);
+    long each = Math.ceilDiv(depth, Math.ceilDiv(depth, UNDIVIDED_DEPTH));
+    try (Scope scope = Scope.open()) {
+      Tensor sum = part(x, weight, bias, 0, each);
+      for (long start = each; start < depth; start += each) {
+        Ops.addInPlace(sum, part(x, weight, null, start, Math.min(each, depth - start)));
+      }
+      return scope.keep(sum);
+    }
+  }
+
+  private static Tensor part(
+      Tensor x, Tensor weight, @Nullable Tensor bias, long start, long count) {
+    Tensor some = x.narrow(x.rank() - 1, start, count).contiguous();
+    Tensor factors = weight.narrow(1, start, count).contiguous();
+    return product(Multiplier.ONEDNN, some, factors, bias, false);
   }
 }
