@@ -58,6 +58,7 @@ final class HeatKv implements Runnable {
   private static final int INTERNAL_ERROR = 1;
   private static final int USER_ERROR = 2;
   private static final int INTERRUPTED = 130;
+  private static final List<String> VERSION = List.of("--version", "-V");
 
   private final Console console;
 
@@ -126,8 +127,9 @@ final class HeatKv implements Runnable {
   /**
    * The parser.
    *
-   * @param arguments if they begin with a command, it is the only one known: reading the options of
-   *     all by reflection takes a quarter of a second
+   * @param arguments if they begin with a command, it is the only one known, and if they ask for
+   *     the version alone, none is: reading the options of all by reflection takes a quarter of a
+   *     second
    */
   static CommandLine commandLine(Console console, List<String> arguments) {
     HeatKv root = new HeatKv(console);
@@ -137,6 +139,8 @@ final class HeatKv implements Runnable {
       Function<Console, Object> named = commands.get(arguments.getFirst());
       if (named != null) {
         commands = Map.of(arguments.getFirst(), named);
+      } else if (VERSION.containsAll(arguments)) {
+        commands = Map.of();
       }
     }
     commands.forEach((name, command) -> line.addSubcommand(name, command.apply(console)));
