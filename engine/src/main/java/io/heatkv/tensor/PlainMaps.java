@@ -4,7 +4,6 @@ import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 
 import java.lang.foreign.MemorySegment;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
@@ -134,16 +133,19 @@ final class PlainMaps {
   /** Encodes maps of the first rows again. */
   static void move(Tensor arena, long rows, StoredStep step) {
     Bytes bytes = new Bytes(arena, step.half());
-    int count = step.from().size();
-    for (int row = 0; row < rows; row++) {
-      // What is encoded may lie where another is decoded from.
-      List<float[][]> decoded = new ArrayList<>();
-      for (StoredMap map : step.from()) {
-        decoded.add(bytes.decode(row, map));
-      }
-      for (int i = 0; i < count; i++) {
-        bytes.encode(row, step.to().get(i), decoded.get(i), step.from().get(i).pool());
-      }
+    List<StoredMap> from = step.from();
+    long numbers = 2L * step.moved() * bytes.dim;
+    float[][][] decoded = new float[from.size()][][];
+    for (int each = 0; each < rows; each++) {
+      int row = each;
+      // All before any: what is encoded may lie where another is decoded from.
+      inParallel(
+          arena.backend(), from.size(), numbers, i -> decoded[i] = bytes.decode(row, from.get(i)));
+      inParallel(
+          arena.backend(),
+          from.size(),
+          numbers,
+          i -> bytes.encode(row, step.to().get(i), decoded[i], from.get(i).pool()));
     }
   }
 
