@@ -38,17 +38,6 @@ def draw(ref, half):
         module.load_state_dict({k: v.float() for k, v in load_file(MODEL / f'{name}.safetensors').items()})
     load(vae, 'vae')
     load(model, 'transformer')
-    import infinity.models.basic as basic
-
-    def varlen(q, kv, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k, dropout_p, softmax_scale):
-        """What flash-attn would do on a GPU: each row's queries see its own keys."""
-        parts = []
-        for queries, keys in zip(q.split(max_seqlen_q), kv.split(cu_seqlens_k.diff().tolist())):
-            query, key, value = (t.transpose(0, 1)[None] for t in (queries, keys[:, 0], keys[:, 1]))
-            attended = torch.nn.functional.scaled_dot_product_attention(query, key, value, scale=softmax_scale)
-            parts.append(attended[0].transpose(0, 1))
-        return torch.cat(parts)
-    basic.flash_attn_varlen_kvpacked_func = varlen
     features = torch.randn(1, TEXT_TOKENS, config['transformer']['text_channels'])
     sampling = config['sampling']
     times = []
