@@ -6,7 +6,7 @@
 # Build first (mvn package). The image holds the command, its libraries and, for this platform, the
 # native ones of the tokenizer and ONNX Runtime; libtorch is named at run time by HEATKV_LIBTORCH, and
 # a model by --model.
-# With WITH_NATIVES=1 libtorch's CPU natives and the embedded model go in too (some 250 MB more).
+# With WITH_NATIVES=1 libtorch's CPU natives and the embedded models go in too (some 300 MB more).
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/tools/find-jdk.sh"

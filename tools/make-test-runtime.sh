@@ -10,14 +10,14 @@
 #
 # REPORTS gets engine.txt and others.txt (failures, then the counts) and JUnit's XML. CONSOLE_OPTIONS go to JUnit's
 # ConsoleLauncher in place of all classes, such as -c=io.heatkv.verify.KernelChecksTest.
-# The embedded model lies in TARGET/models alone, so that it can be packed apart.
+# The embedded models lie in TARGET/models alone, so that it can be packed apart.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/tools/find-jdk.sh"
 jdk=$(find_jdk) || { echo "no JDK 25 or newer was found; set JAVA_HOME to one" >&2; exit 2; }
 target=${1:-$root/engine/target/test-runtime}
 modules="engine verify bench"
-for built in models/emoji/target/classes testkit/target/classes engine/target/test-classes; do
+for built in models/emoji/target/classes models/emoji-512/target/classes testkit/target/classes engine/target/test-classes; do
   [ -d "$root/$built" ] || { echo "$built is missing; run mvn package first" >&2; exit 2; }
 done
 rm -rf "$target"
@@ -58,6 +58,7 @@ done
 rm -rf "$target"/checkout/verify/target/test-classes/golden*
 cp "$root"/docs/*.md "$target/checkout/docs/"
 cp -r "$root/models/emoji/target/classes" "$target/models/emoji"
+cp -r "$root/models/emoji-512/target/classes" "$target/models/emoji-512"
 
 cat > "$target/bin/run-tests" <<'RUN'
 #!/bin/sh
@@ -71,7 +72,7 @@ while [ $# -gt 0 ] && [ "$1" != -- ]; do properties="$properties $1"; shift; don
 cd "$here/checkout/engine" || exit 2
 engine=target/test-classes:target/classes
 others=../verify/target/test-classes:../bench/target/test-classes
-main=../verify/target/classes:../bench/target/classes:../testkit/target/classes
+main=../verify/target/classes:../bench/target/classes:../testkit/target/classes:$here/models/emoji-512
 
 # Runs tests found on a class path: run NAME CLASSES CONSOLE_OPTIONS.
 run() {

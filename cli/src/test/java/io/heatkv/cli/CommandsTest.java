@@ -80,6 +80,17 @@ class CommandsTest {
   }
 
   @Test
+  void inspectTellsWhatTheLargerEmbeddedModelIs() {
+    JsonObject json = json("inspect", "emoji-512", "--json");
+    assertThat(json.object("transformer").number("layers")).isEqualTo(12);
+    // 1 4 16 36 64 144 256 400 576 1024 1600 2304, and 4096 of the last scale.
+    assertThat(json.number("tokens")).isEqualTo(10_521);
+    assertThat(json.number("cached_tokens")).isEqualTo(6425);
+    assertThat(json.object("kv_bytes").number("bf16")).isEqualTo(12.0 * 2 * 2 * 320 * 6425 * 2);
+    assertThat(json.object("image").number("width")).isEqualTo(512);
+  }
+
+  @Test
   void doctorMeasuresThisMachine() {
     JsonObject json = json("doctor", "--json", "--threads", "1");
     assertThat(json.text("java")).startsWith(System.getProperty("java.version"));

@@ -120,6 +120,19 @@ class ScheduleCommandTest {
         .isEqualTo(run.out());
   }
 
+  @Test
+  void aModelOfThirteenScalesHasAProfileOfItsOwn() {
+    Run run = Run.of("schedule", "--model", "emoji-512", "--budget", "4%", "--json");
+    assertThat(run.status()).isZero();
+    JsonObject json = JsonObject.parse(Path.of("standard output"), run.out());
+    // 120 heads of 6425 cached tokens; 2 rows, keys and values, 32 channels, 2 bytes.
+    double full = 120.0 * 6425 * 256;
+    assertThat(json.number("full_bytes")).isEqualTo(full);
+    assertThat(json.number("peak_bytes") + json.number("table_bytes"))
+        .isLessThanOrEqualTo(0.04 * full)
+        .isGreaterThan(0.039 * full);
+  }
+
   @ParameterizedTest
   @CsvSource(
       delimiter = '|',

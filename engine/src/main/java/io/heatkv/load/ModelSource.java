@@ -1,9 +1,6 @@
 package io.heatkv.load;
 
 import io.heatkv.error.UserException;
-import io.heatkv.resource.CacheFolder;
-import io.heatkv.resource.Release;
-import io.heatkv.resource.ResourceFiles;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -12,34 +9,20 @@ import java.util.Optional;
 
 /** Turns what a user names as a model into a folder. */
 public final class ModelSource {
-  /** Name of the embedded model. */
+  /** Name of the model that is taken where none is named. */
   public static final String EMBEDDED = "emoji";
-
-  private static final String ROOT = "io/heatkv/models/emoji/";
-  private static final List<String> FILES =
-      List.of(
-          "model.json",
-          "golden.safetensors",
-          "emoji.heatkv.json",
-          "transformer.safetensors",
-          "vae.safetensors",
-          "text_encoder/config.json",
-          "text_encoder/model.safetensors",
-          "text_encoder/tokenizer.json",
-          "prompts/calibration.txt",
-          "prompts/heldout.txt");
 
   private ModelSource() {}
 
   /**
-   * The model named {@code emoji}, that which a folder describes, or one put together from the
-   * files in a folder and what its model.json says if it says only a part, or from a transformer's
-   * file and what lies beside it.
+   * A model that comes along, that which a folder describes, or one put together from the files in
+   * a folder and what its model.json says if it says only a part, or from a transformer's file and
+   * what lies beside it.
    *
    * @throws UserException if it is none of them, or files are missing or don't fit each other
    */
   public static FoundModel locate(String name) {
-    Path path = name.equals(EMBEDDED) ? embedded() : Path.of(name);
+    Path path = EmbeddedModel.named(name).map(EmbeddedModel::folder).orElseGet(() -> Path.of(name));
     if (Files.isRegularFile(path)) {
       List<Network> drawing =
           ModelFamilies.all().stream().map(family -> family.networks().getFirst()).toList();
@@ -49,8 +32,9 @@ public final class ModelSource {
       throw new UserException(
           "model '"
               + name
-              + "' is unknown; expected emoji, a folder with a model's files, or the file of a"
-              + " transformer");
+              + "' is unknown; expected "
+              + EmbeddedModel.names()
+              + ", a folder with a model's files, or the file of a transformer");
     }
     for (ModelFamily family : ModelFamilies.all()) {
       Optional<ModelDescription> described = family.described(path);
@@ -84,30 +68,17 @@ public final class ModelSource {
     return locate(name).description();
   }
 
+  /** Whether a name is that of a model that comes along. */
+  public static boolean isEmbedded(String name) {
+    return EmbeddedModel.named(name).isPresent();
+  }
+
   /**
-   * Names of the embedded model's unpacked files whose content is damaged; none where the program
-   * comes without it.
+   * Names of {@link #EMBEDDED}'s unpacked files whose content is damaged.
    *
    * @throws IOException if they can't be read
    */
   public static List<String> damaged() throws IOException {
-    return resources().arePresent() ? resources().damaged(embedded()) : List.of();
-  }
-
-  private static ResourceFiles resources() {
-    return new ResourceFiles(
-        EMBEDDED,
-        ModelSource.class,
-        FILES.stream().map(file -> new ResourceFiles.Item(ROOT + file, file)).toList());
-  }
-
-  private static Path embedded() {
-    ResourceFiles files = resources();
-    if (!files.arePresent()) {
-      throw new UserException(
-          "model 'emoji' is not on the class path; add %s, or name a folder"
-              .formatted(Release.dependency("heatkv-model-emoji", "jar")));
-    }
-    return files.unpack(CacheFolder.locate());
+    return EmbeddedModel.EMOJI.damaged();
   }
 }

@@ -2,26 +2,38 @@ package io.heatkv.verify;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.heatkv.load.ModelSource;
 import io.heatkv.testkit.TestDevice;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** The embedded model against its recording by the official classes. */
+/** The embedded models against their recordings by the official classes. */
 class GoldenModelTest {
-  private static final List<Check> CHECKS = new ArrayList<>();
-  private static final int TOKENS = 2521;
+  private static final Map<String, List<Check>> CHECKS = new HashMap<>();
 
-  static List<Check> checks() {
-    if (CHECKS.isEmpty()) {
-      GoldenFolder.verify(
-          TestDevice.model().folder(), TestDevice.backend(), TestDevice.device(), CHECKS::add);
-    }
-    return CHECKS;
+  static List<Check> checks(String model) {
+    return CHECKS.computeIfAbsent(
+        model,
+        name -> {
+          List<Check> checks = new ArrayList<>();
+          GoldenFolder.verify(
+              ModelSource.find(name).folder(),
+              TestDevice.backend(),
+              TestDevice.device(),
+              checks::add);
+          return checks;
+        });
+  }
+
+  static Stream<Check> checks() {
+    return Stream.of("emoji", "emoji-512").flatMap(model -> checks(model).stream());
   }
 
   @ParameterizedTest
@@ -32,26 +44,37 @@ class GoldenModelTest {
     assertThat(check.passed()).isTrue();
   }
 
+  private static Map<String, Long> compared(String model) {
+    return checks(model).stream().collect(Collectors.toMap(Check::name, Check::compared));
+  }
+
+  /** What both recordings have. */
+  private static Map<String, Long> drawn(long tokens, long edge) {
+    long picture = 3 * (8 * edge) * (8 * edge);
+    return new HashMap<>(
+        Map.of(
+            "token ids", 10L,
+            "text features", 10L * 256,
+            "logits", tokens * 32,
+            "bits of recorded uniforms", tokens * 16,
+            "summed codes", 16 * edge * edge,
+            "picture", picture));
+  }
+
   @Test
   void comparesEverythingRecorded() {
-    Map<String, Long> compared =
-        checks().stream().collect(Collectors.toMap(Check::name, Check::compared));
-    long picture = 3 * 256 * 256;
-    long codes = 16 * 32 * 32;
-    assertThat(compared)
-        .isEqualTo(
-            Map.ofEntries(
-                Map.entry("token ids", 10L),
-                Map.entry("text features", 10L * 256),
-                Map.entry("logits", TOKENS * 32L),
-                Map.entry("bits of recorded uniforms", TOKENS * 16L),
-                Map.entry("summed codes", codes),
-                Map.entry("picture", picture),
-                Map.entry("greedy bits", TOKENS * 16L),
-                Map.entry("greedy picture", picture),
-                Map.entry("encoder features", codes),
-                Map.entry("encoder bits", TOKENS * 16L),
-                Map.entry("encoder summed codes", codes),
-                Map.entry("reconstructed picture", picture)));
+    Map<String, Long> expected = drawn(2521, 32);
+    expected.put("greedy bits", 2521L * 16);
+    expected.put("greedy picture", 3L * 256 * 256);
+    expected.put("encoder features", 16L * 32 * 32);
+    expected.put("encoder bits", 2521L * 16);
+    expected.put("encoder summed codes", 16L * 32 * 32);
+    expected.put("reconstructed picture", 3L * 256 * 256);
+    assertThat(compared("emoji")).isEqualTo(expected);
+  }
+
+  @Test
+  void comparesEverythingRecordedOfThirteenScales() {
+    assertThat(compared("emoji-512")).isEqualTo(drawn(10_521, 64));
   }
 }

@@ -41,7 +41,8 @@ public final class InspectCommand implements Callable<Integer> {
   @Parameters(
       paramLabel = "FILE|MODEL",
       description =
-          "A PNG, a file of weights (.pth, .safetensors, ...), emoji or a model's folder.")
+          "A PNG, a file of weights (.pth, .safetensors, ...), emoji, emoji-512 or a model's"
+              + " folder.")
   private String name = "";
 
   @Option(names = "--json", description = "Print JSON.")
@@ -53,7 +54,7 @@ public final class InspectCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    if (name.equals(ModelSource.EMBEDDED) || Files.isDirectory(Path.of(name))) {
+    if (ModelSource.isEmbedded(name) || Files.isDirectory(Path.of(name))) {
       FoundModel found = ModelSource.locate(name);
       found.notes().forEach(console::message);
       try (ModelDescription model = found.description()) {

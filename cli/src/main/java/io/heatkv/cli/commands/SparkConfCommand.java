@@ -184,7 +184,7 @@ public final class SparkConfCommand implements Callable<Integer> {
     lines.put("spark.executorEnv.GLIBC_TUNABLES", HUGE_PAGES);
     lines.put("spark.executor.extraJavaOptions", NATIVE);
     lines.put("spark.driver.extraJavaOptions", NATIVE);
-    if (!model.isEmbedded()) {
+    if (!model.isDefault()) {
       String name = String.valueOf(description.folder().toAbsolutePath().normalize().getFileName());
       lines.put("spark.archives", name + ".tar.gz#" + name);
     }

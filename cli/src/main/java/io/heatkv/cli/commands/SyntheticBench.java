@@ -64,7 +64,7 @@ public record SyntheticBench(
   private static final long SEED = 1;
 
   static RandomModel sizes(String name) {
-    if (!name.equals(ModelSource.EMBEDDED)) {
+    if (!ModelSource.isEmbedded(name)) {
       return ModelFamilies.ofSize(name).random(name);
     }
     try (ModelDescription embedded = ModelSource.find(name)) {

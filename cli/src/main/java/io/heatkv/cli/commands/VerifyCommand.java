@@ -35,7 +35,8 @@ public final class VerifyCommand implements Callable<Integer> {
 
   @Parameters(
       paramLabel = "FOLDER",
-      description = "Folder with recorded files, a model with its own recording, or emoji.")
+      description =
+          "Folder with recorded files, a model with its own recording, emoji or emoji-512.")
   private String name = "";
 
   @Mixin private final DeviceOptions options = new DeviceOptions();
@@ -50,8 +51,7 @@ public final class VerifyCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     Device device = options.device();
-    Path folder =
-        name.equals(ModelSource.EMBEDDED) ? ModelSource.find(name).folder() : Path.of(name);
+    Path folder = ModelSource.isEmbedded(name) ? ModelSource.find(name).folder() : Path.of(name);
     List<Check> checks = new ArrayList<>();
     List<String> unknown =
         GoldenFolder.verify(

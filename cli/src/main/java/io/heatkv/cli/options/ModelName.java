@@ -17,8 +17,8 @@ public final class ModelName {
       names = "--model",
       paramLabel = "MODEL",
       description =
-          "emoji (built in), a folder with a model's files as published or imported, or the file of"
-              + " a transformer. Default: "
+          "emoji or emoji-512 (built in), a folder with a model's files as published or imported, or"
+              + " the file of a transformer. Default: "
               + ModelSource.EMBEDDED
               + ".")
   private @Nullable String model;
@@ -36,8 +36,8 @@ public final class ModelName {
     return model != null;
   }
 
-  /** Whether it is the one that comes along. */
-  public boolean isEmbedded() {
+  /** Whether it is the one that is taken where none is named. */
+  public boolean isDefault() {
     return model == null || model.equals(ModelSource.EMBEDDED);
   }
 
