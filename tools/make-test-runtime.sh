@@ -10,7 +10,7 @@
 #
 # REPORTS gets engine.txt and others.txt (failures, then the counts) and JUnit's XML. CONSOLE_OPTIONS go to JUnit's
 # ConsoleLauncher in place of all classes, such as -c=io.heatkv.verify.KernelChecksTest.
-# The embedded models lie in TARGET/models alone, so that it can be packed apart.
+# The embedded models lie in TARGET/models alone, so that they can be packed apart.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/tools/find-jdk.sh"
