@@ -116,7 +116,7 @@ class HeatKvImageAutoConfigurationTest {
               Objects.requireNonNull(
                   new UserFailureAnalyzer().analyze(context.getStartupFailure()));
           assertThat(analysis.getDescription()).isEqualTo("model 'missing' is unknown");
-          assertThat(analysis.getAction()).startsWith("expected emoji, a folder");
+          assertThat(analysis.getAction()).startsWith("expected emoji, emoji-512, a folder");
         });
   }
 }
