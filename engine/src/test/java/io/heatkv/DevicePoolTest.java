@@ -106,10 +106,14 @@ class DevicePoolTest {
   @Test
   void whoTakesResultsMayEndAll() {
     List<Integer> stopped = Collections.synchronizedList(new ArrayList<>());
+    CountDownLatch others = new CountDownLatch(1);
     assertThatThrownBy(() ->
             pool.run(
                 50,
                 (_, task, isStopped) -> {
+                  if (task > 0) {
+                    others.countDown();
+                  }
                   while (task > 0 && !isStopped.getAsBoolean()) {
                     Thread.onSpinWait();
                   }
@@ -119,6 +123,8 @@ class DevicePoolTest {
                   return task;
                 },
                 _ -> {
+                  // Else the first result may end all before another task begins.
+                  await(others);
                   throw new IllegalStateException("the disk is full");
                 }))
         .hasMessage("the disk is full");
