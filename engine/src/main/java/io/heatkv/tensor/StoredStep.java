@@ -18,8 +18,9 @@ public final class StoredStep {
   private static final int MOST_TOKENS = 0xfff;
   private static final int MOST_MAPS = 64;
   private static final int FIELDS = 3;
-  // Larger maps are encoded by more threads.
-  private static final int FEW_ENTRIES = 64;
+  // A warp encodes so many entries side by side, each of so many parts of what it is the mean of.
+  private static final int WARP_ENTRIES = 16;
+  private static final int WARP_PARTS = 16;
 
   private final Maps maps;
   private final DType half;
@@ -58,7 +59,19 @@ public final class StoredStep {
     }
     longest = most;
     tiles = inTiles;
-    large = Math.toIntExact(maps.to.stream().filter(map -> map.entries() > FEW_ENTRIES).count());
+    large = (int) IntStream.range(0, maps.to.size()).filter(this::isLarge).count();
+  }
+
+  /** Parts that a lane reads if a warp encodes a map of {@code to}. */
+  private int parts(int i) {
+    StoredMap map = maps.to.get(i);
+    int side = map.pool() / (i < maps.from.size() ? maps.from.get(i).pool() : 1);
+    return Math.ceilDiv(map.entries(), WARP_ENTRIES) * side * side;
+  }
+
+  /** Whether a map of {@code to} takes long, and more threads than a warp's find work in it. */
+  private boolean isLarge(int i) {
+    return maps.to.get(i).entries() > WARP_ENTRIES && parts(i) > WARP_PARTS;
   }
 
   /**
@@ -135,9 +148,9 @@ public final class StoredStep {
 
   /**
    * A table: for each head, where its maps begin, then where its tiles begin, each with the last
-   * end; the heads, those with most tiles first; places in {@code to}, largest maps first; of each
-   * map of reads, from and to its shape, its head (of {@code from} its first entry) and where its
-   * runs begin; an end of the runs; of each run the first of the map's granules in it and its
+   * end; the heads, those with most tiles first; places in {@code to}, the large ones first; of
+   * each map of reads, from and to its shape, its head (of {@code from} its first entry) and where
+   * its runs begin; an end of the runs; of each run the first of the map's granules in it and its
    * place.
    */
   private int[] numbers() {
@@ -165,7 +178,7 @@ public final class StoredStep {
     int[] largest =
         IntStream.range(0, maps.to.size())
             .boxed()
-            .sorted(Comparator.comparingInt(i -> -maps.to.get(i).entries()))
+            .sorted(Comparator.comparing(this::isLarge).thenComparingInt(this::parts).reversed())
             .mapToInt(i -> i)
             .toArray();
     System.arraycopy(largest, 0, numbers, at, largest.length);
@@ -213,7 +226,7 @@ public final class StoredStep {
     return maps.to;
   }
 
-  /** How many of {@link #to} have so many entries that one thread group is too few. */
+  /** How many of {@link #to} take so long that one warp is too few. */
   public int large() {
     return large;
   }

@@ -111,6 +111,17 @@ class StoredMapsTest {
     }
   }
 
+  /** Maps that more threads than a warp's encode on CUDA, in several turns each. */
+  @ParameterizedTest
+  @CsvSource({"F32, 16", "BF16, 32"})
+  void bytesOfLargeMapsAreThoseOfTheCodec(DType dtype, int dim) {
+    for (NumberFormat format : NumberFormat.values()) {
+      for (int pool : new int[] {1, 2, 4, 8}) {
+        encodes(dtype, dim, new int[] {40, 37}, pool, format, format);
+      }
+    }
+  }
+
   private void encodes(
       DType dtype, int dim, int[] size, int pool, NumberFormat keys, NumberFormat values) {
     free.clear();

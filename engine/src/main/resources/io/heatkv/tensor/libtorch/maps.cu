@@ -71,53 +71,154 @@ extern "C" __global__ void __launch_bounds__(256) decode_tiles(
   }
 }
 
-// Entries of blocks of `from` tokens a side, of which a map's are means: keys or values, or what
-// moved maps were decoded to. Functions are few and short on purpose: the compiler runs at first use.
-struct Source {
-  const T* tokens;
-  const float* decoded;
-  int from;
+// Copies that a thread has under way, in slots of its own: so it waits for memory once for many of
+// them, though no loop is unrolled, which would take the compiler long at first use.
+#define SLOTS 8
 
-  // 8 channels of an entry, from one of them on.
-  __device__ void unit(int entry, int channel, float* x) const {
-    i64 at = (i64)entry * DIM + channel;
+static __device__ void beginCopy(uint4* to, const uint4* from) {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 16;"
+               :: "r"((u32)__cvta_generic_to_shared(to)), "l"(from) : "memory");
+#else
+  *to = *from;
+#endif
+}
+
+static __device__ void endGroup() {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+
+// Until no more than so many groups are under way.
+template <int left> static __device__ void awaitGroups() {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.wait_group %0;" :: "n"(left) : "memory");
+#endif
+}
+
+// Units of what is encoded, each the mean of `from` tokens a side: keys or values, or what moved maps
+// were decoded to, float32 if `isWide`.
+struct Source {
+  const u8* units;
+  bool isWide;
+  int from;
+};
+
+// 8 channels of a thread's entries, every step-th up to an end: the units of their blocks, which are
+// copied ahead.
+struct Stream {
+  const u8* units;
+  bool isWide;
+  int pitch, from, height, width, side, columns, across, step, stepTop, stepLeft, end;
+  // The next unit to copy, in its entry's block, and its slot; the tokens that those under way stand
+  // for, a byte each, 0 past an edge.
+  int entry, top, left, y, z, slot;
+  u64 counts;
+
+  __device__ Stream(const Source& source, const Map& map, int channel, int step, int end)
+      : isWide(source.isWide), from(source.from), height(map.height), width(map.width),
+        side(map.pool / from), step(step), end(end) {
+    int bytes = isWide ? 4 : sizeof(T);
+    units = source.units + channel * bytes;
+    pitch = DIM * bytes;
+    // Where nothing is pooled, edges don't matter.
+    if (side == 1) from = height = 1, width = map.entries;
+    columns = (width + from - 1) / from;
+    across = (columns + side - 1) / side * side;
+    stepTop = step / (across / side) * side;
+    stepLeft = step % (across / side) * side;
+  }
+
+  __device__ int ahead() const { return isWide ? SLOTS / 2 : SLOTS; }
+
+  __device__ void begin(int first) {
+    entry = first;
+    top = first / (across / side) * side;
+    left = first % (across / side) * side;
+    y = z = slot = 0;
+    counts = 0;
+#pragma unroll 1
+    for (int i = 1; i < ahead(); i++) copy();
+  }
+
+  __device__ static uint4* at(int slot) {
+    __shared__ uint4 slots[SLOTS][256];
+    return &slots[slot][threadIdx.x];
+  }
+
+  __device__ void copy() {
+    int row = top + y, column = left + z;
+    int tall = min(from, height - row * from), wide = min(from, width - column * from), count = 0;
+    if (entry < end && tall > 0 && wide > 0) {
+      count = tall * wide;
+      const uint4* in = (const uint4*)(units + (i64)(row * columns + column) * pitch);
+      beginCopy(at(slot), in);
+      if (isWide) beginCopy(at(slot + SLOTS / 2), in + 1);
+    }
+    endGroup();
+    counts = counts >> 8 | (u64)count << 8 * (ahead() - 1);
+    slot = (slot + 1) & (ahead() - 1);
+    if (++z < side) return;
+    z = 0;
+    if (++y < side) return;
+    y = 0;
+    entry += step;
+    top += stepTop;
+    left += stepLeft;
+    if (left >= across) left -= across, top += side;
+  }
+
+  // The mean of the next entry before the end.
+  __device__ void mean(float* x) {
+    int tokens = 0;
+#pragma unroll
+    for (int j = 0; j < 8; j++) x[j] = 0;
+#pragma unroll 1
+    for (int unit = side * side; unit > 0; unit--) {
+      copy();
+      if (isWide) awaitGroups<SLOTS / 2 - 1>();
+      else awaitGroups<SLOTS - 1>();
+      // The oldest, after which the next one is copied to its slot.
+      int count = (int)counts & 255;
+      if (count == 0) continue;
+      float in[8];
+      take(in);
+      tokens += count;
+      if (side == 1) {
+#pragma unroll
+        for (int j = 0; j < 8; j++) x[j] = in[j];
+      } else {
+#pragma unroll
+        for (int j = 0; j < 8; j++) x[j] = __fadd_rn(x[j], __fmul_rn((float)count, in[j]));
+      }
+    }
+    if (side == 1) return;
+    // A power of two has an inverse, which is faster to multiply by.
+    if ((tokens & (tokens - 1)) == 0) {
+      float part = __frcp_rn((float)tokens);
+#pragma unroll
+      for (int j = 0; j < 8; j++) x[j] = __fmul_rn(x[j], part);
+    } else {
+#pragma unroll
+      for (int j = 0; j < 8; j++) x[j] = __fdiv_rn(x[j], (float)tokens);
+    }
+  }
+
+  __device__ void take(float* x) const {
+    uint4 in = *at(slot);
 #if ELEMENT > 0
-    if (!decoded) {
-      uint4 in = *(const uint4*)(tokens + at);
+    if (!isWide) {
       u32 words[4] = {in.x, in.y, in.z, in.w};
 #pragma unroll
       for (int j = 0; j < 8; j++) x[j] = widen((T)(words[j / 2] >> 16 * (j % 2)));
       return;
     }
 #endif
-    const float4* in = (const float4*)((ELEMENT > 0 || decoded ? decoded : (const float*)tokens) + at);
-    float4 low = in[0], high = in[1];
-    x[0] = low.x, x[1] = low.y, x[2] = low.z, x[3] = low.w;
-    x[4] = high.x, x[5] = high.y, x[6] = high.z, x[7] = high.w;
-  }
-
-  __device__ void mean(const Map& map, int entry, int channel, float* x) const {
-    int top = entry / map.columns * map.pool, left = entry % map.columns * map.pool;
-    int bottom = min(top + map.pool, map.height), right = min(left + map.pool, map.width);
-    int columns = (map.width + from - 1) / from;
-    if (from == map.pool) {
-      unit(entry, channel, x);
-      return;
-    }
+    uint4 more = *at(slot + SLOTS / 2);
+    u32 words[8] = {in.x, in.y, in.z, in.w, more.x, more.y, more.z, more.w};
 #pragma unroll
-    for (int j = 0; j < 8; j++) x[j] = 0;
-    for (int y = top; y < bottom; y += from) {
-#pragma unroll 1
-      for (int z = left; z < right; z += from) {
-        float tokens = (float)(min(from, map.height - y) * min(from, map.width - z)), in[8];
-        unit(y / from * columns + z / from, channel, in);
-#pragma unroll
-        for (int j = 0; j < 8; j++) x[j] = __fadd_rn(x[j], __fmul_rn(tokens, in[j]));
-      }
-    }
-    float tokens = (float)((bottom - top) * (right - left));
-#pragma unroll
-    for (int j = 0; j < 8; j++) x[j] = __fdiv_rn(x[j], tokens);
+    for (int j = 0; j < 8; j++) x[j] = __uint_as_float(words[j]);
   }
 };
 
@@ -129,31 +230,38 @@ struct Source {
 static __device__ void encodeChannels(
     u8* row, const Map& map, int part, int chunk, const Source& source, int threads) {
   __shared__ float least[8][WIDTH], most[8][WIDTH];
+  // Of each warp, though those of a block have the same.
+  __shared__ float lows[8][WIDTH], steps[8][WIDTH], inverses[8][WIDTH];
   const int lanes = WIDTH / 8;
-  int thread = threadIdx.x % threads, lane = thread % lanes, channel = chunk * WIDTH + lane * 8;
-  float low[8], high[8];
-  Divisor steps[8];
+  int warp = threadIdx.x / 32, thread = threadIdx.x % threads, lane = thread % lanes * 8;
+  int first = thread / lanes, step = threads / lanes;
+  Stream stream(source, map, chunk * WIDTH + lane, step, map.entries);
+  stream.begin(first);
+  float low[8], high[8], x[8];
 #pragma unroll
   for (int j = 0; j < 8; j++) low[j] = 3.4e38f, high[j] = -3.4e38f;
-  // First their range, then the numbers.
+  // First their range, then the numbers. A thread's only entry is still at hand.
+  bool isOnly = first + step >= map.entries;
 #pragma unroll 1
   for (int pass = 0; pass < 2; pass++) {
 #pragma unroll 1
-    for (int entry = thread / lanes; entry < map.entries; entry += threads / lanes) {
-      float x[8];
-      source.mean(map, entry, channel, x);
+    for (int entry = first; entry < map.entries; entry += step) {
+      if (pass == 0 || !isOnly) stream.mean(x);
       if (pass == 0) {
 #pragma unroll
         for (int j = 0; j < 8; j++) low[j] = fminf(low[j], x[j]), high[j] = fmaxf(high[j], x[j]);
       } else {
         u32 word = 0;
 #pragma unroll
-        for (int j = 0; j < 8; j++)
-          word |= (u32)steps[j].of(__fsub_rn(x[j], low[j]), 0, INT4_MAX) << 4 * j;
-        map.store<1>(row, map.entryAt(part, entry) + channel / 2, &word);
+        for (int j = 0; j < 8; j++) {
+          Divisor divisor(steps[warp][lane + j], high[j]);
+          word |= (u32)divisor.of(__fsub_rn(x[j], low[j]), 0, INT4_MAX) << 4 * j;
+        }
+        map.store<1>(row, map.entryAt(part, entry) + (chunk * WIDTH + lane) / 2, &word);
       }
     }
     if (pass == 1) return;
+    if (!isOnly) stream.begin(first);
 #pragma unroll 1
     for (int offset = 16; offset >= lanes; offset /= 2) {
 #pragma unroll
@@ -162,35 +270,33 @@ static __device__ void encodeChannels(
         high[j] = fmaxf(high[j], __shfl_xor_sync(~0u, high[j], offset));
       }
     }
-    if (threads > 32) {
-      if (thread % 32 < lanes) {
+    if (threadIdx.x % 32 < lanes) {
 #pragma unroll
-        for (int j = 0; j < 8; j++) {
-          least[thread / 32][lane * 8 + j] = low[j];
-          most[thread / 32][lane * 8 + j] = high[j];
-        }
-      }
-      __syncthreads();
+      for (int j = 0; j < 8; j++) least[warp][lane + j] = low[j], most[warp][lane + j] = high[j];
+    }
+    if (threads > 32) __syncthreads();
+    else __syncwarp();
+    int own = threadIdx.x % 32;
+    if (own < WIDTH) {
+      float bottom = least[warp][own], top = most[warp][own];
 #pragma unroll 1
-      for (int warp = 0; warp < threads / 32; warp++) {
-#pragma unroll
-        for (int j = 0; j < 8; j++) {
-          low[j] = fminf(low[j], least[warp][lane * 8 + j]);
-          high[j] = fmaxf(high[j], most[warp][lane * 8 + j]);
-        }
+      for (int i = 0; i < 8 && threads > 32; i++)
+        bottom = fminf(bottom, least[i][own]), top = fmaxf(top, most[i][own]);
+      u16 lowBits = halfBelow(bottom);
+      bottom = fromHalf(lowBits);
+      u16 stepBits = halfAbove(__fdiv_rn(__fsub_rn(top, bottom), INT4_MAX));
+      Divisor divisor(fromHalf(stepBits));
+      lows[warp][own] = bottom, steps[warp][own] = divisor.step;
+      inverses[warp][own] = divisor.inverse;
+      if (thread < WIDTH) {
+        map.scale(row, part, chunk * WIDTH + own, lowBits);
+        map.scale(row, part, DIM + chunk * WIDTH + own, stepBits);
       }
     }
+    __syncwarp();
+    // From here on `high` has inverses of the steps.
 #pragma unroll
-    for (int j = 0; j < 8; j++) {
-      u16 lowBits = halfBelow(low[j]);
-      low[j] = fromHalf(lowBits);
-      u16 stepBits = halfAbove(__fdiv_rn(__fsub_rn(high[j], low[j]), INT4_MAX));
-      steps[j] = Divisor(fromHalf(stepBits));
-      if (thread < lanes) {
-        map.scale(row, part, channel + j, lowBits);
-        map.scale(row, part, DIM + channel + j, stepBits);
-      }
-    }
+    for (int j = 0; j < 8; j++) low[j] = lows[warp][lane + j], high[j] = inverses[warp][lane + j];
   }
 }
 
@@ -198,13 +304,15 @@ static __device__ void encodeChannels(
 static __device__ void encodeEntries(
     u8* row, const Map& map, int part, int chunk, const Source& source, int threads, bool brain) {
   int thread = threadIdx.x % threads, format = map.format(part), channel = thread % LANES * 8;
-  int end = map.entries * (chunk + 1) / CHUNKS;
+  int first = map.entries * chunk / CHUNKS, end = map.entries * (chunk + 1) / CHUNKS;
+  Stream stream(source, map, channel, threads / LANES, end);
+  stream.begin(first + thread / LANES);
 #pragma unroll 1
-  for (int first = map.entries * chunk / CHUNKS; first < end; first += threads / LANES) {
+  for (; first < end; first += threads / LANES) {
     int entry = first + thread / LANES;
     bool valid = entry < end;
-    float x[8];
-    source.mean(map, valid ? entry : first, channel, x);
+    float x[8] = {};
+    if (valid) stream.mean(x);
     int byte = map.entryAt(part, entry);
     u32 words[4] = {};
     if (format == FLOAT16) {
@@ -253,7 +361,7 @@ static __device__ void encodeEntries(
 // others from keys k and values v, whose rows lie rowStride and heads headStride elements apart. Of
 // the store order, the first `large` take a block for each row, part and chunk, the others a warp.
 // Grid: blocks of both.
-extern "C" __global__ void __launch_bounds__(256, 2) encode_maps(
+extern "C" __global__ void __launch_bounds__(256, 3) encode_maps(
     u8* arena, i64 rowBytes, const int* table, int heads, int reads, int moved, int stored,
     int large, const float* workspace, int total, const T* k, const T* v, i64 rowStride,
     i64 headStride, int rows, int brain) {
@@ -268,12 +376,13 @@ extern "C" __global__ void __launch_bounds__(256, 2) encode_maps(
   int i = step.storeOrder()[item / CHUNKS / 2 / rows];
   Map map;
   map.read(step, step.reads + step.moved + i);
-  Source source = {(part ? v : k) + row * rowStride + map.head * headStride, nullptr, 1};
+  const T* tokens = (part ? v : k) + row * rowStride + map.head * headStride;
+  Source source = {(const u8*)tokens, ELEMENT == 0, 1};
   if (i < moved) {
     Map before;
     before.read(step, step.reads + i);
-    source.decoded = workspace + (((i64)part * rows + row) * total + before.head) * DIM;
-    source.from = before.pool;
+    const float* decoded = workspace + (((i64)part * rows + row) * total + before.head) * DIM;
+    source = {(const u8*)decoded, true, before.pool};
   }
   arena += row * rowBytes;
   if (map.format(part) == INT4) encodeChannels(arena, map, part, chunk, source, threads);
