@@ -6,8 +6,7 @@ static __device__ void narrowUnit(const float* x, T* to) {
 #if ELEMENT > 0
   *(uint4*)to = pack8(x);
 #else
-  ((float4*)to)[0] = make_float4(x[0], x[1], x[2], x[3]);
-  ((float4*)to)[1] = make_float4(x[4], x[5], x[6], x[7]);
+  writeWide(x, to);
 #endif
 }
 
@@ -21,6 +20,8 @@ extern "C" __global__ void decode_maps(
 }
 
 #define TILE 128
+// Entries of a thread that are read before the first of them is decoded.
+#define TOGETHER 4
 
 // What heads read, in tiles [rows, 2, tiles, 128, DIM], as wide.cu takes them if `swizzled`: then
 // DIM is 128 and T has 16 bits. What counts add to scores, in units of the logarithm to base 2, to
@@ -34,39 +35,57 @@ extern "C" __global__ void __launch_bounds__(256) decode_tiles(
   __shared__ int2 places[TILE];
   __shared__ int found;
   Step step = {table, heads, reads, moved, stored};
-  if (blockIdx.x >= 2 * tiles) {
-    for (int row = blockIdx.y; row < rows; row += gridDim.y)
-      decodeMoved(step, blockIdx.x - 2 * tiles, row, rows, arena + row * rowBytes, workspace, total,
-                  brain);
-    return;
-  }
-  int tile = blockIdx.x / 2, part = blockIdx.x % 2;
-  const int* ends = step.tileEnds();
-  for (int i = threadIdx.x; i < heads; i += 256)
-    if (ends[i] <= tile && tile < ends[i + 1]) found = i;
-  __syncthreads();
-  int head = found, count = readMaps(step, head, maps);
-  if (threadIdx.x < TILE) {
-    int2 place = find(maps, count, (tile - ends[head]) * TILE + threadIdx.x);
-    places[threadIdx.x] = place;
-    if (part == 0 && blockIdx.y == 0)
-      added[tile * TILE + threadIdx.x] =
-          place.x < 0 ? -1e30f : log2f((float)maps[place.x].tokens(place.y));
+  int tile = blockIdx.x / 2, part = blockIdx.x % 2, first = 0, end = TILE;
+  bool isTile = tile < tiles;
+  if (isTile) {
+    const int* ends = step.tileEnds();
+    for (int i = threadIdx.x; i < heads; i += 256)
+      if (ends[i] <= tile && tile < ends[i + 1]) found = i;
+    __syncthreads();
+    int head = found, count = readMaps(step, head, maps);
+    if (threadIdx.x < TILE) {
+      int2 place = find(maps, count, (tile - ends[head]) * TILE + threadIdx.x);
+      places[threadIdx.x] = place;
+      if (part == 0 && blockIdx.y == 0)
+        added[tile * TILE + threadIdx.x] =
+            place.x < 0 ? -1e30f : log2f((float)maps[place.x].tokens(place.y));
+    }
+  } else {
+    int item = blockIdx.x - 2 * tiles, share = item % SPLIT;
+    part = item / SPLIT % 2;
+    if (threadIdx.x == 0) maps[0].read(step, reads + item / (2 * SPLIT));
+    __syncthreads();
+    first = maps[0].entries * share / SPLIT, end = maps[0].entries * (share + 1) / SPLIT;
   }
   __syncthreads();
   int lane = threadIdx.x % LANES;
   for (int row = blockIdx.y; row < rows; row += gridDim.y) {
     Decoder decoder(arena + row * rowBytes, part, lane * 8, brain);
     T* to = out + ((i64)(row * 2 + part) * tiles + tile) * (TILE * DIM);
-#pragma unroll 4
-    for (int entry = threadIdx.x / LANES; entry < TILE; entry += 256 / LANES) {
-      int2 place = places[entry];
-      float x[8] = {};
-      if (place.x >= 0) decoder.unit(maps[place.x], place.y, x);
-      // Swizzled, halves of the channels lie apart, and the units of 8 entries in turn.
-      int at = swizzled ? lane / 8 * (TILE * 64) + entry * 64 + ((lane % 8) ^ (entry % 8)) * 8
-                        : entry * DIM + lane * 8;
-      narrowUnit(x, to + at);
+    float* wide = workspace + (((i64)part * rows + row) * total + maps[0].head) * DIM + lane * 8;
+#pragma unroll 1
+    for (int i = first + threadIdx.x / LANES; i < end; i += TOGETHER * 256 / LANES) {
+      u32 words[TOGETHER][4];
+#pragma unroll
+      for (int n = 0; n < TOGETHER; n++) {
+        int entry = i + n * 256 / LANES;
+        if (entry >= end) continue;
+        int2 place = isTile ? places[entry] : make_int2(0, entry);
+        if (place.x >= 0) decoder.fetch(maps[place.x], place.y, words[n]);
+      }
+#pragma unroll
+      for (int n = 0; n < TOGETHER; n++) {
+        int entry = i + n * 256 / LANES;
+        if (entry >= end) break;
+        int map = isTile ? places[entry].x : 0;
+        float x[8] = {};
+        if (map >= 0) decoder.decode(maps[map], words[n], x);
+        // Swizzled, halves of the channels lie apart, and the units of 8 entries in turn.
+        int at = swizzled ? lane / 8 * (TILE * 64) + entry * 64 + ((lane % 8) ^ (entry % 8)) * 8
+                          : entry * DIM + lane * 8;
+        if (isTile) narrowUnit(x, to + at);
+        else writeWide(x, wide + (i64)entry * DIM);
+      }
     }
   }
 }
@@ -97,22 +116,22 @@ template <int left> static __device__ void awaitGroups() {
 #endif
 }
 
-// Units of what is encoded, each the mean of `from` tokens a side: keys or values, or what moved maps
-// were decoded to, float32 if `isWide`.
+// Units of what is encoded, each the mean of `from` tokens a side: keys or values, or what moved
+// maps were decoded to, float32 if `isWide`.
 struct Source {
   const u8* units;
   bool isWide;
   int from;
 };
 
-// 8 channels of a thread's entries, every step-th up to an end: the units of their blocks, which are
-// copied ahead.
+// 8 channels of a thread's entries, every step-th up to an end: the units of their blocks, which
+// are copied ahead.
 struct Stream {
   const u8* units;
   bool isWide;
   int pitch, from, height, width, side, columns, across, step, stepTop, stepLeft, end;
-  // The next unit to copy, in its entry's block, and its slot; the tokens that those under way stand
-  // for, a byte each, 0 past an edge.
+  // The next unit to copy, in its entry's block, and its slot; the tokens that those under way
+  // stand for, a byte each, 0 past an edge.
   int entry, top, left, y, z, slot;
   u64 counts;
 

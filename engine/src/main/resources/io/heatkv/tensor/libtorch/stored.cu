@@ -129,7 +129,8 @@ struct Map {
   int first, entries, head, height, width, pool, columns, stride;
   int keys, values, valueStart, keyScales, valueScales;
   const int* runs;
-  int count;
+  // Of runs, and where the first begins.
+  int count, start;
 
   __device__ void read(const Step& step, int i) {
     const int* fields = step.map(i);
@@ -137,6 +138,7 @@ struct Map {
     head = fields[1];
     runs = step.table + fields[2];
     count = (fields[5] - fields[2]) / 2;
+    start = runs[1];
     height = shape & 0xfff;
     width = shape >> 12 & 0xfff;
     pool = shape >> 24 & 0xf;
@@ -158,14 +160,12 @@ struct Map {
 
   // Where a byte of the map lies in a row.
   __device__ i64 at(int byte) const {
-    int granule = byte / GRANULE, low = 0;
-    if (count > 1) {
-      int high = count - 1;
-      while (low < high) {
-        int middle = (low + high + 1) / 2;
-        if (runs[2 * middle] <= granule) low = middle;
-        else high = middle - 1;
-      }
+    if (count == 1) return (i64)start * GRANULE + byte;
+    int granule = byte / GRANULE, low = 0, high = count - 1;
+    while (low < high) {
+      int middle = (low + high + 1) / 2;
+      if (runs[2 * middle] <= granule) low = middle;
+      else high = middle - 1;
     }
     return ((i64)runs[2 * low + 1] - runs[2 * low]) * GRANULE + byte;
   }
@@ -204,9 +204,6 @@ struct Map {
   __device__ int entryAt(int part, int entry) const {
     return (part ? valueStart : 0) + entry * stride;
   }
-  __device__ float scale(const u8* row, int part, int half) const {
-    return fromHalf(*(const u16*)(row + at(scales(part) + 2 * half)));
-  }
   __device__ void scale(u8* row, int part, int half, u16 bits) const {
     *(u16*)(row + at(scales(part) + 2 * half)) = bits;
   }
@@ -226,29 +223,43 @@ struct Decoder {
 
   __device__ void unit(const Map& map, int entry, float* x) {
     u32 words[4];
-    int format = map.format(part), byte = map.entryAt(part, entry);
+    fetch(map, entry, words);
+    decode(map, words, x);
+  }
+
+  // What a unit is decoded from, its entry's scales last.
+  __device__ void fetch(const Map& map, int entry, u32* words) const {
+    int format = map.format(part), byte = map.entryAt(part, entry), scales = map.scales(part);
     if (format == FLOAT16) {
       map.load<4>(row, byte + 2 * channel, words);
+    } else if (format == INT8) {
+      map.load<2>(row, byte + channel, words);
+      words[2] = *(const u16*)(row + map.at(scales + 2 * entry));
+    } else {
+      map.load<1>(row, byte + channel / 2, words);
+      if (format == INT4_ENTRY) map.load<1>(row, scales + 4 * entry, words + 1);
+    }
+  }
+
+  __device__ void decode(const Map& map, const u32* words, float* x) {
+    int format = map.format(part);
+    if (format == FLOAT16) {
 #pragma unroll
       for (int j = 0; j < 8; j++) {
         u16 bits = (u16)(words[j / 2] >> 16 * (j % 2));
         x[j] = brain ? fromBrain(bits) : fromHalf(bits);
       }
     } else if (format == INT8) {
-      map.load<2>(row, byte + channel, words);
-      float scale = map.scale(row, part, entry);
+      float scale = fromHalf((u16)words[2]);
 #pragma unroll
       for (int j = 0; j < 8; j++)
         x[j] = __fmul_rn(scale, (float)(signed char)(words[j / 4] >> 8 * (j % 4)));
-    } else {
-      map.load<1>(row, byte + channel / 2, words);
-      if (format == INT4_ENTRY) {
-        float own = map.scale(row, part, 2 * entry), each = map.scale(row, part, 2 * entry + 1);
+    } else if (format == INT4_ENTRY) {
+      float own = fromHalf((u16)words[1]), each = fromHalf((u16)(words[1] >> 16));
 #pragma unroll
-        for (int j = 0; j < 8; j++)
-          x[j] = __fadd_rn(own, __fmul_rn(each, (float)(words[0] >> 4 * j & 15)));
-        return;
-      }
+      for (int j = 0; j < 8; j++)
+        x[j] = __fadd_rn(own, __fmul_rn(each, (float)(words[0] >> 4 * j & 15)));
+    } else {
       if (known != map.runs) {
         known = map.runs;
         u32 halves[4];
@@ -292,6 +303,11 @@ static __device__ int2 find(const Map* maps, int count, int entry) {
 // Blocks that share a map which is moved.
 #define SPLIT 4
 
+static __device__ void writeWide(const float* x, float* to) {
+  ((float4*)to)[0] = make_float4(x[0], x[1], x[2], x[3]);
+  ((float4*)to)[1] = make_float4(x[4], x[5], x[6], x[7]);
+}
+
 // The numbers of a map that is moved, float32 [2, rows, total, DIM]; `item` counts maps, parts and
 // their shares of a row.
 static __device__ void decodeMoved(
@@ -308,8 +324,6 @@ static __device__ void decodeMoved(
        entry += SPLIT * blockDim.x / LANES) {
     float x[8];
     decoder.unit(map, entry, x);
-    float4* unit = (float4*)(to + (i64)entry * DIM);
-    unit[0] = make_float4(x[0], x[1], x[2], x[3]);
-    unit[1] = make_float4(x[4], x[5], x[6], x[7]);
+    writeWide(x, to + (i64)entry * DIM);
   }
 }
