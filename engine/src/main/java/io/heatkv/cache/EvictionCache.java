@@ -178,7 +178,7 @@ final class EvictionCache implements KvCache {
     // A window of as many queries as there are is all of them, in order.
     Tensor observed = window.count() == q.size(2) ? q : Ops.indexSelect(q, 2, numbers(window));
     Tensor retained = before == 0 ? null : store.keys(numbers(change.held()), k.size(1));
-    return WindowAttention.of(ops, observed, k, retained);
+    return ops.columnSums(observed, k, retained);
   }
 
   @Override

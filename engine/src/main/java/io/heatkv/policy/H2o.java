@@ -12,7 +12,7 @@ import java.util.stream.IntStream;
  * paid in all, the other half the newest.
  *
  * <p>As in the paper, all queries of all steps count, so that the attention of every scale but the
- * last is computed a second time, by blocks of queries.
+ * last is computed a second time.
  */
 final class H2o implements AttentionRule {
   @Override

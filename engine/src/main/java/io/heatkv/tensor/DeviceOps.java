@@ -45,15 +45,6 @@ public interface DeviceOps {
   Tensor linearGelu(Tensor x, Tensor weight, Tensor bias);
 
   /**
-   * Products of matrices of the compute type, summed and returned in float32.
-   *
-   * @param a [n, p, d]
-   * @param b [n, d, m]
-   * @return [n, p, m]
-   */
-  Tensor products(Tensor a, Tensor b);
-
-  /**
    * Splits a projection into heads; queries and keys are normalised, scaled and rotated.
    *
    * @param projected queries, keys, values [rows, tokens, 3, heads, head_dim]
@@ -130,6 +121,17 @@ public interface DeviceOps {
       return scope.keep(attentionOverRetained(q, k, v, gatherSlots(arena, slots), ranges, scale));
     }
   }
+
+  /**
+   * Column sums of the attention matrix: the softmax attention that all queries together pay to
+   * each key. Scores are {@code q k^T} without further scaling.
+   *
+   * @param q [b, h, n, d], at least one query
+   * @param k of the current scale [b, h, m, d]
+   * @param earlier keys [b, h, e, d]; null for none
+   * @return float32 [b, h, e + m]: earlier keys, then current ones
+   */
+  Tensor columnSums(Tensor q, Tensor k, @Nullable Tensor earlier);
 
   /**
    * Entries of an arena at the given slots.

@@ -59,11 +59,6 @@ public final class PlainOps implements DeviceOps {
   }
 
   @Override
-  public Tensor products(Tensor a, Tensor b) {
-    return Ops.matmul(a.to(DType.F32), b.to(DType.F32));
-  }
-
-  @Override
   public Heads splitHeads(Tensor projected, Tensor factors, Tensor positions, boolean normalise) {
     long rows = projected.size(0);
     long tokens = projected.size(1);
@@ -195,6 +190,11 @@ public final class PlainOps implements DeviceOps {
       }
       return scope.keep(merged);
     }
+  }
+
+  @Override
+  public Tensor columnSums(Tensor q, Tensor k, @Nullable Tensor earlier) {
+    return ColumnSums.of(q, k, earlier);
   }
 
   @Override

@@ -89,6 +89,26 @@ final class ExactAttention {
     }
   }
 
+  /**
+   * Column sums of the attention matrix, queries scaled before.
+   *
+   * @return [rows, heads, earlier + tokens]
+   */
+  static Tensor columnSums(Tensor q, Tensor k, Tensor earlierKeys) {
+    long keys = earlierKeys.size(2) + k.size(2);
+    Tensor sums = Tensor.empty(q.backend(), DType.F64, q.device(), q.size(0), q.size(1), keys);
+    for (int row = 0; row < q.size(0); row++) {
+      for (int head = 0; head < q.size(1); head++) {
+        try (Scope _ = Scope.open()) {
+          Tensor all = Ops.cat(0, head(earlierKeys, row, head), head(k, row, head));
+          Tensor weights = Ops.softmax(scores(head(q, row, head), all));
+          head(sums, row, head).copyFrom(Ops.sum(weights, false, 0));
+        }
+      }
+    }
+    return sums;
+  }
+
   private static Tensor scores(Tensor query, Tensor keys) {
     return Ops.matmul(query, keys.transpose(0, 1));
   }

@@ -243,6 +243,18 @@ public final class KernelChecks {
         ops.attentionOverBothWithLse(q, k, v, keys, values, scale).lse(),
         all.logSumExp(),
         dtype);
+    // Some of the queries, which don't lie together.
+    Tensor observed = q.mul(scale).narrow(2, tokens / 2, tokens - tokens / 2);
+    compare(
+        where + ", column sums",
+        ops.columnSums(observed, k, keys),
+        SlowAttention.columnSums(observed, List.of(keys, k)),
+        dtype);
+    compare(
+        where + ", column sums of current keys",
+        ops.columnSums(observed, k, null),
+        SlowAttention.columnSums(observed, List.of(k)),
+        dtype);
     try (Scope owner = Scope.detached()) {
       HeadRanges ranges =
           HeadRanges.of(

@@ -118,6 +118,7 @@ final class KernelRangeSteps {
         2);
     Tensor sums = ops.attentionOverBothWithLse(q, k, v, keys, values, scale).lse();
     compare("log-sum-exp over both", Ops.exp(wide(sums)), Ops.exp(exact.logSumExpOfBoth()), 2);
+    columnSums(q.mul(scale), k, keys);
     try (Scope owner = Scope.detached()) {
       int[] lengths = shape.lengths().stream().mapToInt(Integer::intValue).toArray();
       HeadRanges ranges =
@@ -137,6 +138,18 @@ final class KernelRangeSteps {
           "attention over slots",
           ops.attentionOverSlots(q, k, v, arena, slots, ranges, scale),
           exact.ragged(),
+          2);
+    }
+  }
+
+  /** Of all queries, and of the last few, as policies observe them. */
+  private void columnSums(Tensor q, Tensor k, Tensor keys) {
+    int few = Math.min(16, shape.tokens());
+    for (Tensor queries : List.of(q, q.narrow(2, shape.tokens() - few, few))) {
+      compare(
+          "column sums of " + queries.size(2),
+          ops.columnSums(queries, k, keys),
+          ExactAttention.columnSums(queries, k, keys),
           2);
     }
   }

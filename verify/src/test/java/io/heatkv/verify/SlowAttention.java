@@ -2,6 +2,7 @@ package io.heatkv.verify;
 
 import io.heatkv.tensor.Tensor;
 import java.util.Arrays;
+import java.util.List;
 
 /** Softmax attention in float64, one key after another. */
 final class SlowAttention {
@@ -44,6 +45,42 @@ final class SlowAttention {
         }
       }
     }
+  }
+
+  /**
+   * Column sums of the attention matrix.
+   *
+   * @param q [rows, heads, tokens, head_dim], scaled
+   * @param parts keys, each [rows, heads, entries, head_dim]
+   * @return [rows, heads, sum of entries]
+   */
+  static double[] columnSums(Tensor q, List<Tensor> parts) {
+    int sequences = (int) (q.size(0) * q.size(1));
+    int tokens = (int) q.size(2);
+    int dim = (int) q.size(3);
+    double[] queries = q.toDoubles();
+    List<double[]> keys = parts.stream().map(Tensor::toDoubles).toList();
+    int count = parts.stream().mapToInt(part -> (int) part.size(2)).sum();
+    double[] sums = new double[sequences * count];
+    for (int query = 0; query < sequences * tokens; query++) {
+      double[] weights = new double[count];
+      int key = 0;
+      for (double[] part : keys) {
+        int entries = part.length / sequences / dim;
+        for (int i = 0; i < entries; i++) {
+          double score = 0;
+          for (int j = 0; j < dim; j++) {
+            score += queries[query * dim + j] * part[(query / tokens * entries + i) * dim + j];
+          }
+          weights[key++] = Math.exp(score);
+        }
+      }
+      double total = Arrays.stream(weights).sum();
+      for (int i = 0; i < count; i++) {
+        sums[query / tokens * count + i] += weights[i] / total;
+      }
+    }
+    return sums;
   }
 
   double[] output() {

@@ -19,6 +19,7 @@ final class CompiledKernels {
   private final Map<DType, CudaKernels> kernels = new EnumMap<>(DType.class);
   private final Map<Heads, MapKernels> maps = new HashMap<>();
   private final Map<Integer, LevelKernels> levels = new HashMap<>();
+  private final Map<Heads, SumKernels> sums = new HashMap<>();
   private volatile State state;
 
   private record Heads(DType dtype, int dim) {}
@@ -119,6 +120,25 @@ final class CompiledKernels {
       try {
         known = LevelKernels.load(now.launcher, dim);
         levels.put(dim, known);
+      } catch (CudaCompiler.Unavailable e) {
+        state = State.without(e);
+      }
+    }
+    return known;
+  }
+
+  /** Kernels of column sums for a type and heads of so many channels, or null for none. */
+  synchronized @Nullable SumKernels sums(DType dtype, int dim) {
+    State now = state;
+    if (now.launcher == null || now.attention == null || !SmallAttention.takes(dtype, dim)) {
+      return null;
+    }
+    Heads heads = new Heads(dtype, dim);
+    SumKernels known = sums.get(heads);
+    if (known == null) {
+      try {
+        known = SumKernels.load(now.launcher, dtype, dim);
+        sums.put(heads, known);
       } catch (CudaCompiler.Unavailable e) {
         state = State.without(e);
       }

@@ -4,7 +4,6 @@ import io.heatkv.tensor.DType;
 import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.HeadRanges;
 import io.heatkv.tensor.LevelMoves;
-import io.heatkv.tensor.Operator;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Ops.AttentionParts;
 import io.heatkv.tensor.PlainOps;
@@ -23,9 +22,6 @@ final class CudaOps implements DeviceOps {
   // A block of add_norm holds a token in 4 units of 8 channels a thread.
   private static final int UNITS = 4;
   private static final int MAX_WIDTH = 1024 * UNITS * 8;
-  // Of halves as they come, with float32 results.
-  private static final Operator PRODUCTS =
-      new Operator("aten::bmm", "dtype", Operator.Products.NONE);
 
   private final LibTorch torch;
   private final CudaAttention attention;
@@ -119,13 +115,6 @@ final class CudaOps implements DeviceOps {
         bias.address(),
         y.address());
     return y;
-  }
-
-  @Override
-  public Tensor products(Tensor a, Tensor b) {
-    return a.dtype() == DType.F32
-        ? plain.products(a, b)
-        : Tensor.of(torch, torch.call(PRODUCTS, a, b, DType.F32));
   }
 
   @Override
@@ -378,6 +367,12 @@ final class CudaOps implements DeviceOps {
         (int) a.size(2),
         (int) a.size(1),
         (int) a.size(3));
+  }
+
+  @Override
+  public Tensor columnSums(Tensor q, Tensor k, @Nullable Tensor earlier) {
+    SumKernels own = compiled.sums(q.dtype(), (int) q.size(3));
+    return own == null ? plain.columnSums(q, k, earlier) : own.columnSums(q, k, earlier);
   }
 
   @Override
