@@ -2,6 +2,7 @@ package io.heatkv.cache;
 
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.tensor.DType;
+import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Sorting;
@@ -107,19 +108,20 @@ final class HeldTokens implements AutoCloseable {
       }
       Tensor best = best(scores, quota);
       Tensor kept = entries == null ? best : Sorting.gather(entries, best);
-      boolean ordered = shape.pictureRows() == 1 || group.held(scale) == 0;
-      Tensor order = ordered ? null : arrange(kept, group.held(scale), observed.size(2));
+      DeviceOps.Arranged arranged =
+          kept.backend()
+              .ops(kept.device())
+              .arrange(
+                  kept,
+                  shape.pictureRows(),
+                  group.held(scale),
+                  Math.toIntExact(observed.size(2)),
+                  counting.doubles);
       hold(
-          Sorting.gather(all, best), order, rule.accumulates() ? Sorting.gather(sums, best) : null);
-      Tensor slots = order == null ? kept : Sorting.scatter(kept, order);
-      Tensor heads =
-          counting.doubles.narrow(0, 0, rows * kept.size(1)).reshape(rows, kept.size(1), 1);
-      return scope.keep(
-          slots
-              .to(DType.F64)
-              .addScaled(heads, (double) observed.size(2))
-              .to(DType.I64)
-              .reshape(-1));
+          Sorting.gather(all, best),
+          arranged.places(),
+          rule.accumulates() ? Sorting.gather(sums, best) : null);
+      return scope.keep(arranged.entries());
     }
   }
 
@@ -167,67 +169,6 @@ final class HeldTokens implements AutoCloseable {
   static Tensor best(Tensor scores, int count) {
     Tensor sorted = Sorting.sort(scores).indices();
     return Sorting.sort(sorted.narrow(-1, scores.size(-1) - count, count)).values();
-  }
-
-  /**
-   * Where entries that stay go.
-   *
-   * <p>Attention depends on its order to the last bit, so the order is the picture's own: what its
-   * first row keeps comes first, by ascending token; in its other rows entries that both keep stay
-   * beside these, and everything else fills the gaps.
-   *
-   * @param kept entries by ascending token, int64 [rows, heads, quota]
-   * @param held number of entries before
-   * @param count number of entries before and tokens of the scale
-   * @return int64, same shape
-   */
-  private Tensor arrange(Tensor kept, long held, long count) {
-    long quota = kept.size(2);
-    long pictures = kept.size(0) / shape.pictureRows();
-    Tensor quotas = counting.doubles.narrow(0, quota, 1);
-    Tensor places =
-        firstPlaces(
-            kept.reshape(pictures, shape.pictureRows(), heads(), quota).select(1, 0), held, count);
-    Tensor place =
-        Sorting.gather(
-                places.unsqueeze(1).expand(pictures, shape.pictureRows(), heads(), count),
-                kept.reshape(pictures, shape.pictureRows(), heads(), quota))
-            .reshape(kept.shape());
-    Tensor stays = Ops.less(place, quotas);
-    Tensor target = Ops.minimum(place, quotas).to(DType.I64);
-    Tensor filled =
-        Sorting.scatter(
-            filled(0, DType.U8, kept, quota + 1), target, filled(1, DType.U8, kept, quota));
-    Tensor gaps = Sorting.sort(filled.narrow(2, 0, quota)).indices();
-    Tensor others = Ops.lessOrEqual(quotas, place).to(DType.F64);
-    Tensor gap = Sorting.cumulativeSum(others).sub(others).to(DType.I64);
-    return Ops.where(stays, target, Sorting.gather(gaps, gap));
-  }
-
-  /**
-   * Where each entry goes by what a picture's first row keeps: first those that it keeps, then the
-   * others; beyond all places where it is a new one.
-   *
-   * @param kept [pictures, heads, quota]
-   * @return float64 [pictures, heads, count]
-   */
-  private Tensor firstPlaces(Tensor kept, long held, long count) {
-    Tensor stays =
-        Sorting.scatter(
-                filled(0, DType.F64, kept, count), kept, filled(1, DType.F64, kept, kept.size(2)))
-            .narrow(2, 0, held);
-    Tensor sums = Sorting.cumulativeSum(stays);
-    Tensor others = sums.narrow(2, held - 1, 1).sub(sums).add(counting.doubles.narrow(0, 0, held));
-    Tensor zero = counting.doubles.narrow(0, 0, 1);
-    Tensor old = Ops.where(Ops.less(zero, stays), sums.add(-1), others);
-    Tensor beyond =
-        counting.doubles.narrow(0, kept.size(2), 1).expand(kept.size(0), heads(), count - held);
-    return Ops.cat(2, old, beyond);
-  }
-
-  private static Tensor filled(double value, DType dtype, Tensor like, long count) {
-    return Tensor.full(
-        like.backend(), value, dtype, like.device(), like.size(0), like.size(1), count);
   }
 
   private void hold(

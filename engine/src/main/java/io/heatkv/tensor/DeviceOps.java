@@ -134,6 +134,33 @@ public interface DeviceOps {
   Tensor columnSums(Tensor q, Tensor k, @Nullable Tensor earlier);
 
   /**
+   * Where entries that stay go among the slots of their head.
+   *
+   * <p>Attention depends on its order to the last bit, so the order is the picture's own: what its
+   * first row keeps comes first, in the order of its slots; in its other rows entries whose slots'
+   * content the first row keeps stay beside these, then come those that it drops, as far as there
+   * is room; the other entries fill the gaps in the order of {@code kept}.
+   *
+   * @param kept entries of each head, below {@code held} those of its slots, int64 [rows, heads,
+   *     quota]; by ascending token, which is by ascending entry in pictures of one row
+   * @param pictureRows rows of a picture
+   * @param held entries before
+   * @param count entries before and new ones
+   * @param numbers from 0 on, float64, more than {@code count} and at least rows * heads
+   */
+  Arranged arrange(Tensor kept, int pictureRows, int held, int count, Tensor numbers);
+
+  /**
+   * What goes where, int64.
+   *
+   * @param places slots of what is kept, as numbers among those of its head, of the same shape;
+   *     null where they are in order, in pictures of one row or if nothing was held
+   * @param entries of each slot what it gets, numbered through all heads of all rows [rows * heads
+   *     * quota]
+   */
+  record Arranged(@Nullable Tensor places, Tensor entries) {}
+
+  /**
    * Entries of an arena at the given slots.
    *
    * @param arena [2, rows, capacity, head_dim]; rows lie together, keys and values may lie apart

@@ -198,6 +198,11 @@ public final class PlainOps implements DeviceOps {
   }
 
   @Override
+  public Arranged arrange(Tensor kept, int pictureRows, int held, int count, Tensor numbers) {
+    return new SlotOrder(kept, pictureRows, held, count, numbers).arrange();
+  }
+
+  @Override
   public Tensor gatherSlots(Tensor arena, Tensor slots) {
     return Ops.indexSelect(arena, 2, slots);
   }

@@ -16,7 +16,11 @@ record CudaKernels(
     MemorySegment append,
     MemorySegment gatherSlots,
     MemorySegment scatterSlots,
+    MemorySegment arrange,
     MemorySegment drawUniforms) {
+  // What a block has unless it asks for more.
+  private static final int MAX_SHARED = 48 << 10;
+
   static CudaKernels load(KernelLauncher launcher, DType dtype) throws CudaCompiler.Unavailable {
     CudaCompiler.Module module = launcher.load(wanted(launcher, dtype));
     return new CudaKernels(
@@ -27,6 +31,7 @@ record CudaKernels(
         module.kernel("append"),
         module.kernel("gather_slots"),
         module.kernel("scatter_slots"),
+        module.kernel("arrange"),
         module.kernel("draw_uniforms"));
   }
 
@@ -64,6 +69,36 @@ record CudaKernels(
         width,
         gain != null && gain.rank() > 1 ? width : 0,
         (float) eps);
+  }
+
+  /** See {@link DeviceOps#arrange}; null for more slots than shared memory has room for. */
+  DeviceOps.@Nullable Arranged arrange(Tensor kept, int pictureRows, int held, int count) {
+    int quota = (int) kept.size(2);
+    // As the kernel shares it out: two lists of words of what is held, four of what is kept, gaps.
+    int words = 2 * (held / Integer.SIZE + 1) + 4 * (quota / Integer.SIZE + 1);
+    int shared = Integer.BYTES * words + Short.BYTES * quota;
+    if (shared > MAX_SHARED) {
+      return null;
+    }
+    boolean ordered = pictureRows == 1 || held == 0;
+    Tensor places =
+        ordered ? null : Tensor.empty(kept.backend(), DType.I64, kept.device(), kept.shape());
+    Tensor entries = Tensor.empty(kept.backend(), DType.I64, kept.device(), kept.count());
+    launcher.launchWithMemory(
+        shared,
+        arrange,
+        kept.size(0) * kept.size(1),
+        1,
+        CudaOps.THREADS,
+        kept.contiguous(),
+        places,
+        entries,
+        pictureRows,
+        (int) kept.size(1),
+        quota,
+        held,
+        count);
+    return new DeviceOps.Arranged(places, entries);
   }
 
   /** See {@link DeviceOps#drawUniforms}. */

@@ -376,6 +376,13 @@ final class CudaOps implements DeviceOps {
   }
 
   @Override
+  public Arranged arrange(Tensor kept, int pictureRows, int held, int count, Tensor numbers) {
+    CudaKernels own = compiled.of(DType.F32);
+    Arranged arranged = own == null ? null : own.arrange(kept, pictureRows, held, count);
+    return arranged == null ? plain.arrange(kept, pictureRows, held, count, numbers) : arranged;
+  }
+
+  @Override
   public Tensor gatherSlots(Tensor arena, Tensor slots) {
     CudaKernels own = compiled.of(arena.dtype());
     if (own == null || arena.size(3) % 8 != 0) {

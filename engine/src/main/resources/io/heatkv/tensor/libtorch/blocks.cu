@@ -218,6 +218,88 @@ extern "C" __global__ void scatter_slots(
       *(const Unit*)(source + (from * lanes + lane) * 8);
 }
 
+// Bits in shared memory, and how many come before each of their words.
+struct Bits {
+  unsigned* words;
+  int* before;
+  int count;
+
+  // Of `places` bits and one more; takes what it needs from `memory`. All are 0.
+  __device__ Bits(int places, int*& memory) {
+    count = places / 32 + 1;
+    words = (unsigned*)memory;
+    before = memory + count;
+    memory += 2 * count;
+    for (int i = threadIdx.x; i < count; i += blockDim.x) words[i] = 0;
+  }
+
+  __device__ void set(int i) { atomicOr(words + i / 32, 1u << i % 32); }
+  __device__ bool has(int i) const { return words[i / 32] >> i % 32 & 1; }
+  // Bits before one, once they are counted.
+  __device__ int rank(int i) const {
+    return before[i / 32] + __popc(words[i / 32] & ((1u << i % 32) - 1));
+  }
+
+  // By the first warp.
+  __device__ void countAll() {
+    if (threadIdx.x >= 32) return;
+    int lane = threadIdx.x, all = 0;
+    for (int start = 0; start < count; start += 32) {
+      int i = start + lane, own = i < count ? __popc(words[i]) : 0, sum = own;
+      for (int offset = 1; offset < 32; offset *= 2) {
+        int other = __shfl_up_sync(~0u, sum, offset);
+        if (lane >= offset) sum += other;
+      }
+      if (i < count) before[i] = all + sum - own;
+      all += __shfl_sync(~0u, sum, 31);
+    }
+  }
+};
+
+// Where kept entries go among their head's slots, kept and places [rows, heads, quota], and what each
+// slot gets, numbered through all heads; places may be null: see DeviceOps. Grid: rows * heads.
+extern "C" __global__ void arrange(
+    const i64* kept, i64* places, i64* entries, int pictureRows, int heads, int quota, int held,
+    int count) {
+  extern __shared__ int memory[];
+  int* left = memory;
+  Bits stays(held, left), filled(quota, left), others(quota, left);
+  unsigned short* gaps = (unsigned short*)left;
+  int row = blockIdx.x / heads, head = blockIdx.x % heads;
+  i64 first = (i64)(row / pictureRows * pictureRows * heads + head) * quota;
+  i64 own = (i64)blockIdx.x * quota;
+  __syncthreads();
+  for (int i = threadIdx.x; i < quota; i += blockDim.x)
+    if (kept[first + i] < held) stays.set((int)kept[first + i]);
+  __syncthreads();
+  stays.countAll();
+  __syncthreads();
+  // Held entries that the first row keeps come first, then those that it drops.
+  auto place = [&](int entry) {
+    if (entry >= held) return quota;
+    int rank = stays.rank(entry);
+    return stays.has(entry) ? rank : stays.rank(held) + entry - rank;
+  };
+  for (int i = threadIdx.x; i < quota; i += blockDim.x) {
+    int to = place((int)kept[own + i]);
+    if (to < quota) filled.set(to);
+    else others.set(i);
+  }
+  __syncthreads();
+  filled.countAll();
+  others.countAll();
+  __syncthreads();
+  for (int i = threadIdx.x; i < quota; i += blockDim.x)
+    if (!filled.has(i)) gaps[i - filled.rank(i)] = (unsigned short)i;
+  __syncthreads();
+  for (int i = threadIdx.x; i < quota; i += blockDim.x) {
+    i64 entry = kept[own + i];
+    int to = others.has(i) ? gaps[others.rank(i)] : place((int)entry);
+    if (places) places[own + i] = to;
+    entries[own + to] = entry + (i64)blockIdx.x * count;
+  }
+}
+
 // Writes the tokens of k and v [rows, heads, tokens, dim] from entry start on into keys and values,
 // whose rows and heads lie rowStride and headStride elements apart. One thread a unit of k and v.
 extern "C" __global__ void append(
