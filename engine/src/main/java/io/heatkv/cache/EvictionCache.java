@@ -17,6 +17,7 @@ import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A cache from which an {@link EvictionRule} drops tokens: one store of the budget's size for all
@@ -114,8 +115,15 @@ final class EvictionCache implements KvCache {
   public Tensor attend(int layer, int scale, Tensor q, Tensor k, Tensor v) {
     Step step = plan.step(scale, layer);
     try (Scope scope = Scope.open()) {
+      Tensor entries = null;
+      Tensor lse = null;
       Tensor attended;
-      if (step.held().count() == 0) {
+      if (observesAll(step, scale, q) && ops.sumsByLse(q)) {
+        entries = store.entries(numbers(step.held()));
+        Ops.AttentionParts parts = store.attendWithLse(q, k, v, entries);
+        attended = parts.output();
+        lse = parts.lse();
+      } else if (step.held().count() == 0) {
         store.note(k, v, 0);
         attended = ops.attention(q, k, v, 1);
       } else {
@@ -124,12 +132,27 @@ final class EvictionCache implements KvCache {
       }
       for (Change change : step.changes()) {
         try (Scope _ = Scope.open()) {
-          change(change, scale, of(change, q), of(change, k), of(change, v));
+          Tensor held = entries == null ? entries(change) : entries;
+          change(change, scale, of(change, q), of(change, k), of(change, v), held, lse);
         }
       }
       scales[layer] = scale + 1;
       return scope.keep(attended);
     }
+  }
+
+  /** Whether what all queries of a layer attend to is summed for all heads at once. */
+  private boolean observesAll(Step step, int scale, Tensor q) {
+    return step.changes().size() == 1
+        && plan.rule() instanceof AttentionRule rule
+        && (rule.accumulates() || step.changes().getFirst().drops())
+        && plan.window(scale).count() == q.size(2);
+  }
+
+  /** What a group holds, where that is looked at or moved. */
+  private @Nullable Tensor entries(Change change) {
+    boolean accumulates = plan.rule() instanceof AttentionRule rule && rule.accumulates();
+    return change.drops() || accumulates ? store.entries(numbers(change.held())) : null;
   }
 
   private Tensor numbers(Run run) {
@@ -144,21 +167,36 @@ final class EvictionCache implements KvCache {
         : Ops.indexSelect(x, 1, numbers(group.numbers()));
   }
 
-  private void change(Change change, int scale, Tensor q, Tensor k, Tensor v) {
+  /**
+   * Keeps what a group wants.
+   *
+   * @param entries what its heads held
+   * @param lse log-sum-exp of all queries' scores, where it is known
+   */
+  private void change(
+      Change change,
+      int scale,
+      Tensor q,
+      Tensor k,
+      Tensor v,
+      @Nullable Tensor entries,
+      @Nullable Tensor lse) {
     HeldTokens tokens = held.get(change.group());
     Tensor heads = counting.narrow(0, 0, k.size(1));
     if (!change.drops()) {
       if (tokens != null && plan.rule() instanceof AttentionRule rule) {
-        tokens.keepAll(scale, k.size(0), rule.accumulates() ? observe(change, scale, q, k) : null);
+        Tensor observed = rule.accumulates() ? observe(change, scale, q, k, entries, lse) : null;
+        tokens.keepAll(scale, k.size(0), observed);
       }
       store.put(numbers(change.slots()), heads, k, v);
       return;
     }
-    Tensor entries =
+    Tensor chosen =
         tokens != null && plan.rule() instanceof AttentionRule rule
-            ? tokens.choose(rule, scale, observe(change, scale, q, k), flags(change, scale))
+            ? tokens.choose(
+                rule, scale, observe(change, scale, q, k, entries, lse), flags(change, scale))
             : numbers(change.entries());
-    store.replace(numbers(change.held()), numbers(change.slots()), entries, heads, k, v);
+    store.replace(entries, numbers(change.slots()), chosen, heads, k, v);
   }
 
   /** Which of a group's candidates are observed tokens. */
@@ -168,17 +206,22 @@ final class EvictionCache implements KvCache {
     return all.narrow(0, all.count() - candidates, candidates);
   }
 
-  private Tensor observe(Change change, int scale, Tensor q, Tensor k) {
+  private Tensor observe(
+      Change change,
+      int scale,
+      Tensor q,
+      Tensor k,
+      @Nullable Tensor entries,
+      @Nullable Tensor lse) {
     Run window = plan.window(scale);
-    long before = change.group().held(scale);
     if (window.count() == 0) {
-      return Tensor.full(
-          k.backend(), 0, DType.F32, k.device(), k.size(0), k.size(1), before + k.size(2));
+      long candidates = change.group().held(scale) + k.size(2);
+      return Tensor.full(k.backend(), 0, DType.F32, k.device(), k.size(0), k.size(1), candidates);
     }
     // A window of as many queries as there are is all of them, in order.
     Tensor observed = window.count() == q.size(2) ? q : Ops.indexSelect(q, 2, numbers(window));
-    Tensor retained = before == 0 ? null : store.keys(numbers(change.held()), k.size(1));
-    return ops.columnSums(observed, k, retained);
+    Tensor earlier = entries == null ? null : store.keys(entries, k.size(1));
+    return ops.columnSums(observed, k, earlier, lse);
   }
 
   @Override

@@ -122,16 +122,53 @@ final class KvStore implements AutoCloseable {
   }
 
   /**
-   * Reads keys of heads that hold equally many tokens.
+   * Entries of heads that hold equally many tokens, as they are stored.
    *
    * @param slots int64 [heads * held], head after head, the same in all rows
-   * @return [rows, heads, held, head_dim]; a copy
+   * @return [2, rows, heads * held, width]; null for no slots
    */
-  Tensor keys(Tensor slots, long heads) {
+  @Nullable Tensor entries(Tensor slots) {
+    return slots.count() == 0 ? null : ops.gatherSlots(served(), slots);
+  }
+
+  /**
+   * Keys of such entries.
+   *
+   * @return [rows, heads, held, head_dim], of the compute type
+   */
+  Tensor keys(Tensor entries, long heads) {
+    return decoded(entries.select(0, 0), heads);
+  }
+
+  private Tensor decoded(Tensor stored, long heads) {
+    Tensor entries = type.decode(stored, compute, ops);
+    return entries.reshape(rows(), heads, entries.size(1) / heads, entries.size(2));
+  }
+
+  /**
+   * Attention over such entries of all heads and all tokens of the current scale, with the
+   * log-sum-exp of each query's scores.
+   *
+   * @param q [rows, heads, tokens, head_dim], k and v of the current scale, same shape
+   */
+  Ops.AttentionParts attendWithLse(Tensor q, Tensor k, Tensor v, @Nullable Tensor entries) {
+    if (entries == null) {
+      note(k, v, 0);
+      return ops.attentionWithLse(q, k, v, 1);
+    }
+    note(k, v, entries.size(2));
     try (Scope scope = Scope.open()) {
-      Tensor found = Ops.indexSelect(served().select(0, 0), 1, slots);
-      Tensor keys = type.decode(found, compute, ops);
-      return scope.keep(keys.reshape(rows(), heads, slots.count() / heads, keys.size(2)));
+      Ops.AttentionParts parts =
+          ops.attentionOverBothWithLse(
+              q,
+              k,
+              v,
+              decoded(entries.select(0, 0), q.size(1)),
+              decoded(entries.select(0, 1), q.size(1)),
+              1);
+      scope.keep(parts.output());
+      scope.keep(parts.lse());
+      return parts;
     }
   }
 
@@ -139,7 +176,7 @@ final class KvStore implements AutoCloseable {
    * Puts other tokens into the slots of heads: some of those that each held, some of the scale's.
    * What was held is moved as it is stored.
    *
-   * @param held int64 [heads * tokens held], head after head
+   * @param held what {@link #entries} gave; null if nothing was held
    * @param slots int64 [heads * tokens kept], head after head; may be some of those that held
    * @param entries int64, of each slot what it gets: of the held and the current tokens of one head
    *     after the other, in one row for all rows or row after row
@@ -147,15 +184,15 @@ final class KvStore implements AutoCloseable {
    * @param k [rows, heads, tokens, head_dim]
    * @param v same shape
    */
-  void replace(Tensor held, Tensor slots, Tensor entries, Tensor heads, Tensor k, Tensor v) {
+  void replace(
+      @Nullable Tensor held, Tensor slots, Tensor entries, Tensor heads, Tensor k, Tensor v) {
     try (Scope _ = Scope.open()) {
-      Tensor before = held.count() == 0 ? null : ops.gatherSlots(served(), held);
       ops.scatterSlots(
           served(),
           slots,
           heads,
-          pick(before == null ? null : before.select(0, 0), k, slots, entries),
-          pick(before == null ? null : before.select(0, 1), v, slots, entries));
+          pick(held == null ? null : held.select(0, 0), k, slots, entries),
+          pick(held == null ? null : held.select(0, 1), v, slots, entries));
     }
   }
 

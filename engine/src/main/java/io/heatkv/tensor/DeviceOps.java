@@ -129,9 +129,15 @@ public interface DeviceOps {
    * @param q [b, h, n, d], at least one query
    * @param k of the current scale [b, h, m, d]
    * @param earlier keys [b, h, e, d]; null for none
+   * @param lse log-sum-exp of each query's scores [b, h, n], if it is known
    * @return float32 [b, h, e + m]: earlier keys, then current ones
    */
-  Tensor columnSums(Tensor q, Tensor k, @Nullable Tensor earlier);
+  Tensor columnSums(Tensor q, Tensor k, @Nullable Tensor earlier, @Nullable Tensor lse);
+
+  /** Whether {@link #columnSums} of such queries is faster where their log-sum-exp is known. */
+  default boolean sumsByLse(Tensor q) {
+    return false;
+  }
 
   /**
    * Where entries that stay go among the slots of their head.

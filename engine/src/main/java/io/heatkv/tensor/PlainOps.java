@@ -193,7 +193,7 @@ public final class PlainOps implements DeviceOps {
   }
 
   @Override
-  public Tensor columnSums(Tensor q, Tensor k, @Nullable Tensor earlier) {
+  public Tensor columnSums(Tensor q, Tensor k, @Nullable Tensor earlier, @Nullable Tensor lse) {
     return ColumnSums.of(q, k, earlier);
   }
 

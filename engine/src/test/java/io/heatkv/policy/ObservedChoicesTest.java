@@ -53,6 +53,17 @@ class ObservedChoicesTest {
   @ParameterizedTest
   @ValueSource(strings = {"snapkv", "pyramidkv", "h2o", "scalekv", "hack"})
   void chooseAsOneHeadOfOneRowDoes(String name) {
+    chooseAsOneHeadOfOneRowDoes(name, DType.F32, 8);
+  }
+
+  /** Devices have kernels of their own for them. */
+  @ParameterizedTest
+  @ValueSource(strings = {"snapkv", "pyramidkv", "h2o", "scalekv", "hack"})
+  void chooseTheSameInHalfPrecision(String name) {
+    chooseAsOneHeadOfOneRowDoes(name, DType.BF16, 32);
+  }
+
+  private static void chooseAsOneHeadOfOneRowDoes(String name, DType dtype, int dim) {
     long live = BACKEND.liveTensors();
     for (long seed = 1; seed <= 9; seed++) {
       Random random = new Random(seed);
@@ -64,8 +75,8 @@ class ObservedChoicesTest {
               pictureRows * (1 + random.nextInt(2)),
               pictureRows,
               1 + random.nextInt(4),
-              8,
-              DType.F32,
+              dim,
+              dtype,
               grids);
       double budget = 0.35 + 0.6 * random.nextDouble();
       CalibrationProfile profile = PolicyCases.profile(shape, seed);
@@ -97,8 +108,8 @@ class ObservedChoicesTest {
       int tokens = grids.tokens(t);
       for (int l = 0; l < shape.layers(); l++) {
         int numbers = shape.batch() * shape.heads() * tokens * shape.headDim();
-        float[] q = PolicyCases.gaussian(random, numbers);
-        keys[l][t] = PolicyCases.gaussian(random, numbers);
+        float[] q = values(random, numbers, shape);
+        keys[l][t] = values(random, numbers, shape);
         try (Scope _ = Scope.open()) {
           var k = PolicyCases.tensor(keys[l][t], shape, tokens);
           cache.attend(l, t, PolicyCases.tensor(q, shape, tokens), k, k);
@@ -114,6 +125,17 @@ class ObservedChoicesTest {
         }
       }
     }
+  }
+
+  /**
+   * Numbers that the compute type holds, for scores of the same size with any number of channels.
+   */
+  private static float[] values(Random random, int count, KvShape shape) {
+    float[] values = PolicyCases.gaussian(random, count);
+    for (int i = 0; i < count && shape.dtype() != DType.F32; i++) {
+      values[i] = Math.round(values[i] * 32) / 64f;
+    }
+    return values;
   }
 
   /** Whether a head's variance is of the upper half. */

@@ -44,9 +44,9 @@ class ColumnSumsTest {
     Tensor q = entries(2, 3, new double[300]);
     Tensor keys = entries(2, 3, 1, -1, 2, 0, 5);
     Tensor earlier = entries(2, 3, 7, 8, 9);
-    assertThat(ops.columnSums(q, keys, earlier).shape()).containsExactly(2, 3, 8);
-    assertAll(ops.columnSums(q, keys, earlier), 300 / 8.0);
-    assertAll(ops.columnSums(q, keys, null), 300 / 5.0);
+    assertThat(ops.columnSums(q, keys, earlier, null).shape()).containsExactly(2, 3, 8);
+    assertAll(ops.columnSums(q, keys, earlier, null), 300 / 8.0);
+    assertAll(ops.columnSums(q, keys, null, null), 300 / 5.0);
   }
 
   private static void assertAll(Tensor sums, double expected) {
@@ -59,7 +59,7 @@ class ColumnSumsTest {
   void earlierKeysComeFirst() {
     // Scores of log 3 for the only earlier key, 0 for two current ones; a query that asks nothing.
     double[] sums =
-        ops.columnSums(entries(1, 1, Math.log(3), 0), entries(1, 1, 0, 0), entries(1, 1, 1))
+        ops.columnSums(entries(1, 1, Math.log(3), 0), entries(1, 1, 0, 0), entries(1, 1, 1), null)
             .toDoubles();
     double[] expected = {3.0 / 5 + 1.0 / 3, 1.0 / 5 + 1.0 / 3, 1.0 / 5 + 1.0 / 3};
     assertThat(sums).containsExactly(expected, within(TOLERANCE));
@@ -71,7 +71,8 @@ class ColumnSumsTest {
     Arrays.fill(queries, 0, 400, Math.log(2));
     double[] keys = new double[200];
     keys[199] = 1;
-    double[] sums = ops.columnSums(entries(1, 2, queries), entries(1, 2, keys), null).toDoubles();
+    double[] sums =
+        ops.columnSums(entries(1, 2, queries), entries(1, 2, keys), null, null).toDoubles();
     for (int i = 0; i < sums.length; i++) {
       double expected = (i % 200 == 199 ? 2 : 1) * 400.0 / 201 + 300.0 / 200;
       assertThat(sums[i]).isEqualTo(expected, within(TOLERANCE * 700));
@@ -82,7 +83,8 @@ class ColumnSumsTest {
   void whatOneQueryPaysIsOneInAll() {
     // Scores so far apart that the largest alone weighs anything, and beyond what exp holds.
     double[] sums =
-        ops.columnSums(entries(1, 1, 300), entries(1, 1, 0, -5), entries(1, 1, 1, 4)).toDoubles();
+        ops.columnSums(entries(1, 1, 300), entries(1, 1, 0, -5), entries(1, 1, 1, 4), null)
+            .toDoubles();
     assertThat(sums).containsExactly(new double[] {0, 1, 0, 0}, within(TOLERANCE));
   }
 }

@@ -247,13 +247,19 @@ public final class KernelChecks {
     Tensor observed = q.mul(scale).narrow(2, tokens / 2, tokens - tokens / 2);
     compare(
         where + ", column sums",
-        ops.columnSums(observed, k, keys),
+        ops.columnSums(observed, k, keys, null),
         SlowAttention.columnSums(observed, List.of(keys, k)),
         dtype);
     compare(
         where + ", column sums of current keys",
-        ops.columnSums(observed, k, null),
+        ops.columnSums(observed, k, null, null),
         SlowAttention.columnSums(observed, List.of(k)),
+        dtype);
+    compare(
+        where + ", column sums by log-sum-exp",
+        ops.columnSums(
+            observed, k, keys, ops.attentionOverBothWithLse(observed, k, v, keys, values, 1).lse()),
+        SlowAttention.columnSums(observed, List.of(keys, k)),
         dtype);
     try (Scope owner = Scope.detached()) {
       HeadRanges ranges =

@@ -118,7 +118,7 @@ final class KernelRangeSteps {
         2);
     Tensor sums = ops.attentionOverBothWithLse(q, k, v, keys, values, scale).lse();
     compare("log-sum-exp over both", Ops.exp(wide(sums)), Ops.exp(exact.logSumExpOfBoth()), 2);
-    columnSums(q.mul(scale), k, keys);
+    columnSums(q.mul(scale), k, v, keys, values);
     try (Scope owner = Scope.detached()) {
       int[] lengths = shape.lengths().stream().mapToInt(Integer::intValue).toArray();
       HeadRanges ranges =
@@ -143,15 +143,18 @@ final class KernelRangeSteps {
   }
 
   /** Of all queries, and of the last few, as policies observe them. */
-  private void columnSums(Tensor q, Tensor k, Tensor keys) {
+  private void columnSums(Tensor q, Tensor k, Tensor v, Tensor keys, Tensor values) {
     int few = Math.min(16, shape.tokens());
     for (Tensor queries : List.of(q, q.narrow(2, shape.tokens() - few, few))) {
       compare(
           "column sums of " + queries.size(2),
-          ops.columnSums(queries, k, keys),
+          ops.columnSums(queries, k, keys, null),
           ExactAttention.columnSums(queries, k, keys),
           2);
     }
+    Tensor lse = ops.attentionOverBothWithLse(q, k, v, keys, values, 1).lse();
+    Tensor sums = ops.columnSums(q, k, keys, lse);
+    compare("column sums by log-sum-exp", sums, ExactAttention.columnSums(q, k, keys), 2);
   }
 
   private void norms(Tensor pool) {

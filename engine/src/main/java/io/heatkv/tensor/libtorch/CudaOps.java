@@ -370,9 +370,14 @@ final class CudaOps implements DeviceOps {
   }
 
   @Override
-  public Tensor columnSums(Tensor q, Tensor k, @Nullable Tensor earlier) {
+  public Tensor columnSums(Tensor q, Tensor k, @Nullable Tensor earlier, @Nullable Tensor lse) {
     SumKernels own = compiled.sums(q.dtype(), (int) q.size(3));
-    return own == null ? plain.columnSums(q, k, earlier) : own.columnSums(q, k, earlier);
+    return own == null ? plain.columnSums(q, k, earlier, lse) : own.columnSums(q, k, earlier, lse);
+  }
+
+  @Override
+  public boolean sumsByLse(Tensor q) {
+    return compiled.sums(q.dtype(), (int) q.size(3)) != null;
   }
 
   @Override

@@ -24,7 +24,7 @@ record SumKernels(KernelLauncher launcher, MemorySegment querySums, MemorySegmen
   }
 
   /** See {@link DeviceOps#columnSums}. */
-  Tensor columnSums(Tensor q, Tensor k, @Nullable Tensor earlier) {
+  Tensor columnSums(Tensor q, Tensor k, @Nullable Tensor earlier, @Nullable Tensor lse) {
     try (Scope scope = Scope.open()) {
       Tensor queries = regular(q);
       Tensor current = regular(k);
@@ -32,15 +32,22 @@ record SumKernels(KernelLauncher launcher, MemorySegment querySums, MemorySegmen
       long heads = q.size(0) * q.size(1);
       long keys = k.size(2) + (before == null ? 0 : before.size(2));
       long blocks = Math.ceilDiv(q.size(2), ROWS);
-      long parts =
-          Math.clamp(BLOCKS / (blocks * heads), 1, Math.toIntExact(Math.ceilDiv(keys, COLUMNS)));
-      Tensor lse =
-          Tensor.empty(q.backend(), DType.F32, q.device(), parts, q.size(0), q.size(1), q.size(2));
-      Tensor sums = Tensor.empty(q.backend(), DType.F32, q.device(), q.size(0), q.size(1), keys);
-      launch(querySums, parts * blocks, queries, current, before, parts, lse, null);
-      launch(keySums, Math.ceilDiv(keys, ROWS), queries, current, before, parts, lse, sums);
+      int parts = 1;
+      Tensor logs = lse == null ? null : lse.contiguous();
+      if (logs == null) {
+        parts =
+            Math.clamp(BLOCKS / (blocks * heads), 1, Math.toIntExact(Math.ceilDiv(keys, COLUMNS)));
+        logs = floats(q, parts, q.size(0), q.size(1), q.size(2));
+        launch(querySums, parts * blocks, queries, current, before, parts, logs, null);
+      }
+      Tensor sums = floats(q, q.size(0), q.size(1), keys);
+      launch(keySums, Math.ceilDiv(keys, ROWS), queries, current, before, parts, logs, sums);
       return scope.keep(sums);
     }
+  }
+
+  private static Tensor floats(Tensor like, long... shape) {
+    return Tensor.empty(like.backend(), DType.F32, like.device(), shape);
   }
 
   // query_sums doesn't read the last argument.
@@ -50,7 +57,7 @@ record SumKernels(KernelLauncher launcher, MemorySegment querySums, MemorySegmen
       Tensor q,
       Tensor k,
       @Nullable Tensor earlier,
-      long parts,
+      int parts,
       Tensor lse,
       @Nullable Tensor sums) {
     launcher.launch(
@@ -71,7 +78,7 @@ record SumKernels(KernelLauncher launcher, MemorySegment querySums, MemorySegmen
         k.stride(0),
         k.stride(1),
         (int) k.size(2),
-        (int) parts,
+        parts,
         lse,
         sums);
   }
