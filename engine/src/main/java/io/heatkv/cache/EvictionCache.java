@@ -182,13 +182,12 @@ final class EvictionCache implements KvCache {
       @Nullable Tensor entries,
       @Nullable Tensor lse) {
     HeldTokens tokens = held.get(change.group());
-    Tensor heads = counting.narrow(0, 0, k.size(1));
     if (!change.drops()) {
       if (tokens != null && plan.rule() instanceof AttentionRule rule) {
         Tensor observed = rule.accumulates() ? observe(change, scale, q, k, entries, lse) : null;
         tokens.keepAll(scale, k.size(0), observed);
       }
-      store.put(numbers(change.slots()), heads, k, v);
+      store.put(numbers(change.slots()), counting.narrow(0, 0, k.size(1)), k, v);
       return;
     }
     Tensor chosen =
@@ -196,7 +195,7 @@ final class EvictionCache implements KvCache {
             ? tokens.choose(
                 rule, scale, observe(change, scale, q, k, entries, lse), flags(change, scale))
             : numbers(change.entries());
-    store.replace(entries, numbers(change.slots()), chosen, heads, k, v);
+    store.replace(entries, numbers(change.slots()), chosen, k, v);
   }
 
   /** Which of a group's candidates are observed tokens. */

@@ -180,37 +180,13 @@ final class KvStore implements AutoCloseable {
    * @param slots int64 [heads * tokens kept], head after head; may be some of those that held
    * @param entries int64, of each slot what it gets: of the held and the current tokens of one head
    *     after the other, in one row for all rows or row after row
-   * @param heads numbers from 0 on, int64
    * @param k [rows, heads, tokens, head_dim]
    * @param v same shape
    */
-  void replace(
-      @Nullable Tensor held, Tensor slots, Tensor entries, Tensor heads, Tensor k, Tensor v) {
+  void replace(@Nullable Tensor held, Tensor slots, Tensor entries, Tensor k, Tensor v) {
     try (Scope _ = Scope.open()) {
-      ops.scatterSlots(
-          served(),
-          slots,
-          heads,
-          pick(held == null ? null : held.select(0, 0), k, slots, entries),
-          pick(held == null ? null : held.select(0, 1), v, slots, entries));
+      ops.replaceSlots(served(), slots, entries, held, type.encode(k, ops), type.encode(v, ops));
     }
-  }
-
-  /**
-   * Entries of earlier scales and of the current one [rows, heads, kept, width].
-   *
-   * @param before [rows, heads * held, width]; null if nothing was held
-   */
-  private Tensor pick(@Nullable Tensor before, Tensor current, Tensor slots, Tensor entries) {
-    long heads = current.size(1);
-    Tensor all = type.encode(current, ops);
-    long width = all.size(3);
-    if (before != null) {
-      all = Ops.cat(2, before.reshape(rows(), heads, before.size(1) / heads, width), all);
-    }
-    long apart = rows() * slots.count() / entries.count();
-    return Ops.indexSelect(all.reshape(apart, -1, width), 1, entries)
-        .reshape(rows(), heads, slots.count() / heads, width);
   }
 
   /** Notes the current scale's keys and values, and slots of every row that may be copied. */

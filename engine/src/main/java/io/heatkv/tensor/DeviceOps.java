@@ -187,6 +187,21 @@ public interface DeviceOps {
   void scatterSlots(Tensor arena, Tensor slots, Tensor heads, Tensor k, Tensor v);
 
   /**
+   * Puts other entries into the slots of heads: some of those that they held, some of the current
+   * tokens.
+   *
+   * @param arena [2, rows, capacity, head_dim]: keys, values; as {@link #gatherSlots} takes it
+   * @param slots int64 [heads * kept], head after head, the same in all rows
+   * @param entries int64, of each slot what it gets: of the held and the current entries of one
+   *     head after the other, in one row for all rows [heads * kept] or row after row
+   * @param held what was held, head after head [2, rows, heads * held, head_dim]; null for nothing
+   * @param k [rows, heads, tokens, head_dim]
+   * @param v same shape
+   */
+  void replaceSlots(
+      Tensor arena, Tensor slots, Tensor entries, @Nullable Tensor held, Tensor k, Tensor v);
+
+  /**
    * A layer's step with an arena of stored maps: attention over those that it reads and all current
    * keys, where an entry that stands for n tokens has log n added to its score; then maps are
    * encoded again, all of them decoded before the first is written; then current keys and values

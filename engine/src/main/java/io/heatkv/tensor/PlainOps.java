@@ -221,6 +221,28 @@ public final class PlainOps implements DeviceOps {
   }
 
   @Override
+  public void replaceSlots(
+      Tensor arena, Tensor slots, Tensor entries, @Nullable Tensor held, Tensor k, Tensor v) {
+    for (int part = 0; part < 2; part++) {
+      try (Scope _ = Scope.open()) {
+        Tensor all = part == 0 ? k : v;
+        if (held != null) {
+          Tensor before = held.select(0, part);
+          all =
+              Ops.cat(
+                  2,
+                  before.reshape(k.size(0), k.size(1), before.size(1) / k.size(1), k.size(3)),
+                  all);
+        }
+        long apart = k.size(0) * slots.count() / entries.count();
+        Tensor found = Ops.indexSelect(all.reshape(apart, -1, k.size(3)), 1, entries);
+        Ops.indexCopy(
+            arena.select(0, part), 1, slots, found.reshape(k.size(0), slots.count(), k.size(3)));
+      }
+    }
+  }
+
+  @Override
   public Tensor attendAndStore(
       Tensor q, Tensor k, Tensor v, Tensor arena, StoredStep step, Tensor tables, double scale) {
     try (Scope scope = Scope.open()) {

@@ -321,6 +321,7 @@ public final class KernelChecks {
     compare(where + ", written", arena, expected, dtype);
     compare(where + ", read", ops.gatherSlots(arena, index), sources, dtype);
 
+    replaced(rows, heads, tokens, dim);
     int start = random.nextInt(0, 5);
     int entries = start + tokens + random.nextInt(0, 5);
     Tensor stored = values(dtype, 2, rows, heads, entries, dim);
@@ -332,6 +333,60 @@ public final class KernelChecks {
     }
     ops.append(stored.select(0, 0), stored.select(0, 1), start, k, v);
     compare(where + ", appended", stored, appended, dtype);
+  }
+
+  /** Other entries in the slots of all heads: the same in all rows, then others in each. */
+  private void replaced(int rows, int heads, int tokens, int dim) {
+    int before = random.nextInt(0, 9);
+    int all = before + tokens;
+    int kept = random.nextInt(1, all + 1);
+    int count = heads * kept;
+    Tensor k = values(dtype, rows, heads, tokens, dim);
+    Tensor v = values(dtype, rows, heads, tokens, dim);
+    Tensor held = before == 0 ? null : values(dtype, 2, rows, heads * before, dim);
+    double[][] current = {k.toDoubles(), v.toDoubles()};
+    double[] past = held == null ? new double[0] : held.toDoubles();
+    for (boolean isShared : new boolean[] {true, false}) {
+      // As after a row has left: keys and values lie apart.
+      Tensor arena = values(dtype, 2, rows + 1, count + 3, dim).narrow(1, 0, rows);
+      double[] expected = arena.contiguous().toDoubles();
+      long[] entries = new long[isShared ? count : rows * count];
+      for (int i = 0; i < entries.length; i++) {
+        entries[i] = (long) i / kept * all + random.nextInt(all);
+      }
+      for (int plane = 0; plane < 2 * rows; plane++) {
+        int row = plane % rows;
+        for (int i = 0; i < count; i++) {
+          int head = i / kept;
+          int entry = (int) (entries[isShared ? i : row * count + i] % all);
+          boolean isPast = entry < before;
+          int from =
+              isPast
+                  ? (plane * heads + head) * before + entry
+                  : (row * heads + head) * tokens + entry - before;
+          System.arraycopy(
+              isPast ? past : current[plane / rows],
+              from * dim,
+              expected,
+              (plane * (count + 3) + count + 2 - i) * dim,
+              dim);
+        }
+      }
+      long[] slots = LongStream.range(0, count).map(i -> count + 2 - i).toArray();
+      ops.replaceSlots(
+          arena,
+          Tensor.of(backend, slots, count).to(device),
+          Tensor.of(backend, entries, entries.length).to(device),
+          held,
+          k,
+          v);
+      compare(
+          "slots %dx%dx%d+%dx%d, replaced, %s"
+              .formatted(rows, heads, tokens, before, dim, isShared ? "shared" : "apart"),
+          arena.contiguous(),
+          expected,
+          dtype);
+    }
   }
 
   private void product(int rows, int tokens, int width) {

@@ -2,6 +2,7 @@ package io.heatkv.tensor.libtorch;
 
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.DeviceOps;
+import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
@@ -16,6 +17,7 @@ record CudaKernels(
     MemorySegment append,
     MemorySegment gatherSlots,
     MemorySegment scatterSlots,
+    MemorySegment replaceSlots,
     MemorySegment arrange,
     MemorySegment drawUniforms) {
   // What a block has unless it asks for more.
@@ -31,6 +33,7 @@ record CudaKernels(
         module.kernel("append"),
         module.kernel("gather_slots"),
         module.kernel("scatter_slots"),
+        module.kernel("replace_slots"),
         module.kernel("arrange"),
         module.kernel("draw_uniforms"));
   }
@@ -69,6 +72,94 @@ record CudaKernels(
         width,
         gain != null && gain.rank() > 1 ? width : 0,
         (float) eps);
+  }
+
+  /** Entries between the keys and the values of an arena: rows that are served no longer. */
+  private static long gap(Tensor arena) {
+    return arena.stride(0) / arena.size(3) - arena.size(1) * arena.size(2);
+  }
+
+  /** See {@link DeviceOps#gatherSlots}. */
+  Tensor gatherSlots(Tensor arena, Tensor slots) {
+    Tensor out =
+        Tensor.empty(
+            arena.backend(),
+            arena.dtype(),
+            arena.device(),
+            2,
+            arena.size(1),
+            slots.count(),
+            arena.size(3));
+    long units = out.count() / 8;
+    launch(
+        gatherSlots,
+        CudaOps.blocks(units),
+        1,
+        CudaOps.THREADS,
+        arena,
+        slots,
+        out,
+        units,
+        arena.size(2),
+        slots.count(),
+        gap(arena),
+        (int) arena.size(1),
+        (int) arena.size(3));
+    return out;
+  }
+
+  /** See {@link DeviceOps#scatterSlots}. */
+  void scatterSlots(Tensor arena, Tensor slots, Tensor heads, Tensor k, Tensor v) {
+    long units = 2 * arena.size(1) * slots.count() * arena.size(3) / 8;
+    try (Scope _ = Scope.open()) {
+      launch(
+          scatterSlots,
+          CudaOps.blocks(units),
+          1,
+          CudaOps.THREADS,
+          arena,
+          slots,
+          heads,
+          k.contiguous(),
+          v.contiguous(),
+          units,
+          arena.size(2),
+          slots.count(),
+          gap(arena),
+          (int) arena.size(1),
+          (int) k.size(1),
+          (int) k.size(2),
+          (int) k.size(3));
+    }
+  }
+
+  /** See {@link DeviceOps#replaceSlots}. */
+  void replaceSlots(
+      Tensor arena, Tensor slots, Tensor entries, @Nullable Tensor held, Tensor k, Tensor v) {
+    long units = 2 * arena.size(1) * slots.count() * arena.size(3) / 8;
+    try (Scope _ = Scope.open()) {
+      launch(
+          replaceSlots,
+          CudaOps.blocks(units),
+          1,
+          CudaOps.THREADS,
+          arena,
+          slots,
+          entries,
+          held,
+          k.contiguous(),
+          v.contiguous(),
+          units,
+          arena.size(2),
+          slots.count(),
+          gap(arena),
+          entries.count() == slots.count() ? 1 : 0,
+          (int) arena.size(1),
+          (int) k.size(1),
+          held == null ? 0 : Math.toIntExact(held.size(2) / k.size(1)),
+          (int) k.size(2),
+          (int) k.size(3));
+    }
   }
 
   /** See {@link DeviceOps#arrange}; null for more slots than shared memory has room for. */

@@ -393,25 +393,7 @@ final class CudaOps implements DeviceOps {
     if (own == null || arena.size(3) % 8 != 0) {
       return plain.gatherSlots(arena, slots);
     }
-    Tensor out =
-        Tensor.empty(
-            torch, arena.dtype(), arena.device(), 2, arena.size(1), slots.count(), arena.size(3));
-    long units = out.count() / 8;
-    own.launch(
-        own.gatherSlots(),
-        blocks(units),
-        1,
-        THREADS,
-        arena,
-        slots,
-        out,
-        units,
-        arena.size(2),
-        slots.count(),
-        gap(arena),
-        (int) arena.size(1),
-        (int) arena.size(3));
-    return out;
+    return own.gatherSlots(arena, slots);
   }
 
   @Override
@@ -422,25 +404,17 @@ final class CudaOps implements DeviceOps {
       return;
     }
     long units = 2 * arena.size(1) * slots.count() * arena.size(3) / 8;
-    try (Scope _ = Scope.open()) {
-      own.launch(
-          own.scatterSlots(),
-          blocks(units),
-          1,
-          THREADS,
-          arena,
-          slots,
-          heads,
-          k.contiguous(),
-          v.contiguous(),
-          units,
-          arena.size(2),
-          slots.count(),
-          gap(arena),
-          (int) arena.size(1),
-          (int) k.size(1),
-          (int) k.size(2),
-          (int) k.size(3));
+    own.scatterSlots(arena, slots, heads, k, v);
+  }
+
+  @Override
+  public void replaceSlots(
+      Tensor arena, Tensor slots, Tensor entries, @Nullable Tensor held, Tensor k, Tensor v) {
+    CudaKernels own = compiled.of(arena.dtype());
+    if (own == null || arena.size(3) % 8 != 0 || k.dtype() != arena.dtype()) {
+      plain.replaceSlots(arena, slots, entries, held, k, v);
+    } else {
+      own.replaceSlots(arena, slots, entries, held, k, v);
     }
   }
 
@@ -481,11 +455,6 @@ final class CudaOps implements DeviceOps {
     boolean isHalf = dtype == DType.BF16 || dtype == DType.F16;
     LevelKernels own = isHalf && maps.sources() > 0 ? compiled.levels(headDim) : null;
     return own == null ? null : new CudaLevels(torch, own, maps, headDim, storage);
-  }
-
-  /** Entries between the keys and the values of an arena: rows that are served no longer. */
-  private static long gap(Tensor arena) {
-    return arena.stride(0) / arena.size(3) - arena.size(1) * arena.size(2);
   }
 
   static long blocks(long units) {

@@ -218,6 +218,31 @@ extern "C" __global__ void scatter_slots(
       *(const Unit*)(source + (from * lanes + lane) * 8);
 }
 
+// Writes into slots of the arena, head after head, entries of held [2, rows, heads * before, dim] and
+// of k and v [rows, heads, tokens, dim]: numbers of a head's held entries, then of its tokens, through
+// all heads of a row (shared) or of all rows. One thread a unit of what is written.
+extern "C" __global__ void replace_slots(
+    T* arena, const i64* slots, const i64* entries, const T* held, const T* k, const T* v, i64 units,
+    i64 capacity, i64 count, i64 gap, int isShared, int rows, int heads, int before, int tokens,
+    int dim) {
+  i64 unit = (i64)blockIdx.x * blockDim.x + threadIdx.x;
+  if (unit >= units) return;
+  int lanes = dim / 8;
+  int lane = unit % lanes;
+  i64 i = unit / lanes % count;
+  i64 plane = unit / lanes / count;
+  i64 row = plane % rows;
+  i64 entry = entries[isShared ? i : row * count + i];
+  i64 sequence = entry / (before + tokens), at = entry % (before + tokens);
+  if (isShared) sequence += row * heads;
+  const T* source = plane < rows ? k : v;
+  const T* from = at < before
+      ? held + ((plane - row) * heads + sequence) * before * dim + at * dim
+      : source + (sequence * tokens + at - before) * dim;
+  i64 to = plane * capacity + (plane < rows ? 0 : gap) + slots[i];
+  *(Unit*)(arena + to * dim + lane * 8) = *(const Unit*)(from + lane * 8);
+}
+
 // Bits in shared memory, and how many come before each of their words.
 struct Bits {
   unsigned* words;

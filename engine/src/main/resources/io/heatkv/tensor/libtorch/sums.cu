@@ -79,6 +79,20 @@ struct Rows {
       }
     }
   }
+
+  // Columns behind the first `left` have no weight.
+  __device__ void keep(int left) {
+    if (left >= KEYS) return;
+#pragma unroll
+    for (int m = 0; m < 2; m++) {
+#pragma unroll
+      for (int j = 0; j < KEYS / 8; j++) {
+#pragma unroll
+        for (int c = 0; c < 4; c++)
+          if (j * 8 + pair + c % 2 >= left) scores[m][j][c] = -1e30f;
+      }
+    }
+  }
 };
 
 // Begins to copy the tile of columns from `start` on, if there is one.
@@ -101,7 +115,7 @@ static __device__ void awaitTile() {
 // Keys are count1 earlier and count2 current ones; entries of a head lie together, those of rows and
 // heads rowStride and headStride elements apart.
 // Grid: parts of the keys x tiles of queries, then rows * heads.
-extern "C" __global__ void __launch_bounds__(128) query_sums(
+extern "C" __global__ void __launch_bounds__(128, 3) query_sums(
     const T* q, i64 qRow, i64 qHead, int queries, int heads, const T* k1, i64 rowStride1,
     i64 headStride1, int count1, const T* k2, i64 rowStride2, i64 headStride2, int count2, int parts,
     float* lse) {
@@ -122,34 +136,30 @@ extern "C" __global__ void __launch_bounds__(128) query_sums(
     total[m][0] = total[m][1] = 0;
   }
   for (; tile < end; tile++) {
-    begin(keys, (tile + 1) * KEYS, tiles[(tile + 1) % 2]);
+    begin(keys, tile + 1 < end ? (tile + 1) * KEYS : keys.count, tiles[(tile + 1) % 2]);
     awaitTile();
     rows.score(tiles[tile % 2]);
-    int left = keys.count - tile * KEYS;
+    rows.keep(keys.count - tile * KEYS);
 #pragma unroll
     for (int m = 0; m < 2; m++) {
-      float most[2] = {largest[m][0], largest[m][1]};
-#pragma unroll
-      for (int j = 0; j < KEYS / 8; j++) {
-#pragma unroll
-        for (int c = 0; c < 4; c++) {
-          float& score = rows.scores[m][j][c];
-          score = j * 8 + rows.pair + c % 2 < left ? score * LOG2_E : -1e30f;
-          most[c / 2] = fmaxf(most[c / 2], score);
-        }
-      }
+      float shift[2];
 #pragma unroll
       for (int r = 0; r < 2; r++) {
-        most[r] = fmaxf(most[r], __shfl_xor_sync(~0u, most[r], 1));
-        most[r] = fmaxf(most[r], __shfl_xor_sync(~0u, most[r], 2));
-        total[m][r] *= exp2Of(largest[m][r] - most[r]);
-        largest[m][r] = most[r];
+        float most = largest[m][r];
+#pragma unroll
+        for (int j = 0; j < KEYS / 8; j++)
+          most = fmaxf(most, fmaxf(rows.scores[m][j][2 * r], rows.scores[m][j][2 * r + 1]));
+        most = fmaxf(most, __shfl_xor_sync(~0u, most, 1));
+        most = fmaxf(most, __shfl_xor_sync(~0u, most, 2));
+        total[m][r] *= exp2Of((largest[m][r] - most) * LOG2_E);
+        largest[m][r] = most;
+        shift[r] = most * LOG2_E;
       }
 #pragma unroll
       for (int j = 0; j < KEYS / 8; j++) {
 #pragma unroll
         for (int c = 0; c < 4; c++)
-          total[m][c / 2] += exp2Of(rows.scores[m][j][c] - most[c / 2]);
+          total[m][c / 2] += exp2Of(fmaf(rows.scores[m][j][c], LOG2_E, -shift[c / 2]));
       }
     }
     __syncthreads();
@@ -162,14 +172,14 @@ extern "C" __global__ void __launch_bounds__(128) query_sums(
       int n = rows.first + m * 16 + rows.group + r * 8;
       if (n < queries && rows.pair == 0)
         lse[((i64)part * gridDim.y + blockIdx.y) * queries + n] =
-            (largest[m][r] + log2f(sum)) * LN_2;
+            largest[m][r] + log2f(sum) * LN_2;
     }
   }
 }
 
 // Sums over queries of exp(score - lse): [rows * heads, count1 + count2]; the log-sum-exp and its
 // parts as query_sums writes them, q and keys as it reads them. Grid: tiles of keys x rows * heads.
-extern "C" __global__ void __launch_bounds__(128) key_sums(
+extern "C" __global__ void __launch_bounds__(128, 3) key_sums(
     const T* q, i64 qRow, i64 qHead, int queries, int heads, const T* k1, i64 rowStride1,
     i64 headStride1, int count1, const T* k2, i64 rowStride2, i64 headStride2, int count2, int parts,
     const float* lse, float* sums) {
