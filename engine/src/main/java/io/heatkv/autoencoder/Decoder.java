@@ -45,16 +45,15 @@ public final class Decoder {
     try (Scope scope = Scope.open()) {
       Tensor h = middle.apply(in.apply(features));
       for (Level level : levels) {
-        try (Scope inner = Scope.open()) {
-          h = level.blocks.apply(h);
-          if (level.upsample.isPresent()) {
-            Tensor twice = Ops.upsampleNearest(h, h.size(2) * 2, h.size(3) * 2);
-            h = level.upsample.get().apply(twice);
-          }
-          h = inner.keep(h);
+        h = level.blocks.apply(h);
+        if (level.upsample.isPresent()) {
+          Tensor twice = Ops.upsampleNearest(h, h.size(2) * 2, h.size(3) * 2);
+          h.release();
+          h = level.upsample.get().apply(twice);
+          twice.release();
         }
       }
-      return scope.keep(out.apply(Ops.siluInPlace(norm.apply(h))).to(DType.F32));
+      return scope.keep(out.apply(norm.silu(h)).to(DType.F32).contiguous());
     }
   }
 

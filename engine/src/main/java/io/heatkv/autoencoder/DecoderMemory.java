@@ -1,28 +1,39 @@
 package io.heatkv.autoencoder;
 
+import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import java.util.List;
 
 /** What decoding a picture takes of a memory, told from sizes. */
 public final class DecoderMemory {
-  // By measurement, of its channels at the finest level.
-  private static final int MAPS = 12;
-  private static final int CUDA_MAPS = 8;
+  // What a library of the CPU turns around, and what its allocator keeps: by measurement.
+  private static final int CPU_MAPS = 4;
 
   private DecoderMemory() {}
 
   /**
-   * Bytes of the finest level: a residual block takes up to twelve maps of its channels, on CUDA
-   * eight; the convolution on the enlarged map before it half as many of the next level's.
+   * Bytes of the maps that live at the same time, of the level where they are most.
    *
    * @param baseChannels of the finest level
    * @param multipliers channels of each level over the base, finest first
    * @param pixels of the picture
+   * @param dtype in which it is decoded; float32 on the CPU
    */
   public static long bytes(
-      int baseChannels, List<Integer> multipliers, long pixels, Device device) {
-    int maps = device.isCuda() ? CUDA_MAPS : MAPS;
-    int next = multipliers.size() > 1 ? maps / 2 * multipliers.get(1) : 0;
-    return Math.max(maps * multipliers.getFirst(), next) * pixels * baseChannels * Float.BYTES;
+      int baseChannels, List<Integer> multipliers, long pixels, Device device, DType dtype) {
+    double maps = 0;
+    for (int level = 0; level < multipliers.size(); level++) {
+      int own = multipliers.get(level);
+      int coarser = multipliers.get(Math.min(level + 1, multipliers.size() - 1));
+      // A residual block's input beside two maps of its branch: that of the first is as wide as
+      // the level before, and in its sum the input is projected.
+      int block = Math.max(coarser + Math.max(coarser + own, 2 * own), 3 * own);
+      // The enlarged map and what is convolved of it.
+      int enlarging = 2 * coarser;
+      maps = Math.max(maps, Math.max(block, enlarging) / Math.pow(4, level));
+    }
+    boolean onCpu = !device.isCuda();
+    double all = onCpu ? maps + CPU_MAPS * multipliers.getFirst() : maps;
+    return Math.round(all * pixels * baseChannels * (onCpu ? DType.F32 : dtype).bytes());
   }
 }

@@ -1,6 +1,5 @@
 package io.heatkv.autoencoder;
 
-import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 
@@ -25,7 +24,7 @@ public final class Encoder {
         h = downsample == null ? h : downsample.halve(h);
       }
       h = Stage.middle(layers, "encoder.mid").apply(h);
-      h = Ops.siluInPlace(layers.norm("encoder.norm_out").apply(h));
+      h = layers.norm("encoder.norm_out").silu(h);
       return scope.keep(layers.convolution("encoder.conv_out").apply(h));
     }
   }

@@ -1,6 +1,5 @@
 package io.heatkv.autoencoder;
 
-import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Tensor;
 
 /** Group norm of 32 groups, or 24 where 32 doesn't divide the channels. */
@@ -9,6 +8,16 @@ public record GroupNorm(Tensor weight, Tensor bias) {
 
   /** x [n, channels, h, w] to the same shape. */
   public Tensor apply(Tensor x) {
-    return Ops.groupNorm(x, x.size(1) % 32 == 0 ? 32 : 24, weight, bias, EPSILON);
+    return apply(x, false);
+  }
+
+  /** SiLU of {@link #apply}. */
+  Tensor silu(Tensor x) {
+    return apply(x, true);
+  }
+
+  private Tensor apply(Tensor x, boolean silu) {
+    int groups = x.size(1) % 32 == 0 ? 32 : 24;
+    return x.backend().ops(x.device()).groupNorm(x, groups, weight, bias, EPSILON, silu);
   }
 }

@@ -2,6 +2,8 @@ package io.heatkv.autoencoder;
 
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Scope;
+import io.heatkv.tensor.Tensor;
 import io.heatkv.weights.Weights;
 import org.jspecify.annotations.Nullable;
 
@@ -17,8 +19,19 @@ public record Layers(
   /** A convolution, in the compute type. */
   public Convolution convolution(String name) {
     String full = name + convolution;
-    return new Convolution(
-        weights.get(full + ".weight", dtype), weights.get(full + ".bias", dtype));
+    return new Convolution(laidOut(full + ".weight"), weights.get(full + ".bias", dtype));
+  }
+
+  private Tensor laidOut(String name) {
+    Tensor weight = weights.get(name, dtype);
+    try (Scope _ = Scope.open()) {
+      Tensor result = weight.backend().ops(weight.device()).convolutionWeight(weight);
+      if (result == weight) {
+        return weight;
+      }
+      weight.release();
+      return weights.adopt(result);
+    }
   }
 
   /** A group norm, in the compute type. */

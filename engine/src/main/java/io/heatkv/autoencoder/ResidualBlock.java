@@ -12,12 +12,20 @@ record ResidualBlock(
     GroupNorm norm2,
     Convolution conv2,
     @Nullable Convolution shortcut) {
-  /** x [n, in, h, w] to [n, out, h, w]; the result belongs to the enclosing scope. */
+  /**
+   * x [n, in, h, w] to [n, out, h, w]; the result belongs to the enclosing scope. Each map is freed
+   * once it is read, since they are the peak of a decoder's memory: see {@link DecoderMemory}.
+   */
   Tensor apply(Tensor x) {
     try (Scope scope = Scope.open()) {
-      Tensor h = conv1.apply(Ops.siluInPlace(norm1.apply(x)));
-      h = conv2.apply(Ops.siluInPlace(norm2.apply(h)));
-      return scope.keep(Ops.addInPlace(h, shortcut == null ? x : shortcut.apply(x)));
+      Tensor normed = norm1.silu(x);
+      Tensor h = conv1.apply(normed);
+      normed.release();
+      normed = norm2.silu(h);
+      h.release();
+      Tensor sum = conv2.apply(normed);
+      normed.release();
+      return scope.keep(Ops.addInPlace(sum, shortcut == null ? x : shortcut.apply(x)));
     }
   }
 }

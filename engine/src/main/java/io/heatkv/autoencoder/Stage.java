@@ -28,12 +28,18 @@ record Stage(List<Step> steps) {
             new Step(layers.residual(name + ".block_2"), null)));
   }
 
+  /** x [n, in, h, w] to [n, out, h, w]; x is freed as soon as it is read. */
   Tensor apply(Tensor x) {
     Tensor h = x;
     for (Step step : steps) {
-      h = step.block.apply(h);
-      h = step.attention == null ? h : step.attention.apply(h);
+      h = next(h, step.block.apply(h));
+      h = step.attention == null ? h : next(h, step.attention.apply(h));
     }
     return h;
+  }
+
+  private static Tensor next(Tensor before, Tensor after) {
+    before.release();
+    return after;
   }
 }

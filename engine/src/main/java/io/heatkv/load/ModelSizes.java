@@ -94,8 +94,12 @@ public interface ModelSizes {
   /** What a generation needs of a device with memory of its own, decoding included. */
   MemoryNeed need(KvShape shape, CachePolicy policy, Device device);
 
-  /** Bytes that decoding one picture takes, or what it shows at a coarser scale. */
-  long decodingBytes(ScaleSize grid, Device device);
+  /**
+   * Bytes that decoding one picture takes, or what it shows at a coarser scale.
+   *
+   * @param dtype compute type
+   */
+  long decodingBytes(ScaleSize grid, Device device, DType dtype);
 
   /** Floating-point operations of a scale's transformer, attention to everything included. */
   double flops(KvShape shape, int scale);

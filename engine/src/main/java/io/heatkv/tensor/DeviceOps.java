@@ -250,6 +250,27 @@ public interface DeviceOps {
   }
 
   /**
+   * Group norm of a picture's maps, laid out as they are.
+   *
+   * @param x [n, channels, h, w], compute type
+   * @param groups of channels, each normed over all its positions
+   * @param weight [channels], compute type
+   * @param bias [channels], compute type
+   * @param silu whether to return SiLU of it
+   */
+  Tensor groupNorm(Tensor x, int groups, Tensor weight, Tensor bias, double eps, boolean silu);
+
+  /**
+   * A convolution's weight in the layout in which convolutions of its type are fastest; what they
+   * return is laid out so too.
+   *
+   * @param weight [out, in, k, k]
+   */
+  default Tensor convolutionWeight(Tensor weight) {
+    return weight;
+  }
+
+  /**
    * Draws uniforms on the device, where it can, bit for bit those of a host: number b of token n of
    * a picture is word {@code b mod 4} of Philox4x32-10 with key {@code (low, high word of seed)}
    * and counter {@code (b / 4, n, scale, 0)}, its upper 24 bits scaled to [0, 1).

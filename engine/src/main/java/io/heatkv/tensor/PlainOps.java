@@ -263,6 +263,13 @@ public final class PlainOps implements DeviceOps {
   }
 
   @Override
+  public Tensor groupNorm(
+      Tensor x, int groups, Tensor weight, Tensor bias, double eps, boolean silu) {
+    Tensor normed = Ops.groupNorm(x, groups, weight, bias, eps);
+    return silu ? Ops.siluInPlace(normed) : normed;
+  }
+
+  @Override
   public Tensor quantise(Tensor x) {
     return PlainMaps.quantise(x);
   }

@@ -71,10 +71,12 @@ public final class KernelChecks {
       if (dim == MANY_QUERIES_DIM) {
         // Devices choose other kernels for many queries.
         attention(1, 2, random.nextInt(520, 600), random.nextInt(260, 300), dim);
+        picture(2, 2 * dim, 150, 257);
       }
       slots(rows, heads, tokens, dim);
       product(rows, tokens, heads * dim);
       uniforms(rows, tokens, heads * dim + random.nextInt(4));
+      picture(rows, heads * dim, random.nextInt(1, 40), random.nextInt(1, 40));
     }
   }
 
@@ -333,6 +335,44 @@ public final class KernelChecks {
     }
     ops.append(stored.select(0, 0), stored.select(0, 1), start, k, v);
     compare(where + ", appended", stored, appended, dtype);
+  }
+
+  /** Group norm with SiLU behind a convolution of one pixel, whose weights only copy channels. */
+  private void picture(int rows, int channels, int height, int width) {
+    int groups = channels % 24 == 0 ? 24 : 8;
+    Tensor x = values(dtype, rows, channels, height, width);
+    float[] same = new float[channels * channels];
+    for (int i = 0; i < channels; i++) {
+      same[i * channels + i] = 1;
+    }
+    Tensor identity = Tensor.of(backend, same, channels, channels, 1, 1).to(dtype).to(device);
+    Tensor none = Tensor.full(backend, 0, dtype, device, channels);
+    Tensor weight = values(dtype, channels);
+    Tensor bias = values(dtype, channels);
+    Tensor copied = Ops.conv2d(x, ops.convolutionWeight(identity), none, 1, 0);
+    double[] in = x.toDoubles();
+    double[] w = weight.toDoubles();
+    double[] b = bias.toDoubles();
+    int each = channels / groups * height * width;
+    double[] expected = new double[in.length];
+    for (int start = 0; start < in.length; start += each) {
+      double mean = Arrays.stream(in, start, start + each).average().orElseThrow();
+      double variance =
+          Arrays.stream(in, start, start + each)
+              .map(value -> (value - mean) * (value - mean))
+              .average()
+              .orElseThrow();
+      for (int i = start; i < start + each; i++) {
+        int channel = i / (height * width) % channels;
+        double y = (in[i] - mean) / Math.sqrt(variance + EPS) * w[channel] + b[channel];
+        expected[i] = y / (1 + Math.exp(-y));
+      }
+    }
+    compare(
+        "picture %dx%dx%dx%d".formatted(rows, channels, height, width),
+        ops.groupNorm(copied, groups, weight, bias, EPS, true),
+        expected,
+        dtype);
   }
 
   /** Other entries in the slots of all heads: the same in all rows, then others in each. */

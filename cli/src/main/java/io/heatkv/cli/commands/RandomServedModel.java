@@ -82,7 +82,7 @@ record RandomServedModel(SyntheticBench bench, RandomModel sizes, NextScaleModel
 
   @Override
   public long decodingBytes(ScaleSize grid) {
-    return sizes.decodingBytes(grid, model.device());
+    return sizes.decodingBytes(grid, model.device(), model.dtype());
   }
 
   @Override

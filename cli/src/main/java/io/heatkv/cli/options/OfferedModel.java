@@ -90,7 +90,7 @@ public record OfferedModel(
 
   @Override
   public long decodingBytes(ScaleSize grid) {
-    return choice.description().decodingBytes(grid, choice.device());
+    return choice.description().decodingBytes(grid, choice.device(), choice.dtype());
   }
 
   @Override

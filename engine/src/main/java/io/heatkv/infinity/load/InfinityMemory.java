@@ -42,7 +42,7 @@ final class InfinityMemory {
     T5Encoder.names(text, encoder).stream()
         .flatMap(name -> encoder.find(name).stream())
         .forEach(weighed::addStored);
-    long decoding = model.decodingBytes(shape.grids().last(), Device.CPU);
+    long decoding = model.decodingBytes(shape.grids().last(), Device.CPU, shape.dtype());
     return new MemoryEstimate(
         weighed.converted,
         weighed.mapped,
@@ -57,7 +57,7 @@ final class InfinityMemory {
     MemoryNeed drawing = transformer(model.transformer(), shape, TEXT_TOKENS, policy, device);
     return new MemoryNeed(
             estimate.weights() + estimate.mapped(), drawing.cache(), drawing.scratch())
-        .thenDecoding(model.decodingBytes(shape.grids().last(), device));
+        .thenDecoding(model.decodingBytes(shape.grids().last(), device, shape.dtype()));
   }
 
   /**

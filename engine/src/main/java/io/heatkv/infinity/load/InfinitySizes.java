@@ -96,13 +96,14 @@ sealed interface InfinitySizes extends ModelSizes permits InfinityDescription, R
   }
 
   @Override
-  default long decodingBytes(ScaleSize grid, Device device) {
+  default long decodingBytes(ScaleSize grid, Device device, DType dtype) {
     VaeConfig vae = vae();
     return DecoderMemory.bytes(
         vae.baseChannels(),
         vae.decoderMultipliers(),
         (long) pixelsPerToken() * pixelsPerToken() * grid.tokens(),
-        device);
+        device,
+        dtype);
   }
 
   /** Code positions of a token along an edge. */

@@ -90,7 +90,7 @@ record RandomInfinity(
   @Override
   public MemoryNeed need(KvShape shape, CachePolicy policy, Device device) {
     return transformerNeed(shape, policy, device)
-        .thenDecoding(decodingBytes(shape.grids().last(), device));
+        .thenDecoding(decodingBytes(shape.grids().last(), device, shape.dtype()));
   }
 
   @Override

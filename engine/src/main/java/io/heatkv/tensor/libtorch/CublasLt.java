@@ -6,6 +6,7 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Tensor;
 import io.heatkv.tensor.TensorException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
@@ -126,6 +127,30 @@ final class CublasLt {
     } catch (Throwable e) {
       throw LibTorch.rethrow(e);
     }
+  }
+
+  /** A linear layer, or null for what cuBLASLt doesn't take: its GELU suits halves only. */
+  @Nullable Tensor linear(Tensor x, Tensor weight, Tensor bias, boolean gelu) {
+    DType dtype = x.dtype();
+    long width = weight.size(0);
+    long depth = weight.size(1);
+    if ((dtype != DType.BF16 && dtype != DType.F16)
+        || width % 8 != 0
+        || depth % 8 != 0
+        || !x.isContiguous()
+        || x.count() == 0) {
+      return null;
+    }
+    long[] shape = x.shape();
+    shape[shape.length - 1] = width;
+    Tensor y = Tensor.empty(x.backend(), dtype, x.device(), shape);
+    linear(
+        new Shape(dtype, gelu, x.count() / depth, width, depth),
+        x.address(),
+        weight.address(),
+        bias.address(),
+        y.address());
+    return y;
   }
 
   /**

@@ -19,7 +19,10 @@ record CudaKernels(
     MemorySegment scatterSlots,
     MemorySegment replaceSlots,
     MemorySegment arrange,
-    MemorySegment drawUniforms) {
+    MemorySegment drawUniforms,
+    MemorySegment channelSums,
+    MemorySegment groupFactors,
+    MemorySegment scale) {
   // What a block has unless it asks for more.
   private static final int MAX_SHARED = 48 << 10;
 
@@ -35,7 +38,10 @@ record CudaKernels(
         module.kernel("scatter_slots"),
         module.kernel("replace_slots"),
         module.kernel("arrange"),
-        module.kernel("draw_uniforms"));
+        module.kernel("draw_uniforms"),
+        module.kernel("channel_sums"),
+        module.kernel("group_factors"),
+        module.kernel("scale_maps"));
   }
 
   /** What is compiled. */
@@ -211,6 +217,57 @@ record CudaKernels(
           groups,
           symbols);
     }
+  }
+
+  /**
+   * See {@link DeviceOps#groupNorm}: a pass for the sums, one for the result.
+   *
+   * @param x [n, channels, h, w], channels last in memory, as is out
+   * @param sums float32 [n, blocks, 2, channels]
+   * @param factors float32 [n, 2, channels]
+   */
+  void groupNorm(
+      Tensor x,
+      int groups,
+      Tensor weight,
+      Tensor bias,
+      double eps,
+      boolean silu,
+      Tensor sums,
+      Tensor factors,
+      Tensor out) {
+    int channels = (int) x.size(1);
+    long pixels = x.size(2) * x.size(3);
+    int blocks = (int) sums.size(1);
+    int units = channels / 8;
+    launch(
+        channelSums, blocks, x.size(0), CudaOps.THREADS / units * units, x, sums, pixels, channels);
+    launch(
+        groupFactors,
+        x.size(0),
+        1,
+        CudaOps.THREADS,
+        sums,
+        weight,
+        bias,
+        factors,
+        blocks,
+        pixels,
+        channels,
+        groups,
+        (float) eps);
+    launch(
+        scale,
+        CudaOps.blocks(x.count() / 8),
+        1,
+        CudaOps.THREADS,
+        x,
+        factors,
+        out,
+        x.count() / 8,
+        pixels,
+        channels,
+        silu ? 1 : 0);
   }
 
   /** See {@link KernelLauncher#launch}. */

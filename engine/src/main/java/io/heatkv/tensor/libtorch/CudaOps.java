@@ -92,29 +92,8 @@ final class CudaOps implements DeviceOps {
     return y == null ? plain.linearGelu(x, weight, bias) : y;
   }
 
-  /** A linear layer by cuBLASLt, or null for what it doesn't take: its GELU suits halves only. */
   private @Nullable Tensor product(Tensor x, Tensor weight, Tensor bias, boolean gelu) {
-    DType dtype = x.dtype();
-    long width = weight.size(0);
-    long depth = weight.size(1);
-    if (products == null
-        || (dtype != DType.BF16 && dtype != DType.F16)
-        || width % 8 != 0
-        || depth % 8 != 0
-        || !x.isContiguous()
-        || x.count() == 0) {
-      return null;
-    }
-    long[] shape = x.shape();
-    shape[shape.length - 1] = width;
-    Tensor y = Tensor.empty(torch, dtype, x.device(), shape);
-    products.linear(
-        new CublasLt.Shape(dtype, gelu, x.count() / depth, width, depth),
-        x.address(),
-        weight.address(),
-        bias.address(),
-        y.address());
-    return y;
+    return products == null ? null : products.linear(x, weight, bias, gelu);
   }
 
   @Override
@@ -416,6 +395,19 @@ final class CudaOps implements DeviceOps {
     } else {
       own.replaceSlots(arena, slots, entries, held, k, v);
     }
+  }
+
+  @Override
+  public Tensor groupNorm(
+      Tensor x, int groups, Tensor weight, Tensor bias, double eps, boolean silu) {
+    CudaKernels own = compiled.of(x.dtype());
+    Tensor y = CudaPictures.groupNorm(own, x, groups, weight, bias, eps, silu);
+    return y == null ? plain.groupNorm(x, groups, weight, bias, eps, silu) : y;
+  }
+
+  @Override
+  public Tensor convolutionWeight(Tensor weight) {
+    return CudaPictures.convolutionWeight(weight);
   }
 
   @Override

@@ -44,13 +44,13 @@ final class VarMemory {
         converted,
         mapped,
         plan.allBytes(),
-        Math.max(drawing, model.decodingBytes(shape.grids().last(), Device.CPU)));
+        Math.max(drawing, model.decodingBytes(shape.grids().last(), Device.CPU, shape.dtype())));
   }
 
   /** Of a generation on a device, its pictures' decoding included. */
   static MemoryNeed need(VarSizes model, KvShape shape, CachePolicy policy, Device device) {
     return drawing(model, shape, policy, device)
-        .thenDecoding(model.decodingBytes(shape.grids().last(), device));
+        .thenDecoding(model.decodingBytes(shape.grids().last(), device, shape.dtype()));
   }
 
   /** The same without decoding; the decoder's weights are there all the same. */

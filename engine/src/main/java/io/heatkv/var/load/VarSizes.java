@@ -84,12 +84,13 @@ sealed interface VarSizes extends ModelSizes permits VarDescription, RandomVar {
   }
 
   @Override
-  default long decodingBytes(ScaleSize grid, Device device) {
+  default long decodingBytes(ScaleSize grid, Device device, DType dtype) {
     return DecoderMemory.bytes(
         vae().baseChannels(),
         vae().multipliers(),
         (long) pixelsPerToken() * pixelsPerToken() * grid.tokens(),
-        device);
+        device,
+        dtype);
   }
 
   @Override

@@ -1,4 +1,4 @@
-// Elementwise chains of the transformer's blocks, each one pass over memory.
+// Elementwise chains of the transformer's blocks and of the decoder's, each one pass over memory.
 //
 // Compiled at run time with ELEMENT 0 (float32), 1 (float16) or 2 (bfloat16): the type T of
 // activations. All arithmetic is float32. Every thread moves units of 8 channels, so that loads
@@ -366,4 +366,88 @@ extern "C" __global__ void draw_uniforms(
     int symbol = group * 4 + i;
     if (symbol < symbols) out[(i64)token * symbols + symbol] = (c[i] >> 8) * 5.9604644775390625e-8f;
   }
+}
+
+// The most channels of a picture's map.
+#define MAX_CHANNELS 1024
+
+// Sums of x [n, pixels, channels], and of its squares, over the pixels of each block of the grid:
+// [n, blocks, 2, channels]. Threads: a multiple of channels / 8, at most 256. Grid: blocks x n.
+extern "C" __global__ void channel_sums(const T* x, float* sums, i64 pixels, int channels) {
+  __shared__ float held[2][256 * 8];
+  int units = channels / 8, span = blockDim.x / units, unit = threadIdx.x % units;
+  float sum[8] = {}, squares[8] = {};
+  x += blockIdx.y * pixels * channels + unit * 8;
+#pragma unroll 4
+  for (i64 pixel = (i64)blockIdx.x * span + threadIdx.x / units; pixel < pixels;
+       pixel += (i64)gridDim.x * span) {
+    Unit in = *(const Unit*)(x + pixel * channels);
+#pragma unroll
+    for (int j = 0; j < 8; j++) {
+      float value = widen(in.at[j]);
+      sum[j] += value;
+      squares[j] += value * value;
+    }
+  }
+#pragma unroll
+  for (int j = 0; j < 8; j++) {
+    held[0][threadIdx.x * 8 + j] = sum[j];
+    held[1][threadIdx.x * 8 + j] = squares[j];
+  }
+  __syncthreads();
+  for (int i = threadIdx.x; i < 2 * channels; i += blockDim.x) {
+    float total = 0;
+    for (int k = 0; k < span; k++) total += held[i / channels][k * channels + i % channels];
+    sums[((i64)blockIdx.y * gridDim.x + blockIdx.x) * 2 * channels + i] = total;
+  }
+}
+
+// What group norm multiplies each channel with and adds: [n, 2, channels]. One block a picture.
+extern "C" __global__ void group_factors(
+    const float* sums, const T* weight, const T* bias, float* factors, int blocks, i64 pixels,
+    int channels, int groups, float eps) {
+  __shared__ double totals[2 * MAX_CHANNELS];
+  sums += (i64)blockIdx.x * blocks * 2 * channels;
+  factors += blockIdx.x * 2 * channels;
+  for (int i = threadIdx.x; i < 2 * channels; i += blockDim.x) {
+    double total = 0;
+#pragma unroll 8
+    for (int block = 0; block < blocks; block++) total += sums[(i64)block * 2 * channels + i];
+    totals[i] = total;
+  }
+  __syncthreads();
+  int each = channels / groups;
+  for (int channel = threadIdx.x; channel < channels; channel += blockDim.x) {
+    double mean = 0, squares = 0;
+    for (int i = channel / each * each; i < (channel / each + 1) * each; i++) {
+      mean += totals[i];
+      squares += totals[channels + i];
+    }
+    mean /= (double)pixels * each;
+    double variance = squares / ((double)pixels * each) - mean * mean;
+    float factor = widen(weight[channel]) * rsqrtf((float)fmax(variance, 0.0) + eps);
+    factors[channel] = factor;
+    factors[channels + channel] = widen(bias[channel]) - (float)mean * factor;
+  }
+}
+
+// x * factor + shift, or SiLU of it; x and out [n, pixels, channels]. One thread a unit.
+extern "C" __global__ void scale_maps(
+    const T* x, const float* factors, T* out, i64 units, i64 pixels, int channels, int silu) {
+  i64 unit = (i64)blockIdx.x * blockDim.x + threadIdx.x;
+  if (unit >= units) return;
+  int lanes = channels / 8, channel = unit % lanes * 8;
+  const float* factor = factors + unit / lanes / pixels * 2 * channels + channel;
+  Unit in = *(const Unit*)(x + unit * 8);
+  Floats scale = *(const Floats*)factor, shift = *(const Floats*)(factor + channels);
+#pragma unroll
+  for (int j = 0; j < 8; j++) {
+    // Rounded in between, as two operators do it.
+    in.at[j] = narrow(widen(in.at[j]) * scale.at[j] + shift.at[j]);
+    if (silu) {
+      float y = widen(in.at[j]);
+      in.at[j] = narrow(y / (1 + expf(-y)));
+    }
+  }
+  *(Unit*)(out + unit * 8) = in;
 }

@@ -79,12 +79,12 @@ sealed interface ToySizes extends ModelSizes permits ToyDescription, ToyRandom {
   @Override
   default MemoryNeed need(KvShape shape, CachePolicy policy, Device device) {
     return transformerNeed(shape, policy, device)
-        .thenDecoding(decodingBytes(shape.grids().last(), device));
+        .thenDecoding(decodingBytes(shape.grids().last(), device, shape.dtype()));
   }
 
   /** Codes and three colours of every pixel. */
   @Override
-  default long decodingBytes(ScaleSize grid, Device device) {
+  default long decodingBytes(ScaleSize grid, Device device, DType dtype) {
     long colours = 3L * pixelsPerToken() * pixelsPerToken();
     return (ToyConfig.CHANNELS + 2 * colours) * grid.tokens() * Float.BYTES;
   }
