@@ -10,6 +10,7 @@ import io.heatkv.server.core.Job;
 import io.heatkv.server.core.Limits;
 import io.heatkv.server.core.Scheduler;
 import io.heatkv.server.core.SchedulerListener;
+import io.heatkv.server.core.SchedulerStatus;
 import io.heatkv.server.core.ServedModel;
 import io.heatkv.server.http.HttpService;
 import io.heatkv.server.http.ServerMetrics;
@@ -205,7 +206,7 @@ public final class HeatKvServer implements AutoCloseable {
   }
 
   /** What the device is doing. */
-  public Scheduler.Status status() {
+  public SchedulerStatus status() {
     return scheduler.status();
   }
 

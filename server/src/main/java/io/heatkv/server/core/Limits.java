@@ -1,5 +1,6 @@
 package io.heatkv.server.core;
 
+import io.heatkv.error.UserException;
 import java.time.Duration;
 
 /**
@@ -19,6 +20,22 @@ public record Limits(long kvBytes, long bytes, int waiting, int batch, Duration 
   boolean allow(Form form, int pictures) {
     long cache = form.need(pictures).cache();
     return cache <= kvBytes && form.need(pictures).total() <= bytes;
+  }
+
+  /**
+   * @throws UserException if not even one picture of a form fits
+   */
+  void require(Form form) {
+    if (!allow(form, 1)) {
+      throw new UserException(
+          "a picture takes %.1f MiB for keys and values and %.1f MiB in all, there are %.1f and %.1f; choose a smaller KV budget or model, or allow more memory"
+              .formatted(
+                  mib(form.need(1).cache()), mib(form.need(1).total()), mib(kvBytes), mib(bytes)));
+    }
+  }
+
+  private static double mib(long bytes) {
+    return bytes / (double) (1 << 20);
   }
 
   /** Most pictures of a pass that fit, up to {@code most}; possibly none. */

@@ -6,6 +6,7 @@ import io.heatkv.error.UserException;
 import io.heatkv.family.NextScaleModel;
 import io.heatkv.family.PictureRequest;
 import io.heatkv.server.core.Refusal.Reason;
+import io.heatkv.server.core.SchedulerStatus.Health;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -50,41 +51,6 @@ public final class Scheduler implements AutoCloseable {
   // That of late.
   private volatile Form usual;
 
-  /**
-   * What the devices are doing.
-   *
-   * @param devices that can be used
-   * @param running pictures
-   * @param waiting pictures
-   * @param reservedBytes of the passes that run
-   * @param reservedKvBytes of their keys and values
-   * @param batch most pictures of a pass
-   * @param measuring whether that is still being measured, while nobody asks for pictures
-   * @param sinceBeat time since the thread of each device was last seen alive, the longest
-   * @param longestStep that a scale has taken
-   * @param state whether they take jobs and can draw
-   */
-  public record Status(
-      int devices,
-      int running,
-      int waiting,
-      long reservedBytes,
-      long reservedKvBytes,
-      int batch,
-      boolean measuring,
-      Duration sinceBeat,
-      Duration longestStep,
-      Health state) {}
-
-  /** Whether any device can draw. */
-  public enum Health {
-    MEASURING,
-    READY,
-    DRAINING,
-    SUSPECT,
-    BROKEN
-  }
-
   private Scheduler(
       ServedModel model,
       Limits limits,
@@ -120,22 +86,10 @@ public final class Scheduler implements AutoCloseable {
       SchedulerListener listener,
       Form usual,
       PictureRequest sample) {
-    if (!limits.allow(usual, 1)) {
-      throw new UserException(
-          "a picture takes %.1f MiB for keys and values and %.1f MiB in all, there are %.1f and %.1f; choose a smaller KV budget or model, or allow more memory"
-              .formatted(
-                  mib(usual.need(1).cache()),
-                  mib(usual.need(1).total()),
-                  mib(limits.kvBytes()),
-                  mib(limits.bytes())));
-    }
+    limits.require(usual);
     Scheduler scheduler = new Scheduler(model, limits, listener, usual, sample);
     scheduler.workers.forEach(worker -> worker.thread.start());
     return scheduler;
-  }
-
-  private static double mib(long bytes) {
-    return bytes / (double) (1 << 20);
   }
 
   /**
@@ -237,10 +191,10 @@ public final class Scheduler implements AutoCloseable {
     return Duration.ofMillis((long) (1e3 * Math.max(seconds, each * pictures)));
   }
 
-  public Status status() {
+  public SchedulerStatus status() {
     lock.lock();
     try {
-      return new Status(
+      return new SchedulerStatus(
           usable(),
           running(),
           queue.size(),
@@ -445,12 +399,7 @@ public final class Scheduler implements AutoCloseable {
     private void failed(List<QueuedPicture> pass, Throwable problem) {
       suspect = true;
       pass.forEach(each -> each.job().fail(problem));
-      QueuedPicture first = pass.getFirst();
-      GenerationRequest probe =
-          new GenerationRequest(
-              List.of(first.job().pictures().get(first.picture())),
-              first.job().form().grids(),
-              first.job().form().policy());
+      GenerationRequest probe = SharedPass.request(pass.subList(0, 1));
       try (Generation generation = Generation.open(network, probe)) {
         generation.step();
       } catch (RuntimeException | Error e) {

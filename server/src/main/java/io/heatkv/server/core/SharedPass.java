@@ -47,11 +47,16 @@ final class SharedPass {
     this.heartbeat = heartbeat;
     this.pass = pass;
     form = pass.getFirst().job().form();
-    request =
-        new GenerationRequest(
-            pass.stream().map(each -> each.job().pictures().get(each.picture())).toList(),
-            form.grids(),
-            form.policy());
+    request = request(pass);
+  }
+
+  /** Pictures of one form as one request. */
+  static GenerationRequest request(List<QueuedPicture> pictures) {
+    Form form = pictures.getFirst().job().form();
+    return new GenerationRequest(
+        pictures.stream().map(each -> each.job().pictures().get(each.picture())).toList(),
+        form.grids(),
+        form.policy());
   }
 
   /**

@@ -10,6 +10,7 @@ import io.heatkv.server.core.Job;
 import io.heatkv.server.core.JobEvent;
 import io.heatkv.server.core.Refusal;
 import io.heatkv.server.core.Scheduler;
+import io.heatkv.server.core.SchedulerStatus;
 import io.heatkv.server.core.ServedModel;
 import io.vertx.core.Vertx;
 import io.vertx.core.buffer.Buffer;
@@ -147,7 +148,7 @@ public final class HttpService implements AutoCloseable {
       case "/healthz", "/readyz", "/metrics", "/v1/models", "/v1/images/generations", "/v1/jobs" ->
           path;
       case String job when job.startsWith(JOBS) -> "/v1/jobs/*";
-      case String other -> Page.at(other).isPresent() ? "page" : "other";
+      case String other -> PageFiles.at(other).isPresent() ? "page" : "other";
     };
   }
 
@@ -177,10 +178,10 @@ public final class HttpService implements AutoCloseable {
   }
 
   private void ready(Exchange exchange) {
-    Scheduler.Status status = scheduler.status();
+    SchedulerStatus status = scheduler.status();
     boolean alive =
         status.sinceBeat().compareTo(max(STALLED, status.longestStep().multipliedBy(5))) < 0;
-    boolean ready = alive && status.state() == Scheduler.Health.READY;
+    boolean ready = alive && status.state() == SchedulerStatus.Health.READY;
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("status", alive ? status.state().toString().toLowerCase(Locale.ROOT) : "stalled");
     json.put("running", status.running());
@@ -196,7 +197,7 @@ public final class HttpService implements AutoCloseable {
   private void route(Exchange exchange) {
     HttpServerRequest request = exchange.request();
     String path = String.valueOf(request.path());
-    Optional<Page.File> file = Page.at(path);
+    Optional<PageFiles.File> file = PageFiles.at(path);
     if (file.isPresent()) {
       requireMethod(exchange, HttpMethod.GET);
       exchange.send(200, file.get().type(), file.get().content(), Map.of());

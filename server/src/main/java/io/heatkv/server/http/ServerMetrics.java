@@ -5,6 +5,7 @@ import io.heatkv.server.core.Form;
 import io.heatkv.server.core.Job;
 import io.heatkv.server.core.Scheduler;
 import io.heatkv.server.core.SchedulerListener;
+import io.heatkv.server.core.SchedulerStatus;
 import io.heatkv.server.core.ServedModel;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.DistributionSummary;
@@ -72,20 +73,20 @@ public final class ServerMetrics implements SchedulerListener {
   /** Follows what a scheduler tells when it is asked. */
   public void watch(Scheduler scheduler, ServedModel model, String version) {
     gauge(
-        "heatkv.pictures.running", "Pictures that are drawn", scheduler, Scheduler.Status::running);
-    gauge("heatkv.pictures.waiting", "Pictures in the queue", scheduler, Scheduler.Status::waiting);
-    gauge("heatkv.devices", "Devices that can be used", scheduler, Scheduler.Status::devices);
+        "heatkv.pictures.running", "Pictures that are drawn", scheduler, SchedulerStatus::running);
+    gauge("heatkv.pictures.waiting", "Pictures in the queue", scheduler, SchedulerStatus::waiting);
+    gauge("heatkv.devices", "Devices that can be used", scheduler, SchedulerStatus::devices);
     gauge(
         "heatkv.kv.reserved.bytes",
         "Bytes of keys and values of the passes that run",
         scheduler,
-        Scheduler.Status::reservedKvBytes);
+        SchedulerStatus::reservedKvBytes);
     gauge(
         "heatkv.reserved.bytes",
         "Bytes besides the weights of the passes that run",
         scheduler,
-        Scheduler.Status::reservedBytes);
-    gauge("heatkv.batch.limit", "Most pictures of a pass", scheduler, Scheduler.Status::batch);
+        SchedulerStatus::reservedBytes);
+    gauge("heatkv.batch.limit", "Most pictures of a pass", scheduler, SchedulerStatus::batch);
     gauge(
         "heatkv.device.heartbeat.age.seconds",
         "Time since the thread of each device was last seen alive, the longest",
@@ -117,7 +118,7 @@ public final class ServerMetrics implements SchedulerListener {
       String name,
       String description,
       Scheduler scheduler,
-      ToDoubleFunction<Scheduler.Status> value) {
+      ToDoubleFunction<SchedulerStatus> value) {
     Gauge.builder(name, scheduler, each -> value.applyAsDouble(each.status()))
         .description(description)
         .register(registry);

@@ -220,7 +220,7 @@ final class SchedulerTest {
       assertThat(jobs).filteredOn(job -> job.state() == Job.State.FAILED).hasSize(1);
       assertThat(jobs).filteredOn(job -> job.state() == Job.State.DONE).hasSize(4);
       until(() -> scheduler.status().devices() == 1);
-      assertThat(scheduler.status().state()).isEqualTo(Scheduler.Health.READY);
+      assertThat(scheduler.status().state()).isEqualTo(SchedulerStatus.Health.READY);
     }
   }
 
@@ -368,7 +368,7 @@ final class SchedulerTest {
       assertThat(await(lost).problem().orElseThrow()).hasMessage("the device is on fire");
       assertThat(await(next).state()).isEqualTo(Job.State.DONE);
       // A job ends before its pass does.
-      until(() -> scheduler.status().state() == Scheduler.Health.READY);
+      until(() -> scheduler.status().state() == SchedulerStatus.Health.READY);
     }
   }
 
@@ -387,7 +387,7 @@ final class SchedulerTest {
       model.open();
       assertThat(await(lost).state()).isEqualTo(Job.State.FAILED);
       assertThat(await(next).state()).isEqualTo(Job.State.FAILED);
-      assertThat(scheduler.status().state()).isEqualTo(Scheduler.Health.BROKEN);
+      assertThat(scheduler.status().state()).isEqualTo(SchedulerStatus.Health.BROKEN);
       assertThatThrownBy(() -> scheduler.submit(job(full(), picture("circle", 3))))
           .isInstanceOf(Refusal.class)
           .hasMessage("the device failed; restart the server");

@@ -5,7 +5,7 @@ import io.heatkv.server.HeatKvServer;
 import io.heatkv.server.ServerOptions;
 import io.heatkv.server.ToyServedModel;
 import io.heatkv.server.core.Limits;
-import io.heatkv.server.core.Scheduler;
+import io.heatkv.server.core.SchedulerStatus;
 import java.io.IOException;
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -56,7 +56,7 @@ public final class Running implements AutoCloseable {
 
   /** Once the device is ready. */
   public Running ready() {
-    while (server.status().state() == Scheduler.Health.MEASURING) {
+    while (server.status().state() == SchedulerStatus.Health.MEASURING) {
       Thread.onSpinWait();
     }
     return this;

@@ -10,7 +10,7 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /** The files of the page at {@code /}, all that there are; no path leads to another. */
-final class Page {
+final class PageFiles {
   private static final Map<String, File> FILES =
       Map.of(
           "/", file("index.html", "text/html; charset=utf-8"),
@@ -20,14 +20,14 @@ final class Page {
 
   record File(String type, Buffer content) {}
 
-  private Page() {}
+  private PageFiles() {}
 
   static Optional<File> at(@Nullable String path) {
     return Optional.ofNullable(path).map(FILES::get);
   }
 
   private static File file(String name, String type) {
-    try (InputStream in = Page.class.getResourceAsStream("/io/heatkv/server/page/" + name)) {
+    try (InputStream in = PageFiles.class.getResourceAsStream("/io/heatkv/server/page/" + name)) {
       return new File(type, Buffer.buffer(Objects.requireNonNull(in, name).readAllBytes()));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
