@@ -124,7 +124,7 @@ public final class InfinityTransformer implements AutoCloseable {
         Tensor.of(backend(), table, grids.totalTokens(), config.headDim() / 2, 2).to(device()));
   }
 
-  /** Sines take longer than a small scale, so that the last schedule's table is kept. */
+  /** Sines take longer than a small scale, so that the last grids' table is kept. */
   private synchronized float[] rotaryTable(ScaleGrids grids) {
     if (rotaryTable == null || !grids.equals(rotaryGrids)) {
       rotaryTable =

@@ -92,7 +92,7 @@ public final class CachePlan {
   }
 
   private void place(int[][][] dropped, boolean[] stored) {
-    FreeSlots free = new FreeSlots(capacity);
+    FreeRuns free = new FreeRuns(capacity);
     for (int t = 0; t < live.length; t++) {
       for (int l = 0; l < shape.layers(); l++) {
         for (int code : dropped[t][l]) {

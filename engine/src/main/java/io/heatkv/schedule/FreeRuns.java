@@ -6,12 +6,12 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 
 /** The free slots of an arena as runs; a run is a start and a length. */
-final class FreeSlots {
+final class FreeRuns {
   private final TreeMap<Integer, Integer> lengths = new TreeMap<>();
   // The same runs as (length << 32 | start), so that the best fit is found.
   private final TreeSet<Long> bySize = new TreeSet<>();
 
-  FreeSlots(int capacity) {
+  FreeRuns(int capacity) {
     if (capacity > 0) {
       add(0, capacity);
     }

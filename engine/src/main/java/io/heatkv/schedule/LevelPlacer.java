@@ -21,7 +21,7 @@ final class LevelPlacer {
   // [scale but the last][layer]
   private final int[][] live;
   private final @Nullable StoredAtom[] stored;
-  private FreeSlots free = new FreeSlots(0);
+  private FreeRuns free = new FreeRuns(0);
 
   /**
    * @param levels [target scale][atom]
@@ -78,7 +78,7 @@ final class LevelPlacer {
    */
   LevelPlan plan(double budget, long tableLimit) {
     int peak = Arrays.stream(live).flatMapToInt(Arrays::stream).max().orElseThrow();
-    free = new FreeSlots(peak);
+    free = new FreeRuns(peak);
     LevelStep[][] steps = new LevelStep[sizes.scales()][sizes.layers()];
     int[][] groups = new int[sizes.scales()][];
     Use use = new Use(0, 0, 0, 0, 0);

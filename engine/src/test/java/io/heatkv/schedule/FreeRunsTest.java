@@ -10,11 +10,11 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-class FreeSlotsTest {
+class FreeRunsTest {
   /** The smallest run that holds them all, else the largest ones; neighbours grow together. */
   @Test
   void theBestFitIsTaken() {
-    FreeSlots free = new FreeSlots(20);
+    FreeRuns free = new FreeRuns(20);
     assertThat(free.take(20)).containsExactly(0, 20);
     free.give(new int[] {0, 4});
     free.give(new int[] {6, 2});
@@ -31,7 +31,7 @@ class FreeSlotsTest {
     free.give(new int[] {8, 4});
     assertThat(free.take(7)).containsExactly(6, 7);
     assertThat(free.take(0)).isEmpty();
-    assertThat(new FreeSlots(0).take(0)).isEmpty();
+    assertThat(new FreeRuns(0).take(0)).isEmpty();
   }
 
   /** No slot is handed out twice, none is lost, and what is given back in pieces is one run. */
@@ -40,7 +40,7 @@ class FreeSlotsTest {
   void handsEverySlotOutOnce(long seed) {
     SplittableRandom random = new SplittableRandom(seed);
     int capacity = 100;
-    FreeSlots free = new FreeSlots(capacity);
+    FreeRuns free = new FreeRuns(capacity);
     BitSet used = new BitSet();
     List<int[]> taken = new ArrayList<>();
     for (int step = 0; step < 2000; step++) {

@@ -37,7 +37,7 @@ final class CublasLt {
   private static final long ALGORITHM_BYTES = 64;
   private static final long HEURISTIC_BYTES = 96;
   private static final long WORKSPACE_BYTES = 32 << 20;
-  // Some ten a scale; a service draws many batches and schedules.
+  // Some ten a scale; a service draws batches and grids of many sizes.
   private static final int MAX_PLANS = 1024;
 
   private final Cuda cuda;
