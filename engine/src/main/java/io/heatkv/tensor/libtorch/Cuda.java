@@ -6,6 +6,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.heatkv.error.UserException;
 import io.heatkv.tensor.Backend;
+import io.heatkv.tensor.Device;
 import io.heatkv.tensor.TensorException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
@@ -71,6 +72,22 @@ final class Cuda {
       return out.get(JAVA_INT, 0);
     } catch (Throwable e) {
       throw LibTorch.rethrow(e);
+    }
+  }
+
+  /**
+   * @throws UserException if there is no such device
+   */
+  void require(Device device) {
+    int count = devices();
+    if (device.index() >= count) {
+      throw new UserException(
+          "device %s is missing; this machine has %s"
+              .formatted(
+                  device,
+                  count == 0
+                      ? "no CUDA device, use device cpu"
+                      : "cuda:0" + (count == 1 ? "" : " to cuda:" + (count - 1))));
     }
   }
 

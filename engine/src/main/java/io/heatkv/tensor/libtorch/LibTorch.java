@@ -1,7 +1,5 @@
 package io.heatkv.tensor.libtorch;
 
-import static java.lang.foreign.ValueLayout.ADDRESS;
-import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.heatkv.error.UserException;
@@ -16,7 +14,6 @@ import io.heatkv.tensor.Tensor;
 import io.heatkv.tensor.TensorException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.invoke.MethodHandle;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.ConcurrentHashMap;
@@ -40,6 +37,7 @@ public final class LibTorch implements Backend {
   private final LibTorchLocation location;
   private final StableAbi abi;
   private final Constants constants;
+  private final Metadata metadata;
   private final StableAbi.Scalars cpu;
   private final StableAbi.@Nullable Scalars cudaScalars;
   private final @Nullable Cuda cuda;
@@ -55,6 +53,7 @@ public final class LibTorch implements Backend {
     this.location = location;
     this.abi = new StableAbi(NativeLibraries.open(location), location);
     this.constants = new Constants(abi);
+    this.metadata = new Metadata(abi, constants);
     this.cpu = abi.scalars("cpu");
     this.cudaScalars = location.hasCuda() ? abi.scalars("cuda") : null;
     this.cuda = location.hasCuda() ? new Cuda(abi) : null;
@@ -234,7 +233,7 @@ public final class LibTorch implements Backend {
   public void fill(Tensor a, double value) {
     MemorySegment ignored = computing();
     try {
-      check((int) abi.fill.invokeExact(a.handle(), value), "fill of " + a);
+      abi.check((int) abi.fill.invokeExact(a.handle(), value), "fill of " + a);
     } catch (Throwable e) {
       throw rethrow(e);
     }
@@ -318,7 +317,7 @@ public final class LibTorch implements Backend {
                   constants.code(Device.Type.CPU),
                   0,
                   out);
-      check(code, "view of memory as " + dtype + Arrays.toString(shape));
+      abi.check(code, "view of memory as " + dtype + Arrays.toString(shape));
       live.incrementAndGet();
       return out.get(JAVA_LONG, 0);
     } catch (Throwable e) {
@@ -340,7 +339,7 @@ public final class LibTorch implements Backend {
                   frame.strides(strides),
                   offset,
                   out);
-      check(code, "view as " + Arrays.toString(shape));
+      abi.check(code, "view as " + Arrays.toString(shape));
       live.incrementAndGet();
       return out.get(JAVA_LONG, 0);
     } catch (Throwable e) {
@@ -356,63 +355,27 @@ public final class LibTorch implements Backend {
 
   @Override
   public long[] shape(long handle) {
-    return numbers(abi.sizes, handle);
+    return metadata.shape(handle, frames.get().out());
   }
 
   @Override
   public long[] strides(long handle) {
-    return numbers(abi.strides, handle);
-  }
-
-  private long[] numbers(MethodHandle getter, long handle) {
-    MemorySegment out = frames.get().out();
-    try {
-      check((int) abi.dimensions.invokeExact(handle, out), "rank of a tensor");
-      int rank = (int) out.get(JAVA_LONG, 0);
-      if (rank == 0) {
-        return new long[0];
-      }
-      check((int) getter.invokeExact(handle, out), "shape of a tensor");
-      return out.get(ADDRESS, 0).reinterpret(8L * rank).toArray(JAVA_LONG);
-    } catch (Throwable e) {
-      throw rethrow(e);
-    }
+    return metadata.strides(handle, frames.get().out());
   }
 
   @Override
   public DType dtype(long handle) {
-    return constants.dtype(number(abi.dtype, handle));
+    return metadata.dtype(handle, frames.get().out());
   }
 
   @Override
   public Device device(long handle) {
-    if (cuda == null) {
-      return Device.CPU;
-    }
-    return number(abi.deviceType, handle) == constants.code(Device.Type.CUDA)
-        ? Device.cuda(number(abi.deviceIndex, handle))
-        : Device.CPU;
-  }
-
-  private int number(MethodHandle getter, long handle) {
-    MemorySegment out = frames.get().out();
-    try {
-      check((int) getter.invokeExact(handle, out), "property of a tensor");
-      return out.get(JAVA_INT, 0);
-    } catch (Throwable e) {
-      throw rethrow(e);
-    }
+    return cuda == null ? Device.CPU : metadata.device(handle, frames.get().out());
   }
 
   @Override
   public long address(long handle) {
-    MemorySegment out = frames.get().out();
-    try {
-      check((int) abi.dataPointer.invokeExact(handle, out), "data of a tensor");
-      return out.get(JAVA_LONG, 0);
-    } catch (Throwable e) {
-      throw rethrow(e);
-    }
+    return metadata.address(handle, frames.get().out());
   }
 
   @Override
@@ -430,7 +393,7 @@ public final class LibTorch implements Backend {
   /** Frees a handle that never became a tensor. */
   void delete(long handle) {
     try {
-      check((int) abi.deleteTensor.invokeExact(handle), "freeing a tensor");
+      abi.check((int) abi.deleteTensor.invokeExact(handle), "freeing a tensor");
     } catch (Throwable e) {
       throw rethrow(e);
     }
@@ -445,18 +408,8 @@ public final class LibTorch implements Backend {
 
   @Override
   public void require(Device device) {
-    if (!device.isCuda()) {
-      return;
-    }
-    int count = cuda(device).devices();
-    if (device.index() >= count) {
-      throw new UserException(
-          "device %s is missing; this machine has %s"
-              .formatted(
-                  device,
-                  count == 0
-                      ? "no CUDA device, use device cpu"
-                      : "cuda:0" + (count == 1 ? "" : " to cuda:" + (count - 1))));
+    if (device.isCuda()) {
+      cuda(device).require(device);
     }
   }
 
@@ -502,12 +455,6 @@ public final class LibTorch implements Backend {
     }
     live.incrementAndGet();
     return out.get(JAVA_LONG, 0);
-  }
-
-  private void check(int code, String what) {
-    if (code != 0) {
-      throw new TensorException(what + " failed" + abi.reason());
-    }
   }
 
   /** Method handles declare Throwable; only unchecked ones can occur. */

@@ -6,6 +6,7 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.heatkv.error.UserException;
+import io.heatkv.tensor.TensorException;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemoryLayout;
@@ -202,6 +203,16 @@ final class StableAbi {
       return ": " + whole.lines().findFirst().orElse("");
     } catch (Throwable e) {
       throw LibTorch.rethrow(e);
+    }
+  }
+
+  /**
+   * @param code that a function of the calling thread returned
+   * @throws TensorException if it isn't 0
+   */
+  void check(int code, String what) {
+    if (code != 0) {
+      throw new TensorException(what + " failed" + reason());
     }
   }
 
