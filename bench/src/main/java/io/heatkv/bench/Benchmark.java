@@ -72,7 +72,7 @@ public final class Benchmark implements AutoCloseable {
           new HeatKvPolicy(
               PruningSchedule.of(shape, RandomOrders.of(shape, SEED), TINY_BUDGET), KvStorage.HALF);
       for (CachePolicy policy : List.of(CachePolicy.FULL, pruned)) {
-        generate(tiny, new Workload(like, like.grids(), 1, policy, 1), policy, _ -> {});
+        generate(tiny, new Workload(like, like.grids(), 1, policy, 1), _ -> {});
       }
       return taken();
     }
@@ -122,7 +122,7 @@ public final class Benchmark implements AutoCloseable {
     double first = 0;
     for (int i = 0; i <= workload.repeats(); i++) {
       List<Double> scales = new ArrayList<>();
-      kv = generate(model, workload, workload.policy(), scales::add);
+      kv = generate(model, workload, scales::add);
       if (i == 0) {
         first = scales.stream().mapToDouble(Double::doubleValue).sum();
       } else {
@@ -144,7 +144,7 @@ public final class Benchmark implements AutoCloseable {
             + backend.ops(device).description(),
         medians(workload, millis),
         first,
-        busy(workload, workload.policy()),
+        busy(workload, workload.policy(), ScaleObserver.NONE),
         ceiling,
         kv,
         workload.memory(dtype, device),
@@ -163,11 +163,12 @@ public final class Benchmark implements AutoCloseable {
   }
 
   /** What the device executes in each scale, in a generation of its own: listening slows it. */
-  private List<DeviceTrace.Activity> busy(Workload workload, CachePolicy policy) {
+  private List<DeviceTrace.Activity> busy(
+      Workload workload, CachePolicy policy, ScaleObserver observer) {
     List<DeviceTrace.Activity> scales = new ArrayList<>();
     try (DeviceTrace trace = backend.trace(device)) {
       if (trace != null) {
-        generate(model, workload, policy, _ -> scales.add(trace.next()));
+        generate(model, workload, policy, observer, _ -> scales.add(trace.next()));
       }
     }
     return scales;
@@ -196,14 +197,21 @@ public final class Benchmark implements AutoCloseable {
     List<List<Double>> millis = new ArrayList<>();
     for (int i = 0; i <= workload.repeats(); i++) {
       List<Double> scales = new ArrayList<>();
-      generate(model, workload, new Observation(sinkScales, peers), scales::add);
+      Observation observation = new Observation(sinkScales, peers);
+      generate(model, workload, observation, observation, scales::add);
       if (i > 0) {
         millis.add(scales);
       }
     }
+    Observation observation = new Observation(sinkScales, peers);
     return new Calibration(
         medians(workload, millis).stream().mapToDouble(Double::doubleValue).sum(),
-        busy(workload, new Observation(sinkScales, peers)));
+        busy(workload, observation, observation));
+  }
+
+  private static KvMemory generate(
+      NextScaleModel drawn, Workload workload, Consumer<Double> scaleDone) {
+    return generate(drawn, workload, workload.policy(), ScaleObserver.NONE, scaleDone);
   }
 
   /**
@@ -212,7 +220,11 @@ public final class Benchmark implements AutoCloseable {
    * @param scaleDone is given the milliseconds of each scale when it is drawn
    */
   private static KvMemory generate(
-      NextScaleModel drawn, Workload workload, CachePolicy policy, Consumer<Double> scaleDone) {
+      NextScaleModel drawn,
+      Workload workload,
+      CachePolicy policy,
+      ScaleObserver observer,
+      Consumer<Double> scaleDone) {
     GenerationRequest request =
         GenerationRequest.of(
             List.of(workload.model().example()),
@@ -222,7 +234,6 @@ public final class Benchmark implements AutoCloseable {
             workload.grids(),
             workload.model().sampling(),
             policy);
-    ScaleObserver observer = policy instanceof ScaleObserver own ? own : ScaleObserver.NONE;
     try (Conditioning text = drawn.encode(request.pictures(), true);
         Generation generation = Generation.open(drawn, text, request, null, observer)) {
       while (!generation.isDone()) {
