@@ -72,10 +72,7 @@ final class MathThreads {
    * @throws UserException if this libtorch can't be told
    */
   void set(int wanted) {
-    if (wanted == count) {
-      return;
-    }
-    if (abi.setThreads == null) {
+    if (wanted != count && abi.setThreads == null) {
       throw new UserException(
           "this libtorch takes no number of threads; set OMP_NUM_THREADS="
               + wanted

@@ -17,6 +17,7 @@ import java.util.TreeMap;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -45,7 +46,7 @@ class HostTest {
       }
       if (wanted.contains("open")) {
         LibTorchLocation location = LibTorchLocation.find(null, CacheFolder.locate());
-        LibTorch torch = LibTorch.open(location, 0);
+        LibTorch torch = LibTorch.open(location, wanted.contains("two") ? 2 : 0);
         try (Scope _ = Scope.open()) {
           Tensor x = Tensor.full(torch, 1, DType.F32, Device.CPU, 64, 64);
           Ops.matmul(x, x).release();
@@ -119,6 +120,19 @@ class HostTest {
       assertThat(ofLibrary).isEqualTo(openBlas);
     }
     assertThat(told).isEqualTo(variables(environment));
+  }
+
+  /**
+   * What a program asks for counts, also where it is libtorch's number and OpenBLAS has another.
+   */
+  @Test
+  void aNumberOfThreadsIsOneForBothLibraries() throws Exception {
+    Map<String, String> told =
+        child(variables("OMP_NUM_THREADS=2 OPENBLAS_NUM_THREADS=1"), 2, "open", "two");
+    assertThat(told).containsEntry("threads", "2");
+    if (LibTorchLocation.find(null, CacheFolder.locate()).files().contains("libopenblas.so.0")) {
+      assertThat(told).containsEntry("openblas", "2");
+    }
   }
 
   @ParameterizedTest
