@@ -90,12 +90,10 @@ public final class JniLibrary {
     Path unpacked = new ResourceFiles(name, anchor, files).unpack(CacheFolder.locate());
     Thread thread = Thread.currentThread();
     ClassLoader context = thread.getContextClassLoader();
-    String before = System.getProperty(property);
-    System.setProperty(property, unpacked.resolve(told).toString());
     // Libraries look for their resources with the caller's.
     thread.setContextClassLoader(anchor.getClassLoader());
     try {
-      load.call();
+      withProperty(property, unpacked.resolve(told).toString(), load);
       System.setProperty(COUNT + label, String.valueOf(others + 1));
       return unpacked;
     } catch (Exception | LinkageError e) {
@@ -107,10 +105,27 @@ public final class JniLibrary {
       throw failure;
     } finally {
       thread.setContextClassLoader(context);
-      if (before == null) {
-        System.clearProperty(property);
-      } else {
-        System.setProperty(property, before);
+    }
+  }
+
+  /**
+   * Calls a library that reads a property of the system, which is as it was afterwards.
+   *
+   * @throws Exception that the call throws
+   */
+  public static <T> T withProperty(String property, String value, Callable<T> call)
+      throws Exception {
+    synchronized (LOCK) {
+      String before = System.getProperty(property);
+      System.setProperty(property, value);
+      try {
+        return call.call();
+      } finally {
+        if (before == null) {
+          System.clearProperty(property);
+        } else {
+          System.setProperty(property, before);
+        }
       }
     }
   }

@@ -103,21 +103,29 @@ public final class PromptTokenizer implements AutoCloseable {
    * @throws UserException if it can't be unpacked or loaded
    */
   public static Path loadNatives() {
-    // The library would ask the network whether it runs in a cloud, and report that it does.
-    System.setProperty("ai.djl.offline", "true");
-    System.setProperty("OPT_OUT_TRACKING", "true");
-    return NATIVES.load(() -> {
-      LibUtils.checkStatus();
-      return true;
-    });
+    // It must not download, wherever else it is told to look.
+    return NATIVES.load(() ->
+        JniLibrary.withProperty(
+            "ai.djl.offline",
+            "true",
+            () -> {
+              LibUtils.checkStatus();
+              return true;
+            }));
   }
 
   private static HuggingFaceTokenizer library(Path file, InputStream json) {
     loadNatives();
     try {
-      return HuggingFaceTokenizer.newInstance(
-          json, Map.of("truncation", "false", "padding", "false", "addSpecialTokens", "true"));
-    } catch (IOException | RuntimeException e) {
+      // Else it asks the network whether it runs in a cloud, and reports that it does.
+      return JniLibrary.withProperty(
+          "OPT_OUT_TRACKING",
+          "true",
+          () ->
+              HuggingFaceTokenizer.newInstance(
+                  json,
+                  Map.of("truncation", "false", "padding", "false", "addSpecialTokens", "true")));
+    } catch (Exception e) {
       throw new UserException(
           file
               + ": is not a tokenizer ("
