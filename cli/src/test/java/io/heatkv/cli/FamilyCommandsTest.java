@@ -82,7 +82,9 @@ class FamilyCommandsTest {
           import MODEL -o OUT/imported --dtype fp32 | OUT/imported
           synth --like toy-3 -o OUT/made | random weights
           doctor | libtorch
+          spark-conf --model MODEL --kv-budget 0.6 --executor-cores 2 | # toy in fp32
           completion | heatkv
+          man | HEATKV
           """)
   void everyCommandKnowsIt(String line, String told) {
     String expected = told.replace("OUT", folder.toString()).replace("5 x 7", "28 x 20 pixels");

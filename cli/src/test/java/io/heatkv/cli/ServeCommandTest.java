@@ -3,7 +3,9 @@ package io.heatkv.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.heatkv.cli.console.Console;
+import java.awt.image.BufferedImage;
 import java.io.BufferedReader;
+import java.io.ByteArrayInputStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.net.URI;
@@ -14,9 +16,11 @@ import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Base64;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -75,12 +79,8 @@ class ServeCommandTest {
       assertThat(models)
           .contains("\"policy\":\"heatkv-greedy\"", "\"kv_budget\":null", "\"max_n\":1");
       HttpResponse<String> two =
-          client.send(
-              HttpRequest.newBuilder(URI.create(url + "/v1/images/generations"))
-                  .header("Content-Type", "application/json")
-                  .POST(HttpRequest.BodyPublishers.ofString("{\"prompt\":\"a cat\",\"n\":2}"))
-                  .build(),
-              BodyHandlers.ofString());
+          draw(
+              client, URI.create(url + "/v1/images/generations"), "{\"prompt\":\"a cat\",\"n\":2}");
       assertThat(two.statusCode()).isEqualTo(400);
       String metrics =
           client
@@ -95,6 +95,44 @@ class ServeCommandTest {
     } finally {
       process.destroyForcibly();
     }
+  }
+
+  /** Of a family that draws classes: a prompt names one. */
+  @Test
+  void itServesAModelOfAnotherFamily() throws Exception {
+    Path model = folder.resolve("toy");
+    assertThat(Run.of("synth", "--like", "toy-3", "-o", model.toString()).status()).isZero();
+    Process process = start(List.of("--port", "0", "--model", model.toString()));
+    try (HttpClient client = HttpClient.newHttpClient();
+        BufferedReader out = process.inputReader()) {
+      String line = out.readLine();
+      assertThat(line).startsWith("heatkv serves toy at http://127.0.0.1:");
+      URI url = URI.create(line.substring(line.indexOf("http://")) + "/v1/images/generations");
+      HttpResponse<String> drawn = draw(client, url, "{\"prompt\":\"cross\",\"n\":2}");
+      assertThat(drawn.statusCode()).isEqualTo(200);
+      for (int i = 0; i < 2; i++) {
+        String picture = new Run(0, drawn.body(), "").item("data", i).text("b64_json");
+        // Five rows of seven tokens, each of 4 x 4 pixels.
+        assertThat(ImageIO.read(new ByteArrayInputStream(Base64.getDecoder().decode(picture))))
+            .returns(28, BufferedImage::getWidth)
+            .returns(20, BufferedImage::getHeight);
+      }
+      HttpResponse<String> unknown = draw(client, url, "{\"prompt\":\"dog\"}");
+      assertThat(unknown.statusCode()).isEqualTo(400);
+      assertThat(unknown.body()).contains("class 'dog' is unknown; expected circle, square, cross");
+    } finally {
+      process.destroyForcibly();
+    }
+  }
+
+  private static HttpResponse<String> draw(HttpClient client, URI url, String request)
+      throws Exception {
+    return client.send(
+        HttpRequest.newBuilder(url)
+            .header("Content-Type", "application/json")
+            .POST(HttpRequest.BodyPublishers.ofString(request))
+            .build(),
+        BodyHandlers.ofString());
   }
 
   @ParameterizedTest
