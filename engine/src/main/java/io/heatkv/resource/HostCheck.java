@@ -70,7 +70,7 @@ public final class HostCheck {
   private static String place(URL copy) {
     return copy.toString()
         .replaceFirst("^jar:", "")
-        .replaceFirst("^file:", "")
+        .replaceFirst("^file:(//)?", "")
         .replaceFirst("!?/io/heatkv/resource/HostCheck\\.class$", "");
   }
 }

@@ -9,6 +9,8 @@ import io.heatkv.error.UserException;
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
+import java.net.MalformedURLException;
+import java.net.URI;
 import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.file.FileSystem;
@@ -16,6 +18,7 @@ import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -61,6 +64,27 @@ class HostCheckTest {
     Path errors = jar("error.jar", UserException.class, Remedy.class);
     assertTwoAreNamed(older, jar("heatkv-engine-0.2.0.jar", HostCheck.class), errors);
     assertTwoAreNamed(place(HostCheck.class), older, errors);
+  }
+
+  /** On the module path files have another form of address. */
+  @Test
+  void filesAreNamedAsUsersWriteThem() {
+    assertThatThrownBy(() ->
+            HostCheck.requireOne(
+                Stream.of("jar:file:///a/one.jar!/", "jar:file:/a/two.jar!/", "file:///a/classes/")
+                    .map(place -> place + "io/heatkv/resource/HostCheck.class")
+                    .map(HostCheckTest::url)
+                    .toList()))
+        .isInstanceOf(UserException.class)
+        .hasMessageContaining("3 times: /a/one.jar and /a/two.jar and /a/classes; keep one");
+  }
+
+  private static URL url(String text) {
+    try {
+      return URI.create(text).toURL();
+    } catch (MalformedURLException e) {
+      throw new AssertionError(e);
+    }
   }
 
   private static void assertTwoAreNamed(Path older, Path newer, Path errors) throws Exception {
