@@ -6,7 +6,8 @@
 OLD and NEW are checkouts, or folders made by tools/make-runtime.sh. Only their command is used, so they may be
 any two versions that know its options. Each case runs in an empty folder of its own; pictures are compared pixel
 by pixel, with what is recorded in them, and so is every number that is printed or written, to the last digit.
-Left out are versions and times. Exit status: 0 if all cases are equal, 1 if one differs or fails, 2 for wrong input.
+Left out are versions, times and the memory of the whole process. Exit status: 0 if all cases are equal, 1 if one
+differs or fails, 2 for wrong input.
 Times are medians over --turns (0: none); "new / old" is the median of the turns' ratios, with the least and the most,
 and "slower" or "faster" where the 95 % interval of their mean leaves out 1: the figure moved by more than its noise.
 
@@ -120,8 +121,8 @@ TIMED_ON_CUDA = {
 TAKES_DEVICE = {"generate", "calibrate", "compare", "evaluate", "verify", "bench"}
 TAKES_MODEL = {"generate", "calibrate", "compare", "evaluate", "bench", "schedule", "heatmap"}
 
-# Keys of versions, times, advice, and of files by their bytes, whose form may change.
-PASSING = re.compile(r"version|java|.*_ms.*|.*seconds|warnings|profile_sha256|.*per_second")
+# Keys of versions, times, a process' memory, advice, and of files by their bytes, whose form may change.
+PASSING = re.compile(r"version|java|.*_ms.*|.*seconds|peak_resident_bytes|warnings|profile_sha256|.*per_second")
 VERSION_IN_TEXT = re.compile(r", Version: [^,\n]*")
 
 
