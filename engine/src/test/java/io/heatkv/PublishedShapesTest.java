@@ -65,7 +65,7 @@ class PublishedShapesTest {
     assertThat(found.notes()).hasSize(1);
   }
 
-  /** A square of 1024, 512 or 256 pixels in tokens of 16, as the README's tables have them. */
+  /** A square of 1024, 512 or 256 pixels in tokens of 16, as they were published. */
   private static int lastGrid(PublishedModel like) {
     return switch (like) {
       case INFINITY_8B_512 -> 32;
