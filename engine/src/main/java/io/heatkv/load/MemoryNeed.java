@@ -2,6 +2,7 @@ package io.heatkv.load;
 
 import io.heatkv.error.Remedy;
 import io.heatkv.error.UserException;
+import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import java.util.Locale;
 import java.util.Optional;
@@ -18,8 +19,11 @@ public record MemoryNeed(long weights, long cache, long scratch) {
   // What CUDA's libraries take, and the allocator's gaps: docs/performance.md.
   private static final long CUDA_LIBRARIES = 256L << 20;
   private static final double CUDA_GAPS = 1.03;
-  // Of all that a process takes of a GPU: the most that gaps took over 50 mixes of requests.
+  // What gaps and the libraries' workspaces for a shape took at most, over 50 mixes of requests to
+  // each of three models: a share of all that a process takes of a GPU, and a rest.
   private static final double MOST_GAPS = 0.01;
+  private static final long WORKSPACE = 32L << 20;
+  private static final long F32_WORKSPACE = 128L << 20;
 
   /** The same, and then decoding, when keys and values are free again. */
   public MemoryNeed thenDecoding(long bytes) {
@@ -31,9 +35,14 @@ public record MemoryNeed(long weights, long cache, long scratch) {
     return new MemoryNeed(weights, cache, scratch + bytes);
   }
 
-  /** The same on CUDA with the allocator's gaps: what a driver measures is no more. */
-  public MemoryNeed withGaps() {
-    return plusScratch((long) (MOST_GAPS * (total() + CUDA_LIBRARIES)));
+  /**
+   * The same on CUDA with the allocator's gaps and workspaces: what a driver measures is no more.
+   *
+   * @param dtype compute type
+   */
+  public MemoryNeed withGaps(DType dtype) {
+    long workspace = dtype == DType.F32 ? F32_WORKSPACE : WORKSPACE;
+    return plusScratch((long) (MOST_GAPS * (total() + CUDA_LIBRARIES)) + workspace);
   }
 
   /** Of free bytes, what pictures may take: a share of a GPU's stays for libraries and gaps. */

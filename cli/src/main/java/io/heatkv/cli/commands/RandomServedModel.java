@@ -76,7 +76,7 @@ record RandomServedModel(SyntheticBench bench, RandomModel sizes, NextScaleModel
     KvShape shape =
         sizes.kvShape(request.images(), request.rowsPerPicture(), model.dtype(), request.grids());
     MemoryNeed need = sizes.need(shape, request.policy(), model.device());
-    MemoryNeed served = model.device().isCuda() ? need.withGaps() : need;
+    MemoryNeed served = model.device().isCuda() ? need.withGaps(model.dtype()) : need;
     return new MemoryNeed(0, need.cache(), served.scratch());
   }
 

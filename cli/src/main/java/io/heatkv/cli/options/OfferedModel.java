@@ -82,7 +82,7 @@ public record OfferedModel(
     if (choice.device().isCuda()) {
       KvShape shape = request.kvShape(choice.description(), choice.dtype());
       MemoryNeed need = choice.description().need(shape, request.policy(), choice.device());
-      return new MemoryNeed(0, need.cache(), need.withGaps().scratch());
+      return new MemoryNeed(0, need.cache(), need.withGaps(choice.dtype()).scratch());
     }
     MemoryEstimate estimate = MemoryCheck.estimate(choice, request);
     return new MemoryNeed(0, estimate.cache(), estimate.activations());

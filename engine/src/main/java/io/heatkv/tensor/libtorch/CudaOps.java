@@ -382,7 +382,6 @@ final class CudaOps implements DeviceOps {
       plain.scatterSlots(arena, slots, heads, k, v);
       return;
     }
-    long units = 2 * arena.size(1) * slots.count() * arena.size(3) / 8;
     own.scatterSlots(arena, slots, heads, k, v);
   }
 

@@ -120,9 +120,12 @@ class MemoryEstimateTest {
                 2 * 1024 * 320 * (4 + 10 * 2)
                     + 2 * 12 * 320 * (2 * 64 * 2 + 6 * 4)
                     + 2521 * 2 * 16 * 4));
-    // A hundredth of all, the libraries' 256 MiB with it.
-    assertThat(few.withGaps().scratch() - few.scratch())
-        .isEqualTo((few.total() + (256L << 20)) / 100);
+    // A hundredth of all, the libraries' 256 MiB with it, and workspaces.
+    long hundredth = (few.total() + (256L << 20)) / 100;
+    assertThat(few.withGaps(DType.BF16).scratch() - few.scratch())
+        .isEqualTo(hundredth + (32L << 20));
+    assertThat(few.withGaps(DType.F32).scratch() - few.scratch())
+        .isEqualTo(hundredth + (128L << 20));
     MemoryNeed many = onDevice(request(16, 3, MODEL.grids()));
     // 32 rows of 1024 tokens of 320 channels: two in float32, ten in bfloat16; 64 tokens of text,
     // twice, and six vectors in each of 12 layers; the rotary table.
