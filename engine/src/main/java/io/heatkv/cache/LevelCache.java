@@ -64,9 +64,10 @@ final class LevelCache implements KvCache {
 
   static KvPlan plan(KvShape shape, KvParts parts, Steps steps) {
     long bytes = (long) shape.batch() * steps.granules() * (shape.headDim() / 2);
-    // What is read is decoded, and attention to it is an output of its own until it is merged.
+    // What is read is decoded; attention has an output less than where the current scale's and that
+    // of earlier ones are merged, as an estimate of what attending takes has it.
     long outputs = (long) shape.heads() * shape.grids().last().tokens();
-    long copies = shape.bytesPerHeadToken() * (2 * steps.mostEntries() + outputs) / 2;
+    long copies = shape.bytesPerHeadToken() * Math.max(0, 2 * steps.mostEntries() - outputs) / 2;
     return new KvPlan(
         bytes,
         parts,
