@@ -38,6 +38,19 @@ public interface Backend {
   /** {@code a + summand}. */
   long shift(Tensor a, double summand);
 
+  /**
+   * {@code x W^T + b} of oneDNN on the CPU, see {@link #hasOneDnn}, with {@code gelu} the tanh
+   * approximation of GELU of it; x [..., in], weight [out, in], bias [out]. It and the next two are
+   * kept apart since what the dispatcher of the stable ABI is given as text is never freed.
+   */
+  long linear(Tensor x, Tensor weight, @Nullable Tensor bias, boolean gelu);
+
+  /** The same for pixels; x [n, in, h, w], weight [out, in, 1, 1]. */
+  long convolve(Tensor x, Tensor weight, @Nullable Tensor bias, boolean gelu);
+
+  /** {@code x <- gelu(x)}, tanh approximation. */
+  void gelu(Tensor x);
+
   /** Sets every element to {@code value}. */
   void fill(Tensor a, double value);
 

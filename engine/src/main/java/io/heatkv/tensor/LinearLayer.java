@@ -9,10 +9,6 @@ import org.jspecify.annotations.Nullable;
  */
 final class LinearLayer {
   private static final Operator LINEAR = Operator.of("linear", Products.WHOLE);
-  private static final Operator ONEDNN_LINEAR =
-      new Operator("mkldnn::_linear_pointwise", "", Products.NONE);
-  private static final Operator ONEDNN_PIXELS =
-      new Operator("mkldnn::_convolution_pointwise", "", Products.NONE);
 
   // Multiplications up to which OpenBLAS may take other kernels, which round otherwise.
   private static final long SMALL_PRODUCT = 1_000_000;
@@ -79,8 +75,7 @@ final class LinearLayer {
 
   private static Tensor product(
       Multiplier multiplier, Tensor x, Tensor weight, @Nullable Tensor bias, boolean gelu) {
-    String activation = gelu ? "gelu" : "none";
-    Backend.Optional algorithm = gelu ? Backend.Optional.of("tanh") : Backend.Optional.NONE;
+    Backend backend = x.backend();
     return switch (multiplier) {
       case LIBTORCH -> {
         Tensor product = x.call(LINEAR, x, weight, Ops.optional(bias));
@@ -91,8 +86,7 @@ final class LinearLayer {
           Tensor sum = sumOfParts(x, weight, bias);
           yield gelu ? Ops.geluInPlace(sum) : sum;
         }
-        yield x.call(
-            ONEDNN_LINEAR, x, weight, Ops.optional(bias), activation, new long[0], algorithm);
+        yield Tensor.of(backend, backend.linear(x, weight, bias, gelu));
       }
       case CONVOLUTION -> {
         long[] shape = x.shape();
@@ -100,19 +94,9 @@ final class LinearLayer {
         shape[shape.length - 1] = weight.size(0);
         try (Scope scope = Scope.open()) {
           // Rows are pixels of one column, channels last.
-          Tensor pixels =
-              x.call(
-                  ONEDNN_PIXELS,
-                  x.reshape(1, -1, 1, depth).permute(0, 3, 1, 2),
-                  weight.reshape(-1, 1, 1, depth).permute(0, 3, 1, 2),
-                  Ops.optional(bias),
-                  new long[] {0, 0},
-                  new long[] {1, 1},
-                  new long[] {1, 1},
-                  1L,
-                  activation,
-                  new long[0],
-                  algorithm);
+          Tensor column = x.reshape(1, -1, 1, depth).permute(0, 3, 1, 2);
+          Tensor factors = weight.reshape(-1, 1, 1, depth).permute(0, 3, 1, 2);
+          Tensor pixels = Tensor.of(backend, backend.convolve(column, factors, bias, gelu));
           yield scope.keep(pixels.permute(0, 2, 3, 1).reshape(shape));
         }
       }

@@ -20,7 +20,6 @@ public final class Ops {
   private static final Operator PIXEL_SHUFFLE = Operator.of("pixel_shuffle");
   private static final Operator PIXEL_UNSHUFFLE = Operator.of("pixel_unshuffle");
   private static final Operator SILU_ = Operator.of("silu_");
-  private static final Operator GELU_ = Operator.of("gelu_");
   private static final Operator SIGMOID_ = Operator.of("sigmoid_");
   private static final Operator EXP = Operator.of("exp");
   private static final Operator MINIMUM = Operator.of("minimum");
@@ -258,7 +257,7 @@ public final class Ops {
 
   /** {@code x <- gelu(x)}, tanh approximation; returns x. */
   public static Tensor geluInPlace(Tensor x) {
-    return WholeVectors.apply(x, part -> part.call(GELU_, part, "tanh").release());
+    return WholeVectors.apply(x, part -> part.backend().gelu(part));
   }
 
   public static Tensor sigmoid(Tensor x) {

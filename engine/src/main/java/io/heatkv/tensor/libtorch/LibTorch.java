@@ -110,7 +110,7 @@ public final class LibTorch implements Backend {
 
   @Override
   public boolean hasOneDnn() {
-    return abi.hasOneDnn;
+    return abi.pointwise.hasOneDnn();
   }
 
   @Override
@@ -227,6 +227,29 @@ public final class LibTorch implements Backend {
 
   private StableAbi.Scalars scalars(Tensor a, Tensor b) {
     return cudaScalars != null && (a.device().isCuda() || b.device().isCuda()) ? cudaScalars : cpu;
+  }
+
+  @Override
+  public long linear(Tensor x, Tensor weight, @Nullable Tensor bias, boolean gelu) {
+    MemorySegment out = computing();
+    int code = abi.pointwise.linear(frames.get(), x, weight, bias, gelu);
+    return created(code, out, Operators.ONEDNN_LINEAR, x, weight, Backend.Optional.of(bias), gelu);
+  }
+
+  @Override
+  public long convolve(Tensor x, Tensor weight, @Nullable Tensor bias, boolean gelu) {
+    MemorySegment out = computing();
+    int code = abi.pointwise.convolve(frames.get(), x, weight, bias, gelu);
+    return created(
+        code, out, Operators.ONEDNN_CONVOLUTION, x, weight, Backend.Optional.of(bias), gelu);
+  }
+
+  @Override
+  public void gelu(Tensor x) {
+    MemorySegment ignored = computing();
+    if (!abi.pointwise.gelu(x)) {
+      free(call(Operators.GELU_, x, "tanh"));
+    }
   }
 
   @Override

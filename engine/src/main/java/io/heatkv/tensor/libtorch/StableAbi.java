@@ -55,7 +55,7 @@ final class StableAbi {
   final MethodHandle threads;
   final @Nullable MethodHandle setThreads;
   final @Nullable OpenBlas openBlas;
-  final boolean hasOneDnn;
+  final PointwiseFunctions pointwise;
   final MethodHandle malloc;
   private final @Nullable MethodHandle errorText;
   final @Nullable MethodHandle newOptional;
@@ -133,7 +133,7 @@ final class StableAbi {
     threads = function("torch_get_num_threads", FunctionDescriptor.of(JAVA_INT, ADDRESS));
     setThreads = setThreads();
     openBlas = openBlas();
-    hasOneDnn = has("aoti_torch_cpu_mkldnn__convolution_pointwise");
+    pointwise = new PointwiseFunctions(this);
     malloc = NativeLibraries.libc("malloc", FunctionDescriptor.of(ADDRESS, JAVA_LONG));
     // From 2.13 on; older versions print the reason to standard error.
     errorText =
@@ -230,7 +230,7 @@ final class StableAbi {
         descriptor);
   }
 
-  private @Nullable MethodHandle optional(String name, FunctionDescriptor descriptor) {
+  @Nullable MethodHandle optional(String name, FunctionDescriptor descriptor) {
     Optional<MemorySegment> symbol = symbols.find(name);
     return symbol.isEmpty() ? null : link(symbol.get(), descriptor);
   }
