@@ -1,12 +1,13 @@
 #!/usr/bin/env node
 // Clients that ask a server of heatkv for one picture after another, until time or requests are over.
-// Prints a line of JSON; exit status 1 where an answer was a 5xx or something was left behind.
+// Prints a line of JSON; exit status 1 where an answer was a 5xx, something was left behind or memory grew.
 import { parseArgs } from 'node:util';
 
-const usage = `usage: tools/load.mjs URL [--clients N] [--seconds N] [--requests N] [--leaving SHARE] [--prompt TEXT] [--mixed]
+const usage = `usage: tools/load.mjs URL [--clients N] [--seconds N] [--requests N] [--leaving SHARE] [--prompt TEXT] [--mixed] [--growth MIB]
 
   --leaving SHARE  of the requests that leave at a random moment
-  --mixed          random n, streams, partial images, policies, budgets and formats`;
+  --mixed          random n, streams, partial images, policies, budgets and formats
+  --growth MIB     most that resident memory may grow a minute, over the last two thirds of the time`;
 function options() {
   try {
     return parseArgs({
@@ -14,7 +15,7 @@ function options() {
       options: {
         clients: { type: 'string', default: '8' }, seconds: { type: 'string', default: '60' },
         requests: { type: 'string', default: 'Infinity' }, leaving: { type: 'string', default: '0' },
-        prompt: { type: 'string' }, mixed: { type: 'boolean', default: false },
+        prompt: { type: 'string' }, mixed: { type: 'boolean', default: false }, growth: { type: 'string', default: 'Infinity' },
       },
     });
   } catch {
@@ -22,8 +23,8 @@ function options() {
   }
 }
 const { values, positionals: [url] } = options();
-const [clients, seconds, requests, leaving] = ['clients', 'seconds', 'requests', 'leaving'].map(name => Number(values[name]));
-if (!url || [clients, seconds, requests, leaving].some(Number.isNaN)) {
+const [clients, seconds, requests, leaving, growth] = ['clients', 'seconds', 'requests', 'leaving', 'growth'].map(name => Number(values[name]));
+if (!url || [clients, seconds, requests, leaving, growth].some(Number.isNaN)) {
   console.error(usage);
   process.exit(2);
 }
@@ -109,12 +110,13 @@ for (let tries = 0; tries < 100; tries++) {
 times.sort((a, b) => a - b);
 const at = share => times.length ? Math.round(times[Math.min(times.length - 1, Math.floor(share * times.length))]) : null;
 const warm = resident.slice(Math.floor(resident.length / 3));
+const grew = warm.length > 2 ? slope(warm) : null;
 console.log(JSON.stringify({
   clients, seconds: Number(took.toFixed(1)), answers_a_second: Number((times.length / took).toFixed(3)),
   p50_ms: at(0.5), p99_ms: at(0.99), outcomes,
   native_tensors: [before, after[0]], reserved_bytes: after[1],
   resident_mib: warm.length ? [warm[0], warm.at(-1)].map(point => Math.round(point[1])) : null,
-  resident_mib_a_minute: warm.length > 2 ? Number(slope(warm).toFixed(2)) : null,
+  resident_mib_a_minute: grew === null ? null : Number(grew.toFixed(2)),
 }));
 const wrong = Object.keys(outcomes).filter(each => !['200', '429', 'left'].includes(each));
-process.exit(wrong.length || after[0] > before || after[1] !== 0 ? 1 : 0);
+process.exit(wrong.length || after[0] > before || after[1] !== 0 || grew > growth ? 1 : 0);
