@@ -27,6 +27,7 @@ public final class HostTuning {
   private static final int PAD = 64 << 20;
   private static final int SPINS = 1000;
   private static final int LOG2_CYCLES = 8;
+  private static final int PRIMITIVES = 256;
 
   private static boolean applied;
 
@@ -47,6 +48,8 @@ public final class HostTuning {
     // Threads that spin for work keep those with work from a core, on a busy machine for long.
     setDefault(SPINS, "GOMP_SPINCOUNT");
     setDefault(LOG2_CYCLES, "OPENBLAS_THREAD_TIMEOUT");
+    // What oneDNN keeps of shapes, 1024 by default, lies between tensors; a picture has 100.
+    setDefault(PRIMITIVES, "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "DNNL_PRIMITIVE_CACHE_CAPACITY");
     // Whatever a CUDA library is asked for, fp32 means fp32.
     setDefault(0, "NVIDIA_TF32_OVERRIDE");
     // Freed memory of one size serves another: half a gigabyte less for a large model.
