@@ -4,6 +4,8 @@ import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
@@ -15,81 +17,106 @@ final class PlainMaps {
 
   private PlainMaps() {}
 
-  /** Attention of a step. Heads one by one: each has its own keys. */
+  /** Attention of a step, group by group of heads. */
   static Tensor attend(Tensor q, Tensor k, Tensor v, Tensor arena, StoredStep step, double scale) {
     Bytes bytes = new Bytes(arena, step.half());
-    List<StoredMap> maps = step.reads();
-    long rows = q.size(0);
-    long tokens = q.size(2);
-    int dim = bytes.dim;
+    List<HeadGroup> groups = HeadGroup.of(step, q.size(2), bytes.dim);
+    if (groups.size() == 1) {
+      try (Scope scope = Scope.open()) {
+        return scope.keep(attend(q, k, v, bytes, step, groups.getFirst(), scale).to(q.dtype()));
+      }
+    }
     // Tokens before heads: the output projection then reads it without a copy.
     Tensor out =
-        Tensor.empty(q.backend(), q.dtype(), q.device(), rows, tokens, q.size(1), dim)
+        Tensor.empty(q.backend(), q.dtype(), q.device(), q.size(0), q.size(2), q.size(1), q.size(3))
             .transpose(1, 2);
-    int next = 0;
-    for (int head = 0; head < step.heads(); head++) {
-      int end = next;
-      while (end < maps.size() && maps.get(end).head() == head) {
-        end++;
-      }
-      List<StoredMap> own = maps.subList(next, end);
-      next = end;
-      int stored = step.length(head);
-      int all = Math.toIntExact(stored + tokens);
+    for (HeadGroup group : groups) {
       try (Scope _ = Scope.open()) {
-        Tensor joined = Tensor.empty(q.backend(), DType.F32, Device.CPU, 2, rows, 1, all, dim);
-        MemorySegment memory = joined.memory();
-        int[] starts = new int[own.size()];
-        for (int i = 1; i < starts.length; i++) {
-          starts[i] = starts[i - 1] + own.get(i - 1).entries();
-        }
-        inParallel(
-            q.backend(),
-            (int) rows * own.size(),
-            2 * rows * stored * dim,
-            i -> {
-              int row = i / own.size();
-              StoredMap map = own.get(i % own.size());
-              float[][] parts = bytes.decode(row, map);
-              for (int part = 0; part < 2; part++) {
-                long entry = (part * rows + row) * all + starts[i % own.size()];
-                MemorySegment.copy(
-                    parts[part],
-                    0,
-                    memory,
-                    JAVA_FLOAT,
-                    entry * dim * Float.BYTES,
-                    parts[part].length);
-              }
-            });
-        Tensor keys = joined.select(0, 0);
-        Tensor values = joined.select(0, 1);
-        keys.narrow(2, stored, tokens).copyFrom(k.narrow(1, head, 1));
-        values.narrow(2, stored, tokens).copyFrom(v.narrow(1, head, 1));
-        Tensor query = q.narrow(1, head, 1).to(DType.F32);
-        Tensor attended;
-        if (own.stream().anyMatch(map -> map.pool() > 1)) {
-          Tensor counts = Tensor.of(q.backend(), logCounts(own, all), 1, 1, 1, all);
-          attended = Ops.attention(query, keys, values, counts, scale);
-        } else {
-          attended = Ops.attention(query, keys, values, null, scale);
-        }
-        out.narrow(1, head, 1).copyFrom(attended);
+        group.copy(attend(group.of(q), k, v, bytes, step, group, scale), out, true);
       }
     }
     return out;
   }
 
-  /** What is added to the scores of all entries: 0 for one token. */
-  private static float[] logCounts(List<StoredMap> maps, int all) {
-    float[] logs = new float[all];
-    int next = 0;
-    for (StoredMap map : maps) {
-      for (int i = 0; i < map.entries(); i++) {
-        logs[next++] = (float) Math.log(map.tokens(i));
+  /** Entries of a row that lie side by side at most, those of the current scale with them. */
+  static long joined(StoredStep step, Tensor k) {
+    return HeadGroup.of(step, k.size(2), Math.toIntExact(k.size(3))).stream()
+        .mapToLong(group -> group.count() * (group.longest() + k.size(2)))
+        .max()
+        .orElse(0);
+  }
+
+  /**
+   * Attention of a group's heads.
+   *
+   * @param q of the group [rows, its heads, tokens, dim]
+   * @param k of all heads
+   * @return float32, as q
+   */
+  private static Tensor attend(
+      Tensor q, Tensor k, Tensor v, Bytes bytes, StoredStep step, HeadGroup group, double scale) {
+    int rows = Math.toIntExact(q.size(0));
+    int tokens = Math.toIntExact(q.size(2));
+    int all = tokens + group.longest();
+    int dim = bytes.dim;
+    List<StoredMap> maps = new ArrayList<>();
+    // Of each map's first entry among those of all heads of a row; the current scale's come first.
+    int[] places = new int[step.reads().size()];
+    float[] counts = new float[group.count() * all];
+    boolean isPlain = true;
+    Tensor joined =
+        Tensor.empty(q.backend(), DType.F32, Device.CPU, 2, rows, group.count(), all, dim);
+    MemorySegment memory = joined.memory();
+    for (int i = 0; i < group.count(); i++) {
+      int place = i * all + tokens;
+      for (StoredMap map : step.reads(group.heads()[i])) {
+        places[maps.size()] = place;
+        maps.add(map);
+        isPlain &= map.pool() == 1;
+        logCounts(map, counts, place);
+        place += map.entries();
+      }
+      int end = (i + 1) * all;
+      if (place < end) {
+        isPlain = false;
+        Arrays.fill(counts, place, end, Float.NEGATIVE_INFINITY);
+        for (int row = 0; row < 2 * rows; row++) {
+          long start = (long) row * group.count() * all + place;
+          memory
+              .asSlice(start * dim * Float.BYTES, (long) (end - place) * dim * Float.BYTES)
+              .fill((byte) 0);
+        }
       }
     }
-    return logs;
+    inParallel(
+        q.backend(),
+        rows * maps.size(),
+        2L * rows * group.count() * group.longest() * dim,
+        i -> {
+          int row = i / maps.size();
+          int number = i % maps.size();
+          float[][] parts = bytes.decode(row, maps.get(number));
+          for (int part = 0; part < 2; part++) {
+            long entry = (long) (part * rows + row) * group.count() * all + places[number];
+            MemorySegment.copy(
+                parts[part], 0, memory, JAVA_FLOAT, entry * dim * Float.BYTES, parts[part].length);
+          }
+        });
+    Tensor keys = joined.select(0, 0);
+    Tensor values = joined.select(0, 1);
+    group.copy(keys.narrow(2, 0, tokens), k, false);
+    group.copy(values.narrow(2, 0, tokens), v, false);
+    Tensor mask = isPlain ? null : Tensor.of(q.backend(), counts, 1, group.count(), 1, all);
+    return Ops.attention(q.to(DType.F32), keys, values, mask, scale);
+  }
+
+  /** What is added to the scores of a map's entries: 0 for one token. */
+  private static void logCounts(StoredMap map, float[] logs, int place) {
+    if (map.pool() > 1) {
+      for (int i = 0; i < map.entries(); i++) {
+        logs[place + i] = (float) Math.log(map.tokens(i));
+      }
+    }
   }
 
   /**

@@ -258,7 +258,7 @@ public final class PlainOps implements DeviceOps {
 
   @Override
   public long workspace(Tensor k, StoredStep step) {
-    long joined = step.entries() == 0 ? 0 : k.size(0) * (step.longest() + k.size(2));
+    long joined = step.entries() == 0 ? 0 : k.size(0) * PlainMaps.joined(step, k);
     return 2L * Math.max(joined, step.moved()) * k.size(3) * DType.F32.bytes();
   }
 

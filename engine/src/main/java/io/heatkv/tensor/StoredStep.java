@@ -27,6 +27,8 @@ public final class StoredStep {
   private final int heads;
   // Where the entries of each head begin among those read, and the last head's end.
   private final int[] ends;
+  // Where the maps of each head begin among those read, and the end.
+  private final int[] firsts;
   // Where those of each moved map begin among theirs, and the end.
   private final int[] moved;
   private final int longest;
@@ -45,8 +47,9 @@ public final class StoredStep {
    */
   public record Maps(List<StoredMap> reads, List<StoredMap> from, List<StoredMap> to) {}
 
-  private StoredStep(Maps maps, DType half, int heads, int[] ends, int[] moved) {
+  private StoredStep(Maps maps, DType half, int heads, int[] ends, int[] firsts, int[] moved) {
     this.maps = maps;
+    this.firsts = firsts;
     this.half = half;
     this.heads = heads;
     this.ends = ends;
@@ -111,6 +114,7 @@ public final class StoredStep {
 
   private static StoredStep of(Maps maps, DType half, int heads, int dim) {
     int[] ends = new int[heads + 1];
+    int[] firsts = new int[heads + 1];
     int head = 0;
     int count = 0;
     for (StoredMap map : maps.reads) {
@@ -122,9 +126,11 @@ public final class StoredStep {
       }
       head = map.head();
       ends[head + 1] += map.entries();
+      firsts[head + 1]++;
     }
     for (int h = 0; h < heads; h++) {
       ends[h + 1] += ends[h];
+      firsts[h + 1] += firsts[h];
     }
     int[] moved = new int[maps.from.size() + 1];
     for (int i = 0; i < maps.from.size(); i++) {
@@ -132,7 +138,7 @@ public final class StoredStep {
       moved[i + 1] = moved[i] + maps.from.get(i).entries();
     }
     maps.to.forEach(map -> map.check(dim));
-    return new StoredStep(maps, half, heads, ends, moved);
+    return new StoredStep(maps, half, heads, ends, firsts, moved);
   }
 
   /**
@@ -161,11 +167,8 @@ public final class StoredStep {
     int at = 3 * heads + 2;
     int run = at + maps.to.size() + FIELDS * (all.size() + 1);
     int[] numbers = new int[tableNumbers(heads, maps.to.size(), all.size(), runs)];
-    for (StoredMap map : maps.reads) {
-      numbers[map.head() + 1]++;
-    }
+    System.arraycopy(firsts, 0, numbers, 0, heads + 1);
     for (int h = 0; h < heads; h++) {
-      numbers[h + 1] += numbers[h];
       numbers[heads + 2 + h] = numbers[heads + 1 + h] + Math.ceilDiv(length(h), TILE);
     }
     int[] order =
@@ -214,6 +217,11 @@ public final class StoredStep {
   /** Maps attended to, by head. */
   public List<StoredMap> reads() {
     return maps.reads;
+  }
+
+  /** Maps that a head attends to. */
+  List<StoredMap> reads(int head) {
+    return maps.reads.subList(firsts[head], firsts[head + 1]);
   }
 
   /** Maps that are encoded again. */

@@ -1,0 +1,90 @@
+package io.heatkv.tensor;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.stream.IntStream;
+
+/**
+ * Heads of a layer that are attended to in one call, though each has entries of its own: the
+ * shorter ones are padded.
+ *
+ * @param heads in their order
+ * @param longest entries of the one that has most
+ */
+@SuppressWarnings("ArrayRecordComponent") // Never compared.
+record HeadGroup(int[] heads, int longest) {
+  // Products of numbers for which the calls of another group take as long.
+  private static final long CALLS = 1 << 20;
+
+  /**
+   * Shares out all heads: one joins the group before it unless padding takes longer than calls.
+   * Groups don't depend on the batch, nor do bits.
+   *
+   * @param tokens that attend
+   * @param dim channels of a head
+   */
+  static List<HeadGroup> of(StoredStep step, long tokens, int dim) {
+    int[] byLength =
+        IntStream.range(0, step.heads())
+            .boxed()
+            .sorted(Comparator.comparingInt(head -> -step.length(head)))
+            .mapToInt(head -> head)
+            .toArray();
+    List<HeadGroup> groups = new ArrayList<>();
+    int start = 0;
+    for (int i = 1; i <= byLength.length; i++) {
+      int longest = step.length(byLength[start]);
+      if (i == byLength.length || (longest - step.length(byLength[i])) * tokens * dim > CALLS) {
+        int[] heads = IntStream.range(start, i).map(at -> byLength[at]).sorted().toArray();
+        groups.add(new HeadGroup(heads, longest));
+        start = i;
+      }
+    }
+    return groups;
+  }
+
+  int count() {
+    return heads.length;
+  }
+
+  /** Whether it has neighbours only. */
+  boolean isRun() {
+    return heads[heads.length - 1] - heads[0] == heads.length - 1;
+  }
+
+  /**
+   * Its heads of all.
+   *
+   * @param x [rows, heads, tokens, dim]
+   * @return [rows, the group's heads, tokens, dim]; a view where they are neighbours
+   */
+  Tensor of(Tensor x) {
+    if (isRun()) {
+      return x.narrow(1, heads[0], heads.length);
+    }
+    Tensor own =
+        Tensor.empty(
+            x.backend(), x.dtype(), x.device(), x.size(0), heads.length, x.size(2), x.size(3));
+    copy(own, x, false);
+    return own;
+  }
+
+  /** Copies its heads between a tensor of them alone and one of all heads. */
+  void copy(Tensor own, Tensor all, boolean toAll) {
+    int end;
+    for (int start = 0; start < heads.length; start = end) {
+      end = start + 1;
+      while (end < heads.length && heads[end] == heads[end - 1] + 1) {
+        end++;
+      }
+      Tensor some = own.narrow(1, start, end - start);
+      Tensor same = all.narrow(1, heads[start], end - start);
+      if (toAll) {
+        same.copyFrom(some);
+      } else {
+        some.copyFrom(same);
+      }
+    }
+  }
+}
