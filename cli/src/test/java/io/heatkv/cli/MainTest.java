@@ -132,6 +132,32 @@ class MainTest {
     assertThat(folder).isEmptyDirectory();
   }
 
+  /** Else reading the model's files would wait until libtorch is loaded. */
+  @Test
+  void fileAccessIsLinkedBeforeLibtorchIsLoaded() throws Exception {
+    Process process =
+        new ProcessBuilder(
+                java(),
+                "-Xlog:jni+resolve=debug:stdout:none",
+                "--enable-native-access=ALL-UNNAMED",
+                "-cp",
+                System.getProperty("java.class.path"),
+                Main.class.getName(),
+                "generate",
+                "a red apple",
+                "-o",
+                folder.resolve("none/a.png").toString())
+            .redirectErrorStream(true)
+            .start();
+    String text = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertThat(process.waitFor()).isEqualTo(2);
+    assertThat(text)
+        .containsSubsequence("isOther0", "RawNativeLibraries.load0")
+        .containsSubsequence("UnixFileDispatcherImpl.map0", "RawNativeLibraries.load0")
+        .containsSubsequence("UnixNativeDispatcher.unlink0", "RawNativeLibraries.load0")
+        .containsSubsequence("UnixFileSystem.getSpace0", "RawNativeLibraries.load0");
+  }
+
   /** Two copies of the engine in one process, each with its own JNI libraries, draw the same. */
   @Test
   void twoClassLoadersDrawInOneProcess() throws Exception {

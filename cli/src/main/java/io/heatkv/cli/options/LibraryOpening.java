@@ -51,6 +51,7 @@ public final class LibraryOpening {
               try {
                 HostTuning.apply();
                 LibTorch opened = open.get();
+                HostTuning.endEarly();
                 devices.stream()
                     .filter(Device::isCuda)
                     .forEach(device -> openDevice(opened, device));

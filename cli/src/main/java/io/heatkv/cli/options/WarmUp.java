@@ -10,6 +10,15 @@ import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import io.heatkv.tensor.libtorch.LibTorch;
+import java.io.FileInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileChannel.MapMode;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import picocli.CommandLine;
 import picocli.CommandLine.ParameterException;
@@ -32,10 +41,31 @@ public final class WarmUp {
     try {
       ParseResult parsed = parser.parseArgs(arguments);
       if (!parsed.isUsageHelpRequested() && !parsed.isVersionHelpRequested()) {
+        linkFileAccess();
         LibraryOpening.start(options);
       }
     } catch (ParameterException _) {
       // The parser of all options says so.
+    }
+  }
+
+  /**
+   * Calls what reads a model's files once. Java looks up a native method when it is first called,
+   * and the system's loader lets nobody look up anything while it loads libtorch.
+   */
+  private static void linkFileAccess() {
+    Path file = Path.of(System.getProperty("java.home"), "release");
+    try (InputStream in = Files.newInputStream(file);
+        FileChannel channel = FileChannel.open(file);
+        InputStream old = new FileInputStream(file.toFile());
+        Arena arena = Arena.ofConfined()) {
+      byte[] _ = in.readNBytes(1);
+      MemorySegment _ = channel.map(MapMode.READ_ONLY, 0, 1, arena);
+      int _ = old.read(new byte[1]);
+      Files.delete(Files.createTempFile("heatkv-", ".tmp"));
+      long _ = file.toFile().getUsableSpace();
+    } catch (IOException _) {
+      // Then the first call waits.
     }
   }
 

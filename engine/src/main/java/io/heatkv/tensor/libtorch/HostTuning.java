@@ -6,7 +6,9 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
+import java.util.Optional;
 
 /**
  * Settings of the whole process under which libtorch is faster, on a busy machine by far, for a
@@ -54,6 +56,26 @@ public final class HostTuning {
     setDefault(0, "NVIDIA_TF32_OVERRIDE");
     // Freed memory of one size serves another: half a gigabyte less for a large model.
     setDefault("expandable_segments:True", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF");
+  }
+
+  /**
+   * Ends the process where Java ends it, once all its hooks ran; to be called after libtorch was
+   * opened. Its destructors free what ends with the process anyway. Only glibc takes such a wish.
+   */
+  public static void endEarly() {
+    Linker linker = Linker.nativeLinker();
+    Optional<MemorySegment> onExit = linker.defaultLookup().find("on_exit");
+    Optional<MemorySegment> exit = linker.defaultLookup().find("_exit");
+    if (onExit.isPresent() && exit.isPresent()) {
+      MethodHandle register =
+          linker.downcallHandle(onExit.get(), FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS));
+      try {
+        // Handlers run in reverse order, and are given the status.
+        int ignored = (int) register.invokeExact(exit.get(), MemorySegment.NULL);
+      } catch (Throwable e) {
+        throw LibTorch.rethrow(e);
+      }
+    }
   }
 
   /**

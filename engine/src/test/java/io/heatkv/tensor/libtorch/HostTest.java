@@ -1,6 +1,9 @@
 package io.heatkv.tensor.libtorch;
 
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
 import io.heatkv.resource.CacheFolder;
 import io.heatkv.tensor.DType;
@@ -9,6 +12,11 @@ import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import java.io.IOException;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SymbolLookup;
+import java.lang.invoke.MethodHandle;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -41,8 +49,11 @@ class HostTest {
   static final class Child {
     private Child() {}
 
-    public static void main(String[] arguments) {
+    public static void main(String[] arguments) throws Throwable {
       List<String> wanted = List.of(arguments);
+      if (wanted.contains("early")) {
+        endsEarly();
+      }
       if (wanted.contains("tuned")) {
         HostTuning.apply();
       }
@@ -63,8 +74,28 @@ class HostTest {
     }
   }
 
+  /** Ends with a handler that aborts, registered before ours as those of libraries are. */
+  private static void endsEarly() throws Throwable {
+    Linker linker = Linker.nativeLinker();
+    SymbolLookup symbols = linker.defaultLookup();
+    MethodHandle register =
+        linker.downcallHandle(
+            symbols.findOrThrow("on_exit"), FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS));
+    assertThat((int) register.invokeExact(symbols.findOrThrow("abort"), MemorySegment.NULL))
+        .isZero();
+    HostTuning.endEarly();
+    Runtime.getRuntime().addShutdownHook(new Thread(() -> System.out.println("hook=ran")));
+    System.exit(3);
+  }
+
   private static Map<String, String> child(
       Map<String, String> environment, int processors, String... arguments)
+      throws IOException, InterruptedException {
+    return child(0, environment, processors, arguments);
+  }
+
+  private static Map<String, String> child(
+      int status, Map<String, String> environment, int processors, String... arguments)
       throws IOException, InterruptedException {
     List<String> command =
         new ArrayList<>(
@@ -88,8 +119,15 @@ class HostTest {
         .inputReader()
         .lines()
         .forEach(line -> told.put(line.split("=", 2)[0], line.split("=", 2)[1]));
-    assertThat(process.waitFor()).isZero();
+    assertThat(process.waitFor()).isEqualTo(status);
     return told;
+  }
+
+  /** Java's hooks run and its status counts, but handlers of libraries no longer do. */
+  @Test
+  void aProcessEndsBeforeHandlersOfLibraries() throws Exception {
+    assumeThat(Linker.nativeLinker().defaultLookup().find("on_exit")).isPresent();
+    assertThat(child(3, Map.of(), 1, "early")).isEqualTo(Map.of("hook", "ran"));
   }
 
   /** Of "NAME=value NAME=value". */
