@@ -16,10 +16,12 @@ import java.util.stream.IntStream;
 record HeadGroup(int[] heads, int longest) {
   // Products of numbers for which the calls of another group take as long.
   private static final long CALLS = 1 << 20;
+  // Numbers of a row's keys that lie in a core's cache beside its values and another row's.
+  private static final long CACHED = 1 << 16;
 
   /**
-   * Shares out all heads: one joins the group before it unless padding takes longer than calls.
-   * Groups don't depend on the batch, nor do bits.
+   * Shares out all heads: one joins the group before it unless padding takes longer than calls, or
+   * the group would no longer lie in a core's cache. Groups don't depend on the batch, nor do bits.
    *
    * @param tokens that attend
    * @param dim channels of a head
@@ -35,7 +37,9 @@ record HeadGroup(int[] heads, int longest) {
     int start = 0;
     for (int i = 1; i <= byLength.length; i++) {
       int longest = step.length(byLength[start]);
-      if (i == byLength.length || (longest - step.length(byLength[i])) * tokens * dim > CALLS) {
+      if (i == byLength.length
+          || (longest - step.length(byLength[i])) * tokens * dim > CALLS
+          || (i + 1 - start) * (longest + tokens) * dim > CACHED) {
         int[] heads = IntStream.range(start, i).map(at -> byLength[at]).sorted().toArray();
         groups.add(new HeadGroup(heads, longest));
         start = i;
