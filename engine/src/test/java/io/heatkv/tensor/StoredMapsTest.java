@@ -180,6 +180,7 @@ class StoredMapsTest {
     "F16, 32, 6",
     "F16, 128, 600",
     "BF16, 32, 600",
+    "BF16, 128, 300",
     "BF16, 128, 600",
     "BF16, 64, 30"
   })
@@ -235,11 +236,7 @@ class StoredMapsTest {
       }
       Expected expected =
           attention(q.toDoubles(), k.toDoubles(), v.toDoubles(), stored, read, queries, dim);
-      double largest = 0;
-      for (int i = 0; i < count; i++) {
-        largest = Math.max(largest, Math.abs(actual[i] - expected.output[i]));
-      }
-      assertThat(largest).isLessThan(expected.bound(dtype, queries));
+      assertThat(expected.apart(actual)).isLessThan(expected.bound(dtype, queries));
       byte[] moved = arena.toBytes();
       for (int row = 0; row < ROWS; row++) {
         float[][] parts = seen.get(row).getFirst();
@@ -253,7 +250,17 @@ class StoredMapsTest {
         assertThat(decoded(to, bytes(moved, to, row, dim), dim, half(dtype)))
             .isEqualTo(decoded(to, again, dim, half(dtype)));
       }
+      if (DEVICE.isCuda()) {
+        // So many rows that a device's multiprocessors take several heads and rows each.
+        StoredStep.Maps reading = new StoredStep.Maps(stored, List.of(), List.of());
+        Tensor many = attend(repeat(q), repeat(k), repeat(v), repeat(arena), reading);
+        assertThat(expected.apart(many.toDoubles())).isLessThan(expected.bound(dtype, queries));
+      }
     }
+  }
+
+  private static Tensor repeat(Tensor rows) {
+    return Ops.cat(0, Collections.nCopies(20, rows));
   }
 
   private static float[][] rounded(float[][] parts, DType dtype) {
@@ -273,6 +280,15 @@ class StoredMapsTest {
    * @param score the largest, with what counts add
    */
   private record Expected(double[] output, double value, double score) {
+    /** How far outputs are off, of these rows once or several times. */
+    double apart(double[] actual) {
+      double largest = 0;
+      for (int i = 0; i < actual.length; i++) {
+        largest = Math.max(largest, Math.abs(actual[i] - output[i % output.length]));
+      }
+      return largest;
+    }
+
     /**
      * How far an output may be off: weights and the output are rounded to the compute type, each by
      * at most the type's unit roundoff, 2^-p of p significant bits; a weight carries the error of
@@ -281,7 +297,7 @@ class StoredMapsTest {
      */
     double bound(DType dtype, int queries) {
       double unit = Math.scalb(1.0, dtype == DType.BF16 ? -8 : dtype == DType.F16 ? -11 : -24);
-      int roundings = DEVICE.isCuda() && queries >= 512 ? 3 : 2;
+      int roundings = DEVICE.isCuda() && queries >= 256 ? 3 : 2;
       return value * (roundings * unit + Math.scalb(score, -23));
     }
   }

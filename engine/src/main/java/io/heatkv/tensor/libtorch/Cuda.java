@@ -19,7 +19,8 @@ import org.jspecify.annotations.Nullable;
 
 /** The CUDA runtime that libtorch is linked to; functions return 0 for success. */
 final class Cuda {
-  // cudaDevAttrComputeCapabilityMajor and Minor
+  // cudaDevAttrMultiProcessorCount, cudaDevAttrComputeCapabilityMajor and Minor
+  private static final int MULTIPROCESSORS = 16;
   private static final int MAJOR = 75;
   private static final int MINOR = 76;
   // More than any version's cudaDeviceProp takes; it begins with 256 bytes of name.
@@ -111,6 +112,11 @@ final class Cuda {
   /** Compute capability times ten, such as 90. */
   int capability(int device) {
     return 10 * attribute(MAJOR, device) + attribute(MINOR, device);
+  }
+
+  /** Multiprocessors of a device. */
+  int multiprocessors(int device) {
+    return attribute(MULTIPROCESSORS, device);
   }
 
   private int attribute(int which, int device) {

@@ -29,7 +29,9 @@ final class CudaMaps {
   private static final int SPLIT = 4;
   private static final int WARPS = 8;
   private static final int CHUNK = 16;
+  // A block of attend_tiles has so many queries at a time.
   private static final int WIDE_QUERIES = 128;
+  private static final int LEAST_WIDE_QUERIES = 256;
   private static final int WIDE_THREADS = 384;
   private static final double LN_2 = Math.log(2);
 
@@ -89,7 +91,7 @@ final class CudaMaps {
           step.from().isEmpty()
               ? null
               : Tensor.empty(torch, DType.F32, q.device(), 2, q.size(0), step.moved(), q.size(3));
-      MemorySegment wide = q.size(2) < MANY_QUERIES ? null : own.attendTiles();
+      MemorySegment wide = isWide(call) ? own.attendTiles() : null;
       MemorySegment small = q.stride(3) == 1 ? own.attendStored() : null;
       Tensor out;
       if (step.reads().isEmpty()) {
@@ -119,6 +121,18 @@ final class CudaMaps {
     long entries = (long) step.tiles() * StoredStep.TILE;
     long each = 2L * k.size(0) * k.size(3) * k.dtype().bytes() + DType.F32.bytes();
     return moved + (isCopied ? entries * each : 0);
+  }
+
+  /** Whether attention to tiles has parts enough to be worth a launch more. */
+  private static boolean isWide(Call call) {
+    long queries = call.q.size(2);
+    return queries >= MANY_QUERIES
+        || (queries >= LEAST_WIDE_QUERIES && 2 * wideParts(call) >= call.own.multiprocessors());
+  }
+
+  /** Blocks of queries of all rows and heads. */
+  private static long wideParts(Call call) {
+    return Math.ceilDiv(call.q.size(2), WIDE_QUERIES) * call.q.size(0) * call.q.size(1);
   }
 
   private void decodeMoved(Call call, @Nullable Tensor moved) {
@@ -188,7 +202,8 @@ final class CudaMaps {
    * What heads read, in tiles.
    *
    * @param both keys and values [rows, 2, tiles, 128, head_dim]
-   * @param added to scores of entries, in units of the logarithm to base 2 [tiles, 128]
+   * @param added to scores of entries, in units of the logarithm to base 2 [tiles, 128]; for {@code
+   *     attend_tiles} what entries count
    */
   private record Tiles(Tensor both, Tensor added) {}
 
@@ -241,8 +256,8 @@ final class CudaMaps {
         .launchWithMemory(
             MapKernels.TILES_BYTES,
             kernel,
-            Math.ceilDiv(q.size(2), WIDE_QUERIES),
-            q.size(0) * q.size(1),
+            Math.min(wideParts(call), call.own.multiprocessors()),
+            1,
             WIDE_THREADS,
             q,
             q.stride(0),
@@ -260,7 +275,8 @@ final class CudaMaps {
             other.stride(0),
             other.stride(1),
             other.stride(2),
-            current.lse().contiguous());
+            current.lse().contiguous(),
+            (int) q.size(0));
     return out.transpose(1, 2);
   }
 

@@ -61,6 +61,11 @@ final class KernelLauncher {
     return cuda.capability(device);
   }
 
+  /** Multiprocessors of the device. */
+  int multiprocessors() {
+    return cuda.multiprocessors(device);
+  }
+
   /**
    * Kernels of files, one after another.
    *

@@ -11,6 +11,7 @@ import org.jspecify.annotations.Nullable;
  * @param attendStored of {@code attention.cu}, decoding as it reads; null where there are no tensor
  *     cores for the type or the heads
  * @param attendTiles of {@code wide.cu}; null but on Hopper with heads of 128 channels in 16 bits
+ * @param multiprocessors of the device
  */
 record MapKernels(
     KernelLauncher launcher,
@@ -20,14 +21,16 @@ record MapKernels(
     MemorySegment quantise,
     MemorySegment dequantise,
     @Nullable MemorySegment attendStored,
-    @Nullable MemorySegment attendTiles) {
+    @Nullable MemorySegment attendTiles,
+    int multiprocessors) {
   private static final int HOPPER = 90;
   private static final int WIDE_DIM = 128;
 
   /**
-   * Shared memory of {@code attend_tiles}: queries, two tiles of keys and values each, and ends.
+   * Shared memory of {@code attend_tiles}: two tiles of queries, of keys and of values, what keys
+   * count, barriers and what aligns them.
    */
-  static final int TILES_BYTES = 5 * 128 * WIDE_DIM * 2 + 2 * 128 * Float.BYTES + 64 + 1024;
+  static final int TILES_BYTES = 6 * 128 * WIDE_DIM * 2 + 2 * 128 * Float.BYTES + 96 + 1024;
 
   static MapKernels load(
       KernelLauncher launcher, @Nullable SmallAttention attention, DType dtype, int dim)
@@ -54,6 +57,7 @@ record MapKernels(
         maps.kernel("quantise"),
         maps.kernel("dequantise"),
         stored,
-        isWide ? launcher.load(wide).kernel("attend_tiles", TILES_BYTES) : null);
+        isWide ? launcher.load(wide).kernel("attend_tiles", TILES_BYTES) : null,
+        launcher.multiprocessors());
   }
 }

@@ -23,16 +23,19 @@ extern "C" __global__ void decode_maps(
 // Entries of a thread that are read before the first of them is decoded.
 #define TOGETHER 4
 
-// What heads read, in tiles [rows, 2, tiles, 128, DIM], as wide.cu takes them if `swizzled`: then
-// DIM is 128 and T has 16 bits. What counts add to scores, in units of the logarithm to base 2, to
-// added [tiles, 128]: where a head has no more entries, so little that nothing else counts. Further
-// blocks decode moved maps to float32 [2, rows, total, DIM].
+// What heads read, in tiles [rows, 2, tiles, 128, DIM]. What counts add to scores, in units of the
+// logarithm to base 2, to added [tiles, 128]: where a head has no more entries, so little that
+// nothing else counts. If `swizzled`, as wide.cu takes them: DIM is 128, T has 16 bits, `added` gets
+// counts as shares of the largest, values are multiplied by them, and where a head has no more
+// entries, its last key with the count 0 fills the tile. Further blocks decode moved maps to float32
+// [2, rows, total, DIM].
 // Grid: tiles * 2 and shares of moved maps x any number, which share the rows.
 extern "C" __global__ void __launch_bounds__(256) decode_tiles(
     const u8* arena, i64 rowBytes, const int* table, int heads, int reads, int moved, int stored,
     T* out, float* added, int tiles, float* workspace, int total, int rows, int brain, int swizzled) {
   __shared__ Map maps[MAX_MAPS];
   __shared__ int2 places[TILE];
+  __shared__ float shares[TILE];
   __shared__ int found;
   Step step = {table, heads, reads, moved, stored};
   int tile = blockIdx.x / 2, part = blockIdx.x % 2, first = 0, end = TILE;
@@ -44,11 +47,17 @@ extern "C" __global__ void __launch_bounds__(256) decode_tiles(
     __syncthreads();
     int head = found, count = readMaps(step, head, maps);
     if (threadIdx.x < TILE) {
-      int2 place = find(maps, count, (tile - ends[head]) * TILE + threadIdx.x);
+      int entry = (tile - ends[head]) * TILE + threadIdx.x;
+      int last = maps[count - 1].first + maps[count - 1].entries - 1;
+      int2 place = find(maps, count, swizzled ? min(entry, last) : entry);
+      float tokens = entry > last ? 0 : (float)maps[place.x].tokens(place.y);
+      float share = tokens * (1 / MOST_TOKENS);
       places[threadIdx.x] = place;
+      shares[threadIdx.x] = part == 1 && swizzled ? share : 1;
       if (part == 0 && blockIdx.y == 0)
-        added[tile * TILE + threadIdx.x] =
-            place.x < 0 ? -1e30f : log2f((float)maps[place.x].tokens(place.y));
+        added[tile * TILE + threadIdx.x] = swizzled     ? share
+                                           : tokens > 0 ? log2f(tokens)
+                                                        : -1e30f;
     }
   } else {
     int item = blockIdx.x - 2 * tiles, share = item % SPLIT;
@@ -83,8 +92,13 @@ extern "C" __global__ void __launch_bounds__(256) decode_tiles(
         // Swizzled, halves of the channels lie apart, and the units of 8 entries in turn.
         int at = swizzled ? lane / 8 * (TILE * 64) + entry * 64 + ((lane % 8) ^ (entry % 8)) * 8
                           : entry * DIM + lane * 8;
-        if (isTile) narrowUnit(x, to + at);
-        else writeWide(x, wide + (i64)entry * DIM);
+        if (!isTile) {
+          writeWide(x, wide + (i64)entry * DIM);
+          continue;
+        }
+#pragma unroll
+        for (int j = 0; j < 8; j++) x[j] *= shares[entry];
+        narrowUnit(x, to + at);
       }
     }
   }

@@ -97,6 +97,9 @@ struct Divisor {
 };
 
 #define MAX_MAPS 64
+// Of the largest entry, and the logarithm to base 2.
+#define MOST_TOKENS 64.0f
+#define MOST_TOKENS_LOG 6
 
 // Of NumberFormat.
 enum { FLOAT16, INT8, INT4, INT4_ENTRY };

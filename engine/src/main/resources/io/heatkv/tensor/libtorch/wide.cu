@@ -1,15 +1,18 @@
 // Attention for many queries to tiles of decoded entries, on the tensor cores of Hopper.
 //
-// Compiled at run time for sm_90a, after stored.cu, with ELEMENT 1 or 2 and DIM 128. A block holds
-// 128 queries of one head, 64 in each of two warpgroups, and a third copies tiles of 128 keys and
-// values to shared memory, two ahead. While one warpgroup multiplies, the other computes weights, and
-// while values are weighed, the scores of the next keys: see FlashAttention-3 (arXiv 2407.08608).
+// Compiled at run time for sm_90a, after stored.cu, with ELEMENT 1 or 2 and DIM 128. A block takes
+// parts of 128 queries of a head one after another, 64 in each of two warpgroups; a third copies
+// tiles of 128 keys and values to shared memory, two ahead, and the next part's queries. While one
+// warpgroup multiplies, the other computes weights, and while values are weighed, the scores of the
+// next keys, also those of the next part: see FlashAttention-3 (arXiv 2407.08608).
 
 #define TILE 128
 #define TILE_BYTES (TILE * DIM * 2)
 #define QUERIES 128
+#define QUERY_BYTES (QUERIES * DIM * 2)
 #define STAGES 2
 #define CONSUMERS 256
+#define LOADERS 96
 
 #if ELEMENT == 1
 #define TYPES "f32.f16.f16 "
@@ -43,6 +46,10 @@ static __device__ void copy(u32 to, const void* from, int bytes, u32 barrier) {
   asm volatile(
       "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
       ::"r"(to), "l"(from), "r"(bytes), "r"(barrier) : "memory");
+}
+static __device__ void copyUnit(u32 to, const T* from, bool valid) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
+               ::"r"(to), "l"(from), "r"(valid ? 16 : 0) : "memory");
 }
 
 // Rows of 64 channels, 128 bytes with their units of 16 swizzled, in groups of 8 rows; `leading` is
@@ -100,39 +107,35 @@ static __device__ void outputs(float* sums, const u32* weights, u32 values) {
   commit();
 }
 
-// Two rows of scores in a thread: their largest and the sum of weights so far.
+// Two rows of scores in a thread: the largest so far, before scaling, and the sum of weights, which
+// are relative to it.
 struct Softmax {
   float largest[2], total[2];
 
-  // Scores in units of the logarithm to base 2, with what counts add, to weights; shrink is what
-  // earlier sums are multiplied by.
-  __device__ void weigh(float* s, const float* added, float scale, float* shrink) {
-    float most[2] = {largest[0], largest[1]};
+  // Scores to weights, as exp2 of scaled scores. The sum counts each by its entry's tokens; values
+  // are multiplied by them already. shrink is what earlier sums are multiplied by.
+  __device__ void weigh(float* s, const float* counts, float scale, float* shrink) {
+    float most[2] = {largest[0], largest[1]}, offset[2];
 #pragma unroll
-    for (int j = 0; j < TILE / 8; j++) {
-      float2 b = *(const float2*)(added + j * 8);
-#pragma unroll
-      for (int c = 0; c < 4; c++) {
-        s[4 * j + c] = fmaf(s[4 * j + c], scale, c % 2 ? b.y : b.x);
-        most[c / 2] = fmaxf(most[c / 2], s[4 * j + c]);
-      }
-    }
+    for (int i = 0; i < TILE / 2; i++) most[i / 2 % 2] = fmaxf(most[i / 2 % 2], s[i]);
 #pragma unroll
     for (int r = 0; r < 2; r++) {
       most[r] = fmaxf(most[r], __shfl_xor_sync(~0u, most[r], 1));
       most[r] = fmaxf(most[r], __shfl_xor_sync(~0u, most[r], 2));
-      shrink[r] = exp2f(largest[r] - most[r]);
+      shrink[r] = exp2f((largest[r] - most[r]) * scale);
       largest[r] = most[r];
+      offset[r] = -most[r] * scale;
       total[r] *= shrink[r];
     }
 #pragma unroll
     for (int j = 0; j < TILE / 8; j++) {
+      float2 count = *(const float2*)(counts + j * 8);
 #pragma unroll
       for (int c = 0; c < 4; c++) {
-        float x;
-        asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(x) : "f"(s[4 * j + c] - largest[c / 2]));
+        float x = fmaf(s[4 * j + c], scale, offset[c / 2]);
+        asm("ex2.approx.ftz.f32 %0, %0;" : "+f"(x));
         s[4 * j + c] = x;
-        total[c / 2] += x;
+        total[c / 2] = fmaf(x, c % 2 ? count.y : count.x, total[c / 2]);
       }
     }
   }
@@ -143,33 +146,141 @@ static __device__ void packAll(const float* s, u32* weights) {
   for (int i = 0; i < TILE / 4; i++) weights[i] = pack(s[2 * i], s[2 * i + 1]);
 }
 
-// tiles [rows, 2, count, 128, 128] and what is added to scores [count, 128], see decode_tiles. The
-// result is joined with attention to other keys, `other` with the given strides, whose scores have
-// the log-sum-exp lse [rows, heads, queries]. out [rows, queries, heads, 128].
-// Grid: tiles of queries x rows * heads.
+// Turns 4 words of each of 4 neighbouring lanes around: a lane of a tensor core has pairs of
+// channels, memory is read and written by 8 that lie together. Words are chosen by bytes since the
+// compiler makes branches of conditions, with a shuffle in each.
+static __device__ void transpose(u32* w, int lane) {
+#pragma unroll
+  for (int bit = 1; bit < 4; bit *= 2) {
+    u32 first = 0x3210 + 0x4444 * (lane / bit & 1), second = first ^ 0x4444;
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      if (i & bit) continue;
+      u32 low = w[i], high = w[i + bit];
+      u32 there = __shfl_xor_sync(~0u, __byte_perm(low, high, second), bit);
+      w[i] = __byte_perm(low, there, first);
+      w[i + bit] = __byte_perm(high, there, second);
+    }
+  }
+}
+
+// Queries of a row's head that a block attends with; none if the head is -1.
+struct Part {
+  int row, head, first, length;
+  i64 token;
+};
+
+// Parts of all heads and rows, those of heads with most entries first. Blocks take them in turns,
+// each in the other direction than the turn before.
+struct Parts {
+  Step step;
+  int rows, across, count;
+
+  __device__ Parts(const int* table, int queries, int heads, int rows)
+      : step{table, heads}, rows(rows), across((queries + QUERIES - 1) / QUERIES),
+        count(across * rows * heads) {}
+
+  __device__ Part at(int turn) const {
+    int blocks = gridDim.x, block = blockIdx.x;
+    int i = turn * blocks + (turn % 2 ? blocks - 1 - block : block);
+    if (i >= count) return {0, -1};
+    int head = step.headOrder()[i / across / rows], first = step.tileEnds()[head];
+    return {i / across % rows, head, first, step.tileEnds()[head + 1] - first,
+            (i64)(i % across) * QUERIES};
+  }
+
+  // The next part with tiles: those without come last.
+  __device__ bool next(int turn, Part& part) const {
+    part = at(turn);
+    return part.head >= 0 && part.length > 0;
+  }
+};
+
+// Attention to other keys, with the log-sum-exp lse [rows, heads, queries] of its scores, and where
+// the result goes [rows, queries, heads, DIM].
+struct Others {
+  const T* at;
+  i64 row, head, token;
+  const float* lse;
+  T* out;
+  int queries, heads;
+
+  __device__ const T* of(const Part& part) const {
+    return at + part.row * row + part.head * head + part.token * token;
+  }
+
+  __device__ T* to(const Part& part, i64 query) const {
+    i64 first = (i64)part.row * queries + part.token;
+    return out + ((first + query) * heads + part.head) * DIM;
+  }
+
+  // Joins them with sums of weighted values, of two rows of a thread, and writes the result.
+  __device__ void join(const Part& part, float* sums, const Softmax& softmax, float scale) const {
+    int lane = threadIdx.x % 32;
+    const float* sequence = lse + ((i64)part.row * heads + part.head) * queries + part.token;
+#pragma unroll
+    for (int r = 0; r < 2; r++) {
+      int query = threadIdx.x / 32 * 16 + r * 8 + lane / 4;
+      bool valid = part.token + query < queries;
+      int known = valid ? query : 0;
+      u32 words[DIM / 8];
+#pragma unroll
+      for (int i = 0; i < 4; i++)
+        *(uint4*)(words + 4 * i) =
+            *(const uint4*)(of(part) + known * token + (4 * i + lane % 4) * 8);
+      float total = softmax.total[r];
+      total += __shfl_xor_sync(~0u, total, 1);
+      total += __shfl_xor_sync(~0u, total, 2);
+      // Weights of both, against the larger of the two.
+      float largest = softmax.largest[r] * scale + MOST_TOKENS_LOG;
+      float theirs = sequence[known] * 1.44269504f, most = fmaxf(theirs, largest);
+      float ours = exp2f(largest - most);
+      theirs = exp2f(theirs - most);
+      float inverse = 1 / (ours * total + theirs);
+      ours *= inverse;
+      theirs *= inverse;
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        u32* w = words + 4 * i;
+        transpose(w, lane);
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+          const float* own = sums + 16 * i + 4 * j + 2 * r;
+          w[j] = pack(own[0] * ours + widen((T)w[j]) * theirs,
+                      own[1] * ours + widen((T)(w[j] >> 16)) * theirs);
+        }
+        transpose(w, lane);
+        if (valid)
+          *(uint4*)(to(part, query) + (4 * i + lane % 4) * 8) = make_uint4(w[0], w[1], w[2], w[3]);
+      }
+    }
+  }
+};
+
+// tiles [rows, 2, count, 128, 128], values times what their entries count, and that [count, 128]:
+// shares of MOST_TOKENS, so that values stay in float16's range, see decode_tiles. The result is
+// joined with attention to other keys. Grid: any number of blocks.
 extern "C" __global__ void __launch_bounds__(CONSUMERS + 128, 1) attend_tiles(
     const T* q, i64 qRow, i64 qHead, i64 qToken, T* out, int queries, int heads, float scale,
-    const T* tiles, const float* added, int count, const int* table, const T* other, i64 otherRow,
-    i64 otherHead, i64 otherToken, const float* lse) {
+    const T* tiles, const float* counts, int count, const int* table, const T* other, i64 otherRow,
+    i64 otherHead, i64 otherToken, const float* lse, int rows) {
   extern __shared__ char memory[];
-  u32 start = (u32)__cvta_generic_to_shared(memory), query = (start + 1023) & ~1023u;
-  u32 keys = query + QUERIES * DIM * 2, values = keys + STAGES * TILE_BYTES;
-  u32 counts = values + STAGES * TILE_BYTES, barriers = counts + STAGES * TILE * 4;
+  u32 start = (u32)__cvta_generic_to_shared(memory), queryTiles = (start + 1023) & ~1023u;
+  u32 keys = queryTiles + 2 * QUERY_BYTES, values = keys + STAGES * TILE_BYTES;
+  u32 countsHere = values + STAGES * TILE_BYTES, barriers = countsHere + STAGES * TILE * 4;
   u32 fullKeys = barriers, fullValues = barriers + 16, freeKeys = barriers + 32,
-      freeValues = barriers + 48;
-  // Heads with most entries come first.
-  Step step = {table, heads};
-  int rows = gridDim.y / heads;
-  int head = step.headOrder()[blockIdx.y / rows], row = blockIdx.y % rows;
-  int first = step.tileEnds()[head], length = step.tileEnds()[head + 1] - first;
-  i64 token = (i64)blockIdx.x * QUERIES;
-  other += row * otherRow + head * otherHead;
+      freeValues = barriers + 48, fullQueries = barriers + 64, freeQueries = barriers + 80;
+  Parts parts(table, queries, heads, rows);
+  Others others = {other, otherRow, otherHead, otherToken, lse, out, queries, heads};
+  Part part;
   if (threadIdx.x == 0) {
     for (int i = 0; i < STAGES; i++) {
       init(fullKeys + 8 * i, 1);
       init(fullValues + 8 * i, 1);
       init(freeKeys + 8 * i, CONSUMERS / 32);
       init(freeValues + 8 * i, CONSUMERS / 32);
+      init(fullQueries + 8 * i, LOADERS);
+      init(freeQueries + 8 * i, CONSUMERS / 32);
     }
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
   }
@@ -177,128 +288,117 @@ extern "C" __global__ void __launch_bounds__(CONSUMERS + 128, 1) attend_tiles(
 
   // Registers go from the warpgroup that copies to those that compute.
   if (threadIdx.x >= CONSUMERS) {
-    asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 56;");
     if (threadIdx.x == CONSUMERS) {
-      const char* k = (const char*)tiles + ((i64)row * 2 * count + first) * TILE_BYTES;
-      const char* v = k + (i64)count * TILE_BYTES;
-      for (int t = 0; t < length; t++) {
-        int stage = t % STAGES;
-        u32 parity = t / STAGES % 2 ^ 1;
-        await(freeKeys + 8 * stage, parity);
-        expect(fullKeys + 8 * stage, TILE_BYTES + TILE * 4);
-        copy(keys + stage * TILE_BYTES, k + (i64)t * TILE_BYTES, TILE_BYTES, fullKeys + 8 * stage);
-        copy(counts + stage * TILE * 4, added + (i64)(first + t) * TILE, TILE * 4,
-             fullKeys + 8 * stage);
-        await(freeValues + 8 * stage, parity);
-        expect(fullValues + 8 * stage, TILE_BYTES);
-        copy(values + stage * TILE_BYTES, v + (i64)t * TILE_BYTES, TILE_BYTES,
-             fullValues + 8 * stage);
+      for (int turn = 0, n = 0; parts.next(turn, part); turn++) {
+        const char* k =
+            (const char*)tiles + ((i64)part.row * 2 * count + part.first) * TILE_BYTES;
+        const char* v = k + (i64)count * TILE_BYTES;
+        for (int t = 0; t < part.length; t++, n++) {
+          int stage = n % STAGES;
+          u32 parity = n / STAGES % 2 ^ 1;
+          await(freeKeys + 8 * stage, parity);
+          expect(fullKeys + 8 * stage, TILE_BYTES + TILE * 4);
+          copy(keys + stage * TILE_BYTES, k + (i64)t * TILE_BYTES, TILE_BYTES,
+               fullKeys + 8 * stage);
+          copy(countsHere + stage * TILE * 4, counts + (i64)(part.first + t) * TILE, TILE * 4,
+               fullKeys + 8 * stage);
+          await(freeValues + 8 * stage, parity);
+          expect(fullValues + 8 * stage, TILE_BYTES);
+          copy(values + stage * TILE_BYTES, v + (i64)t * TILE_BYTES, TILE_BYTES,
+               fullValues + 8 * stage);
+        }
       }
     } else if (threadIdx.x >= CONSUMERS + 32) {
-      // What the end needs comes nearer meanwhile.
-      for (int i = threadIdx.x - CONSUMERS - 32; i < 2 * QUERIES; i += 96)
-        if (token + i / 2 < queries)
-          asm volatile("prefetch.global.L2 [%0];"
-                       ::"l"(other + (token + i / 2) * otherToken + i % 2 * 64));
+      int thread = threadIdx.x - CONSUMERS - 32;
+      for (int turn = 0; parts.next(turn, part); turn++) {
+        int buffer = turn % 2;
+        await(freeQueries + 8 * buffer, turn / 2 % 2 ^ 1);
+        const T* from = q + part.row * qRow + part.head * qHead;
+        for (int i = thread; i < QUERIES * LANES; i += LOADERS) {
+          int n = i / LANES, unit = i % LANES;
+          bool valid = part.token + n < queries;
+          copyUnit(queryTiles + buffer * QUERY_BYTES + unit / 8 * (QUERIES * 128) + n * 128 +
+                       ((unit % 8) ^ (n % 8)) * 16,
+                   from + (valid ? part.token + n : 0) * qToken + unit * 8, valid);
+        }
+        asm volatile("cp.async.wait_all;" ::: "memory");
+        asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+        arrive(fullQueries + 8 * buffer);
+        // What the end needs comes nearer meanwhile.
+        for (int i = thread; i < 2 * QUERIES; i += LOADERS)
+          if (part.token + i / 2 < queries)
+            asm volatile("prefetch.global.L2 [%0];"
+                         ::"l"(others.of(part) + i / 2 * otherToken + i % 2 * 64));
+      }
     }
-  } else {
-    asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
-    int lane = threadIdx.x % 32, group = threadIdx.x / 128;
-    q += row * qRow + head * qHead;
-    uint4 units[8];
-#pragma unroll
-    for (int i = 0; i < 8; i++) {
-      int n = group * 64 + threadIdx.x % 128 / LANES + i * 8;
-      units[i] = make_uint4(0, 0, 0, 0);
-      if (token + n < queries)
-        units[i] = *(const uint4*)(q + (token + n) * qToken + threadIdx.x % LANES * 8);
-    }
-    float theirs[2];
-    i64 tokens[2];
-#pragma unroll
-    for (int r = 0; r < 2; r++) {
-      tokens[r] = token + threadIdx.x / 32 * 16 + r * 8 + lane / 4;
-      i64 last = tokens[r] < queries ? tokens[r] : queries - 1;
-      theirs[r] = lse[((i64)row * heads + head) * queries + last];
-    }
-#pragma unroll
-    for (int i = 0; i < 8; i++) {
-      int n = group * 64 + threadIdx.x % 128 / LANES + i * 8, unit = threadIdx.x % LANES;
-      u32 to = query + unit / 8 * (QUERIES * 128) + n * 128 + ((unit % 8) ^ (n % 8)) * 16;
-      asm volatile("st.shared.v4.b32 [%0], {%1,%2,%3,%4};"
-                   ::"r"(to), "r"(units[i].x), "r"(units[i].y), "r"(units[i].z), "r"(units[i].w)
-                   : "memory");
-    }
-    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-    asm volatile("bar.sync %0, 128;" ::"r"(1 + group) : "memory");
-    query += group * 64 * 128;
-    const float* addedAt = (const float*)(memory + (counts - start)) + lane % 4 * 2;
-    scale *= 1.44269504f;
-
+    return;
+  }
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 224;");
+  int lane = threadIdx.x % 32, group = threadIdx.x / 128, turn = 0;
+  const float* countsAt = (const float*)(memory + (countsHere - start)) + lane % 4 * 2;
+  scale *= 1.44269504f;
+  // The warpgroups take turns in multiplying.
+  if (group == 1) asm volatile("bar.arrive 3, 256;" ::: "memory");
+  if (parts.next(0, part)) {
+    const Softmax nothing = {{-1e30f, -1e30f}, {0, 0}};
+    Softmax softmax = nothing;
     float sums[64], s[64], shrink[2];
-    u32 weights[TILE / 4], others[2][DIM / 8];
-    Softmax softmax = {{-1e30f, -1e30f}, {0, 0}};
+    u32 weights[TILE / 4], query = queryTiles + group * 64 * 128;
 #pragma unroll
     for (int i = 0; i < 64; i++) sums[i] = 0;
-    // The warpgroups take turns in multiplying.
-    if (group == 1) asm volatile("bar.arrive 3, 256;" ::: "memory");
-    if (length > 0) {
-      await(fullKeys, 0);
-      scores(s, query, keys);
-      finish<0>(s);
-      softmax.weigh(s, addedAt, scale, shrink);
-      if (lane == 0) arrive(freeKeys);
+    await(fullQueries, 0);
+    await(fullKeys, 0);
+    scores(s, query, keys);
+    finish<0>(s);
+    softmax.weigh(s, countsAt, scale, shrink);
+    __syncwarp();
+    if (lane == 0) arrive(freeKeys);
+    packAll(s, weights);
+    int n = 1;
+    for (int t = 1;; t++, n++) {
+      int stage = n % STAGES, before = (n - 1) % STAGES;
+      bool begins = t == part.length;
+      if (begins) {
+        if (!parts.next(++turn, part)) break;
+        t = 0;
+        query = queryTiles + turn % 2 * QUERY_BYTES + group * 64 * 128;
+        await(fullQueries + 8 * (turn % 2), turn / 2 % 2);
+      }
+      await(fullKeys + 8 * stage, n / STAGES % 2);
+      asm volatile("bar.sync %0, 256;" ::"r"(3 + group) : "memory");
+      scores(s, query, keys + stage * TILE_BYTES);
+      await(fullValues + 8 * before, (n - 1) / STAGES % 2);
+      outputs(sums, weights, values + before * TILE_BYTES);
+      asm volatile("bar.arrive %0, 256;" ::"r"(4 - group) : "memory");
+      finish<1>(s);
+      Softmax earlier = softmax;
+      if (begins) softmax = nothing;
+      softmax.weigh(s, countsAt + stage * TILE, scale, shrink);
+      __syncwarp();
+      if (lane == 0) arrive(freeKeys + 8 * stage);
+      finish<0>(sums);
+      if (lane == 0) arrive(freeValues + 8 * before);
+      if (begins) {
+        if (lane == 0) arrive(freeQueries + 8 * ((turn - 1) % 2));
+        others.join(parts.at(turn - 1), sums, earlier, scale);
+#pragma unroll
+        for (int i = 0; i < 64; i++) sums[i] = 0;
+      }
+#pragma unroll
+      for (int i = 0; i < 64; i++) sums[i] *= shrink[i / 2 % 2];
       packAll(s, weights);
-      for (int t = 1; t < length; t++) {
-        int stage = t % STAGES, before = (t - 1) % STAGES;
-        await(fullKeys + 8 * stage, t / STAGES % 2);
-        asm volatile("bar.sync %0, 256;" ::"r"(3 + group) : "memory");
-        scores(s, query, keys + stage * TILE_BYTES);
-        await(fullValues + 8 * before, (t - 1) / STAGES % 2);
-        outputs(sums, weights, values + before * TILE_BYTES);
-        asm volatile("bar.arrive %0, 256;" ::"r"(4 - group) : "memory");
-        finish<1>(s);
-        softmax.weigh(s, addedAt + stage * TILE, scale, shrink);
-        if (lane == 0) arrive(freeKeys + 8 * stage);
-        finish<0>(sums);
-        if (lane == 0) arrive(freeValues + 8 * before);
-#pragma unroll
-        for (int i = 0; i < 64; i++) sums[i] *= shrink[i / 2 % 2];
-        packAll(s, weights);
-      }
-      int stage = (length - 1) % STAGES;
-      await(fullValues + 8 * stage, (length - 1) / STAGES % 2);
-      outputs(sums, weights, values + stage * TILE_BYTES);
     }
-#pragma unroll
-    for (int r = 0; r < 2; r++) {
-      i64 last = tokens[r] < queries ? tokens[r] : queries - 1;
-#pragma unroll
-      for (int j = 0; j < DIM / 8; j++)
-        others[r][j] = *(const u32*)(other + last * otherToken + lane % 4 * 2 + j * 8);
-    }
+    int last = (n - 1) % STAGES;
+    await(fullValues + 8 * last, (n - 1) / STAGES % 2);
+    outputs(sums, weights, values + last * TILE_BYTES);
     finish<0>(sums);
-
-#pragma unroll
-    for (int r = 0; r < 2; r++) {
-      float total = softmax.total[r];
-      total += __shfl_xor_sync(~0u, total, 1);
-      total += __shfl_xor_sync(~0u, total, 2);
-      // Weights of both parts, against the larger of the two.
-      float their = theirs[r] * 1.44269504f, most = fmaxf(their, softmax.largest[r]);
-      float our = exp2f(softmax.largest[r] - most);
-      their = exp2f(their - most);
-      float inverse = 1 / (our * total + their);
-      our *= inverse;
-      their *= inverse;
-      if (tokens[r] < queries) {
-        T* to = out + (((i64)row * queries + tokens[r]) * heads + head) * DIM + lane % 4 * 2;
-#pragma unroll
-        for (int j = 0; j < DIM / 8; j++)
-          *(u32*)(to + j * 8) =
-              pack(sums[4 * j + 2 * r] * our + widen((T)others[r][j]) * their,
-                   sums[4 * j + 2 * r + 1] * our + widen((T)(others[r][j] >> 16)) * their);
-      }
-    }
+    others.join(parts.at(turn - 1), sums, softmax, scale);
   }
+  // Heads without entries.
+  for (; (part = parts.at(turn)).head >= 0; turn++)
+    for (int i = threadIdx.x; i < QUERIES * LANES; i += CONSUMERS)
+      if (part.token + i / LANES < queries)
+        *(uint4*)(others.to(part, i / LANES) + i % LANES * 8) =
+            *(const uint4*)(others.of(part) + i / LANES * otherToken + i % LANES * 8);
 }
