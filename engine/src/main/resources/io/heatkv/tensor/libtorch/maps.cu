@@ -255,6 +255,37 @@ struct Stream {
   }
 };
 
+// What is added to a number to round it to an integer, which the last bits of the sum are.
+#define MAGIC 12582912.0f
+
+// Quotients of 8 numbers by steps with the given inverses, rounded to integers from least to most,
+// as the bits of MAGIC plus each; exact as divisions are, to which those near a half are left.
+static __device__ void divide8(
+    const float* x, const float* inverses, const float* steps, int each, float least, float most,
+    u32* bits) {
+  float q[8], apart = 0;
+#pragma unroll
+  for (int j = 0; j < 8; j++) {
+    q[j] = fmaf(x[j], inverses[j * each], MAGIC);
+    apart = fmaxf(apart, fabsf(fmaf(x[j], inverses[j * each], MAGIC - q[j])));
+  }
+  if (apart > 0.49996f) {
+#pragma unroll
+    for (int j = 0; j < 8; j++) q[j] = rintf(__fdiv_rn(x[j], steps[j * each])) + MAGIC;
+  }
+#pragma unroll
+  for (int j = 0; j < 8; j++)
+    bits[j] = __float_as_uint(fmaxf(least + MAGIC, fminf(most + MAGIC, q[j])));
+}
+
+// 4 bits each of what divide8 gives; the first bits of MAGIC add up to a constant.
+static __device__ u32 nibbles(const u32* bits) {
+  u32 word = 0x4b400000u * 0xeeeeeeefu;
+#pragma unroll
+  for (int j = 0; j < 8; j++) word += bits[j] << 4 * j;
+  return word;
+}
+
 // A map is shared by chunks: of 16 channels where those have scales of their own, else of entries.
 #define WIDTH (DIM < 16 ? DIM : 16)
 #define CHUNKS (DIM / WIDTH)
@@ -284,12 +315,11 @@ static __device__ void encodeChannels(
 #pragma unroll
         for (int j = 0; j < 8; j++) low[j] = fminf(low[j], x[j]), high[j] = fmaxf(high[j], x[j]);
       } else {
-        u32 word = 0;
+        u32 numbers[8];
 #pragma unroll
-        for (int j = 0; j < 8; j++) {
-          Divisor divisor(steps[warp][lane + j], high[j]);
-          word |= (u32)divisor.of(__fsub_rn(x[j], low[j]), 0, INT4_MAX) << 4 * j;
-        }
+        for (int j = 0; j < 8; j++) x[j] = __fsub_rn(x[j], low[j]);
+        divide8(x, high, steps[warp] + lane, 1, 0, INT4_MAX, numbers);
+        u32 word = nibbles(numbers);
         map.store<1>(row, map.entryAt(part, entry) + (chunk * WIDTH + lane) / 2, &word);
       }
     }
@@ -371,12 +401,18 @@ static __device__ void encodeEntries(
     if (!is8) range = __fsub_rn(high, low);
     u16 bits = halfAbove(__fdiv_rn(range, is8 ? INT8_MAX : INT4_MAX));
     Divisor step(fromHalf(bits));
+    u32 numbers[8];
 #pragma unroll
-    for (int j = 0; j < 8; j++) {
-      int number = step.of(is8 ? x[j] : __fsub_rn(x[j], low), is8 ? -INT8_MAX : 0,
-                           is8 ? INT8_MAX : INT4_MAX);
-      if (is8) words[j / 4] |= (u32)(number & 255) << 8 * (j % 4);
-      else words[0] |= (u32)number << 4 * j;
+    for (int j = 0; j < 8; j++) x[j] = is8 ? x[j] : __fsub_rn(x[j], low);
+    divide8(x, &step.inverse, &step.step, 0, is8 ? -INT8_MAX : 0, is8 ? INT8_MAX : INT4_MAX,
+            numbers);
+    if (is8) {
+#pragma unroll
+      for (int i = 0; i < 2; i++)
+        words[i] = __byte_perm(__byte_perm(numbers[4 * i], numbers[4 * i + 1], 0x0040),
+                               __byte_perm(numbers[4 * i + 2], numbers[4 * i + 3], 0x0040), 0x5410);
+    } else {
+      words[0] = nibbles(numbers);
     }
     if (!valid) continue;
     if (is8) {

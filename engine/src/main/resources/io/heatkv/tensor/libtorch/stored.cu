@@ -85,7 +85,6 @@ static __device__ u16 halfBelow(float x) {
 struct Divisor {
   float step, inverse;
 
-  __device__ Divisor(float step, float inverse) : step(step), inverse(inverse) {}
   __device__ explicit Divisor(float of) : step(of == 0 ? 1 : of), inverse(__frcp_rn(step)) {}
 
   // The quotient of x, rounded to an integer from least to most; exact as a division's.
