@@ -26,10 +26,16 @@ final class CompiledKernels {
 
   /** Replaced as a whole: a thread must not find one without the other. */
   private record State(
-      @Nullable KernelLauncher launcher, @Nullable SmallAttention attention, String description) {
+      @Nullable KernelLauncher launcher,
+      @Nullable SmallAttention attention,
+      @Nullable FloatAttention floats,
+      String description) {
     static State without(CudaCompiler.Unavailable reason) {
       return new State(
-          null, null, "composed operators, slower than own kernels (" + reason.getMessage() + ")");
+          null,
+          null,
+          null,
+          "composed operators, slower than own kernels (" + reason.getMessage() + ")");
     }
   }
 
@@ -38,10 +44,12 @@ final class CompiledKernels {
     try {
       int capability = cuda.capability(device);
       KernelLauncher launcher = new KernelLauncher(torch, cuda, device);
+      boolean isAmpere = capability >= SmallAttention.LEAST_CAPABILITY;
       found =
           new State(
               launcher,
-              capability >= SmallAttention.LEAST_CAPABILITY ? new SmallAttention(launcher) : null,
+              isAmpere ? new SmallAttention(launcher) : null,
+              isAmpere ? new FloatAttention(launcher) : null,
               "own kernels for sm_" + capability);
     } catch (CudaCompiler.Unavailable e) {
       found = State.without(e);
@@ -61,6 +69,9 @@ final class CompiledKernels {
           .forEach(type -> launcher.begin(CudaKernels.wanted(launcher, type)));
       if (state.attention != null && SmallAttention.takes(dtype, dim)) {
         launcher.begin(SmallAttention.wanted(launcher, dtype, dim));
+      }
+      if (state.floats != null && FloatAttention.takes(dtype, dim)) {
+        launcher.begin(FloatAttention.wanted(launcher, dim));
       }
     }
   }
@@ -147,8 +158,8 @@ final class CompiledKernels {
   }
 
   /**
-   * Attention over both sets of keys, see {@link SmallAttention#attend}, or null where another
-   * kernel is better.
+   * Attention over both sets of keys, see {@link SmallAttention#attend} and {@link
+   * FloatAttention#attend}, or null where another kernel is better.
    */
   @Nullable Tensor attend(
       Tensor q,
@@ -156,6 +167,9 @@ final class CompiledKernels {
       SmallAttention.Keys current,
       double scale,
       @Nullable Tensor lse) {
+    if (q.dtype() == DType.F32) {
+      return attendFloats(q, earlier, current, scale, lse);
+    }
     long keys = current.count() + (earlier == null ? 0 : earlier.count());
     return SmallAttention.suits(q, keys) ? attendAny(q, earlier, current, null, scale, lse) : null;
   }
@@ -174,6 +188,25 @@ final class CompiledKernels {
     }
     try {
       return attention.attend(q, earlier, current, before, scale, lse);
+    } catch (CudaCompiler.Unavailable e) {
+      state = State.without(e);
+      return null;
+    }
+  }
+
+  /** As {@link FloatAttention#attend}, or null where there is no kernel. */
+  @Nullable Tensor attendFloats(
+      Tensor q,
+      SmallAttention.@Nullable Keys earlier,
+      SmallAttention.Keys current,
+      double scale,
+      @Nullable Tensor lse) {
+    FloatAttention attention = state.floats;
+    if (attention == null || !FloatAttention.takes(q)) {
+      return null;
+    }
+    try {
+      return attention.attend(q, earlier, current, scale, lse);
     } catch (CudaCompiler.Unavailable e) {
       state = State.without(e);
       return null;

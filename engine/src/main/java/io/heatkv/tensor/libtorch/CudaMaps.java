@@ -101,10 +101,8 @@ final class CudaMaps {
         out = overTiles(call, wide, moved);
       } else if (small != null && q.size(2) <= FEW_QUERIES) {
         out = whileDecoding(call, small, moved);
-      } else if (small != null) {
-        out = decodedBefore(call, moved);
       } else {
-        out = byHeads(call, moved);
+        out = decodedBefore(call, moved);
       }
       if (!step.to().isEmpty()) {
         encode(call, moved);
@@ -280,32 +278,44 @@ final class CudaMaps {
     return out.transpose(1, 2);
   }
 
-  /** Attention over what was decoded; many queries attend to current keys by another kernel. */
+  /** Attention over what was decoded before. */
   private Tensor decodedBefore(Call call, @Nullable Tensor moved) {
     Tiles tiles = decode(call, moved, false);
+    Tensor out = overDecoded(call, tiles);
+    return out == null ? byHeads(call, tiles) : out;
+  }
+
+  /**
+   * In half precision many queries attend to current keys by another kernel.
+   *
+   * @return null where no own kernel takes the type or the heads
+   */
+  private @Nullable Tensor overDecoded(Call call, Tiles tiles) {
     long ends = call.table.bytes() + (call.step.heads() + 1L) * Integer.BYTES;
     SmallAttention.Keys earlier =
         SmallAttention.Keys.ofTiles(
             tiles.both, tiles.added, new KernelLauncher.Pointer(call.table.tensor(), ends));
+    SmallAttention.Keys current = SmallAttention.Keys.of(call.k, call.v);
+    if (call.q.dtype() == DType.F32) {
+      return compiled.attendFloats(call.q, earlier, current, call.scale, null);
+    }
+    if (call.own.attendStored() == null || call.q.stride(3) != 1) {
+      return null;
+    }
     boolean isMany = call.q.size(2) >= MANY_QUERIES;
-    Tensor out =
-        compiled.attendAny(
-            call.q,
-            earlier,
-            isMany
-                ? SmallAttention.Keys.none(call.k, call.v)
-                : SmallAttention.Keys.of(call.k, call.v),
-            isMany ? attention.dense(call.q, call.k, call.v, call.scale) : null,
-            call.scale,
-            null);
-    return out == null ? byHeads(call, moved) : out;
+    return compiled.attendAny(
+        call.q,
+        earlier,
+        isMany ? SmallAttention.Keys.none(call.k, call.v) : current,
+        isMany ? attention.dense(call.q, call.k, call.v, call.scale) : null,
+        call.scale,
+        null);
   }
 
   /** Attention where no own kernel takes the type: heads one by one. */
-  private Tensor byHeads(Call call, @Nullable Tensor moved) {
+  private Tensor byHeads(Call call, Tiles tiles) {
     Tensor q = call.q;
     StoredStep step = call.step;
-    Tiles tiles = decode(call, moved, false);
     Tensor both = tiles.both.reshape(call.rows(), 2, -1, call.dim());
     // Kernels want whole masks, and rows of 16 bytes.
     Tensor added = tiles.added.reshape(-1).mul(LN_2).to(q.dtype());

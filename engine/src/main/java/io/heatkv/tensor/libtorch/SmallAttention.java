@@ -91,7 +91,12 @@ final class SmallAttention {
           null);
     }
 
-    private boolean isRegular() {
+    /** Entries of a head after another's, counted in elements; 0 if heads share them. */
+    long headStride() {
+      return k.size(1) == 1 ? 0 : k.stride(1);
+    }
+
+    boolean isRegular() {
       return k.stride(3) == 1
           && k.stride(2) == k.size(3)
           && k.stride(0) == v.stride(0)
@@ -162,7 +167,7 @@ final class SmallAttention {
         earlier == null ? null : earlier.k,
         earlier == null ? null : earlier.v,
         earlier == null ? 0L : earlier.k.stride(0),
-        earlier == null || earlier.k.size(1) == 1 ? 0L : earlier.k.stride(1),
+        earlier == null ? 0L : earlier.headStride(),
         earlier == null ? 0L : earlier.count,
         earlier == null ? null : earlier.slots,
         earlier == null ? null : earlier.ends,
