@@ -168,7 +168,9 @@ final class CompiledKernels {
       double scale,
       @Nullable Tensor lse) {
     if (q.dtype() == DType.F32) {
-      return attendFloats(q, earlier, current, scale, lse);
+      return earlier != null || FloatAttention.suits(q)
+          ? attendFloats(q, earlier, current, scale, lse)
+          : null;
     }
     long keys = current.count() + (earlier == null ? 0 : earlier.count());
     return SmallAttention.suits(q, keys) ? attendAny(q, earlier, current, null, scale, lse) : null;

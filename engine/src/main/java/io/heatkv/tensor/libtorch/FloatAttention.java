@@ -9,35 +9,63 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The kernel of {@code float.cu}: attention in float32 on tensor cores, for any number of queries
- * and keys. It reads earlier and current keys where they lie and writes tokens before heads.
+ * The kernels of {@code float.cu}: attention in float32 on tensor cores, for any number of queries
+ * and keys. They read earlier and current keys where they lie and write tokens before heads.
  */
 final class FloatAttention {
-  private static final int WARP = 32;
-  private static final int WARP_QUERIES = 16;
+  private static final int MOST_CHANNELS = 128;
   // Of float.cu.
-  private static final int KEYS = 64;
-  private static final int FEW_THREADS = 128;
-  private static final int MANY_THREADS = 256;
-  private static final int MANY_CHANNELS = 64;
+  private static final int THREADS = 128;
   // Two for each multiprocessor of an H100: with fewer, more of them share the queries.
-  private static final int BLOCKS = 264;
+  private static final int BLOCKS = 256;
+  // With the most channels libtorch's kernel is faster for fewer queries.
+  private static final int MANY_QUERIES = 1024;
 
   private final KernelLauncher launcher;
-  private final Map<Integer, MemorySegment> kernels = new HashMap<>();
+  private final Map<Integer, Kernels> kernels = new HashMap<>();
+
+  /**
+   * A kernel.
+   *
+   * @param queries of a block
+   * @param memory bytes of shared memory
+   */
+  private record Kernel(MemorySegment function, int queries, int memory) {
+    /**
+     * @param keys of a tile
+     */
+    static Kernel of(CudaCompiler.Module module, String name, int queries, int keys, int dim)
+        throws CudaCompiler.Unavailable {
+      // Queries, a tile of keys and values, and what is added to the scores of two tiles.
+      int memory = ((queries + 2 * keys) * dim + 2 * keys) * Float.BYTES;
+      return new Kernel(module.kernel(name, memory), queries, memory);
+    }
+  }
+
+  private record Kernels(Kernel few, @Nullable Kernel many) {
+    /** Where there are enough blocks, larger ones read keys less often. */
+    Kernel of(long queries, long sequences) {
+      return many != null && Math.ceilDiv(queries, many.queries) * sequences >= BLOCKS ? many : few;
+    }
+  }
 
   FloatAttention(KernelLauncher launcher) {
     this.launcher = launcher;
   }
 
-  /** Whether the kernel takes heads of so many channels. */
+  /** Whether the kernels take heads of so many channels. */
   static boolean takes(DType dtype, long dim) {
-    return dtype == DType.F32 && dim >= 16 && dim <= 128 && Long.bitCount(dim) == 1;
+    return dtype == DType.F32 && dim >= 16 && dim <= MOST_CHANNELS && Long.bitCount(dim) == 1;
   }
 
-  /** Whether the kernel takes queries [b, h, n, d]. */
+  /** Whether the kernels take queries [b, h, n, d]. */
   static boolean takes(Tensor q) {
     return takes(q.dtype(), q.size(3)) && q.stride(3) == 1;
+  }
+
+  /** Whether the kernels are better for queries [b, h, n, d] and one set of keys. */
+  static boolean suits(Tensor q) {
+    return takes(q) && (q.size(3) < MOST_CHANNELS || q.size(2) >= MANY_QUERIES);
   }
 
   /** What is compiled. */
@@ -65,15 +93,15 @@ final class FloatAttention {
     }
     int dim = (int) q.size(3);
     long sequences = q.size(0) * q.size(1);
-    int threads = threads(dim, q.size(2), sequences);
+    Kernel kernel = kernels(dim).of(q.size(2), sequences);
     Tensor out =
         Tensor.empty(q.backend(), q.dtype(), q.device(), q.size(0), q.size(2), q.size(1), dim);
     launcher.launchWithMemory(
-        memory(dim, threads),
-        kernel(dim),
-        Math.ceilDiv(q.size(2), queries(threads)),
+        kernel.memory,
+        kernel.function,
+        Math.ceilDiv(q.size(2), kernel.queries),
         sequences,
-        threads,
+        THREADS,
         q,
         q.stride(0),
         q.stride(1),
@@ -100,27 +128,16 @@ final class FloatAttention {
     return out.transpose(1, 2);
   }
 
-  /** Threads of a block. Where there are enough blocks, larger ones read keys less often. */
-  private static int threads(int dim, long queries, long sequences) {
-    boolean isMany =
-        dim < MANY_CHANNELS && Math.ceilDiv(queries, queries(MANY_THREADS)) * sequences >= BLOCKS;
-    return isMany ? MANY_THREADS : FEW_THREADS;
-  }
-
-  private static int queries(int threads) {
-    return threads / WARP * WARP_QUERIES;
-  }
-
-  /** Bytes of shared memory: queries, a tile of keys and values, what is added to two tiles. */
-  private static int memory(int dim, int threads) {
-    return ((queries(threads) + 2 * KEYS) * dim + 2 * KEYS) * Float.BYTES;
-  }
-
-  private synchronized MemorySegment kernel(int dim) throws CudaCompiler.Unavailable {
-    MemorySegment known = kernels.get(dim);
+  private synchronized Kernels kernels(int dim) throws CudaCompiler.Unavailable {
+    Kernels known = kernels.get(dim);
     if (known == null) {
-      int most = memory(dim, dim < MANY_CHANNELS ? MANY_THREADS : FEW_THREADS);
-      known = launcher.load(wanted(launcher, dim)).kernel("attend_float", most);
+      CudaCompiler.Module module = launcher.load(wanted(launcher, dim));
+      known =
+          dim == MOST_CHANNELS
+              ? new Kernels(Kernel.of(module, "attend_few", 64, 32, dim), null)
+              : new Kernels(
+                  Kernel.of(module, "attend_few", 64, 64, dim),
+                  Kernel.of(module, "attend_many", 128, dim > 32 ? 32 : 64, dim));
       kernels.put(dim, known);
     }
     return known;
