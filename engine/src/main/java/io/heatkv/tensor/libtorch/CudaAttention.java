@@ -9,8 +9,8 @@ import io.heatkv.tensor.Tensor;
  * Chooses among libtorch's attention kernels.
  *
  * <p>Measured on an H100 with 16 heads of 128: cuDNN is 1.5 to 1.7 times as fast as flash from some
- * 500 queries on, and has to plan every new shape (60 ms), which isn't worth it below. Only the
- * memory-efficient kernel takes float32.
+ * 500 queries on, and has to plan every new shape (60 ms), which isn't worth it below. Of them only
+ * the memory-efficient kernel takes float32, for which most shapes have {@link FloatAttention}.
  */
 final class CudaAttention {
   private static final int CUDNN_QUERIES = 512;

@@ -13,9 +13,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Stored maps on a CUDA device. Few queries decode what they attend to as they read it, which takes
- * no launch more than attention does. More of them would decode it many times: for them it is
- * decoded to tiles before. Attention of many queries to current keys has a kernel of its own, whose
- * result that over the tiles takes in.
+ * no launch more than attention does. More of them would decode it many times: for them, and in
+ * float32, it is decoded to tiles before. Attention of many queries to current keys has a kernel of
+ * its own, whose result that over the tiles takes in.
  */
 final class CudaMaps {
   private static final int THREADS = 256;
