@@ -45,10 +45,8 @@ final class CudaCompiler {
     images = new KernelImages(new Nvrtc(symbols), new DiskCache("kernels"));
     launch =
         function(
-            "cuLaunchKernel",
-            FunctionDescriptor.of(
-                JAVA_INT, ADDRESS, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT,
-                JAVA_INT, ADDRESS, ADDRESS, ADDRESS));
+            "cuLaunchKernelEx",
+            FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS, ADDRESS, ADDRESS));
   }
 
   private static SymbolLookup open(Path folder) throws Unavailable {
@@ -109,21 +107,12 @@ final class CudaCompiler {
   /**
    * Queues a kernel.
    *
-   * @param shared bytes of shared memory besides what its source declares
+   * @param config of a {@link LaunchConfig}
    * @param parameters pointers to its arguments
    */
-  int launch(
-      MemorySegment kernel,
-      int gridX,
-      int gridY,
-      int threads,
-      int shared,
-      MemorySegment stream,
-      MemorySegment parameters)
+  int launch(MemorySegment kernel, MemorySegment config, MemorySegment parameters)
       throws Throwable {
-    return (int)
-        launch.invokeExact(
-            kernel, gridX, gridY, 1, threads, 1, 1, shared, stream, parameters, MemorySegment.NULL);
+    return (int) launch.invokeExact(config, kernel, parameters, MemorySegment.NULL);
   }
 
   /** Loaded kernels; they stay for the life of the process. */

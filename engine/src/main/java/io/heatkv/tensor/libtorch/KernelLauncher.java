@@ -1,8 +1,6 @@
 package io.heatkv.tensor.libtorch;
 
 import static java.lang.foreign.ValueLayout.ADDRESS;
-import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
-import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.heatkv.tensor.DType;
@@ -16,28 +14,33 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** Compiles the kernels of this package's {@code .cu} files for one device and queues them. */
 final class KernelLauncher {
   private static final int MAX_ARGUMENTS = 32;
+  private static final int HOPPER = 90;
 
   private final Cuda cuda;
   private final CudaCompiler compiler;
   private final int device;
-  private final ThreadLocal<Frame> frames = ThreadLocal.withInitial(Frame::new);
+  private final ThreadLocal<Frame> frames;
 
   /** Arguments of a launch and the pointers to them, for one thread. */
   private static final class Frame {
+    private final long[] numbers = new long[MAX_ARGUMENTS];
     private final MemorySegment values;
     private final MemorySegment pointers;
     private final MemorySegment out;
+    private final LaunchConfig config;
 
-    Frame() {
+    Frame(boolean overlaps) {
       Arena arena = Arena.ofAuto();
       values = arena.allocate(8L * MAX_ARGUMENTS, 8);
       pointers = arena.allocate(ADDRESS, MAX_ARGUMENTS);
       out = arena.allocate(ADDRESS);
+      config = new LaunchConfig(overlaps);
       for (int i = 0; i < MAX_ARGUMENTS; i++) {
         pointers.setAtIndex(ADDRESS, i, values.asSlice(8L * i, 8));
       }
@@ -54,6 +57,8 @@ final class KernelLauncher {
     this.cuda = cuda;
     this.device = device;
     compiler = cuda.compiler(torch.location().folder());
+    boolean overlaps = capability() >= HOPPER;
+    frames = ThreadLocal.withInitial(() -> new Frame(overlaps));
   }
 
   /** Compute capability of the device times ten, such as 90. */
@@ -96,7 +101,9 @@ final class KernelLauncher {
       options.add("-D" + define);
     }
     return new KernelImages.Wanted(
-        files.stream().map(KernelLauncher::source).collect(Collectors.joining()),
+        Stream.concat(Stream.of("launch.cu"), files.stream())
+            .map(KernelLauncher::source)
+            .collect(Collectors.joining()),
         List.copyOf(options));
   }
 
@@ -145,28 +152,28 @@ final class KernelLauncher {
     }
     cuda.use(device);
     Frame frame = frames.get();
+    // Through an array and a single copy: code that is still cold checks each access to a segment.
     for (int i = 0; i < arguments.length; i++) {
-      switch (arguments[i]) {
-        case null -> frame.values.setAtIndex(JAVA_LONG, i, 0);
-        case Tensor tensor -> frame.values.setAtIndex(JAVA_LONG, i, tensor.address());
-        case Pointer(Tensor tensor, long bytes) ->
-            frame.values.setAtIndex(JAVA_LONG, i, tensor.address() + bytes);
-        case Integer number -> frame.values.set(JAVA_INT, 8L * i, number);
-        case Long number -> frame.values.setAtIndex(JAVA_LONG, i, number);
-        case Float number -> frame.values.set(JAVA_FLOAT, 8L * i, number);
-        default -> throw new IllegalArgumentException("no argument type: " + arguments[i]);
-      }
+      frame.numbers[i] =
+          switch (arguments[i]) {
+            case null -> 0;
+            case Tensor tensor -> tensor.address();
+            case Pointer(Tensor tensor, long bytes) -> tensor.address() + bytes;
+            // Its four bytes come first.
+            case Integer number -> number;
+            case Long number -> number;
+            case Float number -> Float.floatToRawIntBits(number);
+            default -> throw new IllegalArgumentException("no argument type: " + arguments[i]);
+          };
     }
+    MemorySegment.copy(frame.numbers, 0, frame.values, JAVA_LONG, 0, arguments.length);
     try {
       MemorySegment stream = cuda.stream(device, frame.out);
       int code =
           compiler.launch(
               kernel,
-              Math.toIntExact(gridX),
-              Math.toIntExact(gridY),
-              threads,
-              shared,
-              stream,
+              frame.config.of(
+                  Math.toIntExact(gridX), Math.toIntExact(gridY), threads, shared, stream),
               frame.pointers);
       if (code != 0) {
         throw new TensorException("launching a kernel failed (driver error " + code + ")");

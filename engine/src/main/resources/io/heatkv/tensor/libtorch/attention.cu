@@ -13,6 +13,7 @@ extern "C" __global__ void __launch_bounds__(128) attend(
     const i64* slots, const int* ends, int unit, const float* added, const T* k2, const T* v2, i64 rowStride2, i64 headStride2,
     i64 count2, const T* other, i64 otherRow, i64 otherHead, i64 otherToken,
     const float* otherLse) {
+  awaitEarlier();
   __shared__ alignas(16) T keys[KEYS * PITCH];
   __shared__ alignas(16) T values[KEYS * PITCH];
   __shared__ float here[KEYS];
@@ -45,6 +46,7 @@ extern "C" __global__ void __launch_bounds__(128) attend_stored(
     const u8* arena, i64 rowBytes, const int* table, int reads, int moved, int stored,
     float* workspace, int total, const T* k, const T* v, i64 rowStride, i64 headStride, i64 count,
     int brain) {
+  awaitEarlier();
   __shared__ alignas(16) T tiles[2][KEYS * PITCH];
   __shared__ Map maps[MAX_MAPS];
   __shared__ int2 places[KEYS];

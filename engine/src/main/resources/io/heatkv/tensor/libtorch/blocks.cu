@@ -53,6 +53,7 @@ static __device__ float blockSum(float x) {
 extern "C" __global__ void add_norm(
     float* x, const T* y, const float* gate, const float* gain, const float* shift, T* out,
     int width, int tokens, int gateStride, int gainStride, float eps) {
+  awaitEarlier();
   const int UNITS = 4;
   Floats held[UNITS];
   i64 base = (i64)blockIdx.x * width;
@@ -116,6 +117,7 @@ extern "C" __global__ void add_norm(
 extern "C" __global__ void split_heads(
     const T* qkv, T* q, T* k, T* v, const float* factors, const float* rotary,
     int tokens, int heads, int dim, int normalise) {
+  awaitEarlier();
   int lanes = dim / 8;
   int unit = blockIdx.y * blockDim.x + threadIdx.x;
   int lane = unit % lanes;
@@ -159,6 +161,7 @@ extern "C" __global__ void split_heads(
 extern "C" __global__ void join_heads(
     const T* a, const float* lseA, const T* b, const float* lseB, const int* ends, T* out,
     float* lse, i64 units, int tokens, int heads, int dim) {
+  awaitEarlier();
   i64 unit = (i64)blockIdx.x * blockDim.x + threadIdx.x;
   if (unit >= units) return;
   int lanes = dim / 8;
@@ -189,6 +192,7 @@ extern "C" __global__ void join_heads(
 extern "C" __global__ void gather_slots(
     const T* arena, const i64* slots, T* out, i64 units, i64 capacity, i64 count, i64 gap,
     int rows, int dim) {
+  awaitEarlier();
   i64 unit = (i64)blockIdx.x * blockDim.x + threadIdx.x;
   if (unit >= units) return;
   int lanes = dim / 8;
@@ -204,6 +208,7 @@ extern "C" __global__ void gather_slots(
 extern "C" __global__ void scatter_slots(
     T* arena, const i64* slots, const i64* written, const T* k, const T* v, i64 units,
     i64 capacity, i64 count, i64 gap, int rows, int heads, int tokens, int dim) {
+  awaitEarlier();
   i64 unit = (i64)blockIdx.x * blockDim.x + threadIdx.x;
   if (unit >= units) return;
   int lanes = dim / 8;
@@ -225,6 +230,7 @@ extern "C" __global__ void replace_slots(
     T* arena, const i64* slots, const i64* entries, const T* held, const T* k, const T* v, i64 units,
     i64 capacity, i64 count, i64 gap, int isShared, int rows, int heads, int before, int tokens,
     int dim) {
+  awaitEarlier();
   i64 unit = (i64)blockIdx.x * blockDim.x + threadIdx.x;
   if (unit >= units) return;
   int lanes = dim / 8;
@@ -286,6 +292,7 @@ struct Bits {
 extern "C" __global__ void arrange(
     const i64* kept, i64* places, i64* entries, int pictureRows, int heads, int quota, int held,
     int count) {
+  awaitEarlier();
   extern __shared__ int memory[];
   int* left = memory;
   Bits stays(held, left), filled(quota, left), others(quota, left);
@@ -330,6 +337,7 @@ extern "C" __global__ void arrange(
 extern "C" __global__ void append(
     T* keys, T* values, const T* k, const T* v, i64 units, i64 rowStride, i64 headStride,
     i64 start, int heads, int tokens, int dim) {
+  awaitEarlier();
   i64 unit = (i64)blockIdx.x * blockDim.x + threadIdx.x;
   if (unit >= units) return;
   int lanes = dim / 8;
@@ -345,6 +353,7 @@ extern "C" __global__ void append(
 // counter (b / 4, token, scale, 0), its upper 24 bits. One thread a counter, groups of a token.
 extern "C" __global__ void draw_uniforms(
     float* out, i64 seed, int scale, i64 counters, int groups, int symbols) {
+  awaitEarlier();
   i64 at = (i64)blockIdx.x * blockDim.x + threadIdx.x;
   if (at >= counters) return;
   unsigned group = at % groups, token = at / groups;
@@ -374,6 +383,7 @@ extern "C" __global__ void draw_uniforms(
 // Sums of x [n, pixels, channels], and of its squares, over the pixels of each block of the grid:
 // [n, blocks, 2, channels]. Threads: a multiple of channels / 8, at most 256. Grid: blocks x n.
 extern "C" __global__ void channel_sums(const T* x, float* sums, i64 pixels, int channels) {
+  awaitEarlier();
   __shared__ float held[2][256 * 8];
   int units = channels / 8, span = blockDim.x / units, unit = threadIdx.x % units;
   float sum[8] = {}, squares[8] = {};
@@ -406,6 +416,7 @@ extern "C" __global__ void channel_sums(const T* x, float* sums, i64 pixels, int
 extern "C" __global__ void group_factors(
     const float* sums, const T* weight, const T* bias, float* factors, int blocks, i64 pixels,
     int channels, int groups, float eps) {
+  awaitEarlier();
   __shared__ double totals[2 * MAX_CHANNELS];
   sums += (i64)blockIdx.x * blocks * 2 * channels;
   factors += blockIdx.x * 2 * channels;
@@ -434,6 +445,7 @@ extern "C" __global__ void group_factors(
 // x * factor + shift, or SiLU of it; x and out [n, pixels, channels]. One thread a unit.
 extern "C" __global__ void scale_maps(
     const T* x, const float* factors, T* out, i64 units, i64 pixels, int channels, int silu) {
+  awaitEarlier();
   i64 unit = (i64)blockIdx.x * blockDim.x + threadIdx.x;
   if (unit >= units) return;
   int lanes = channels / 8, channel = unit % lanes * 8;

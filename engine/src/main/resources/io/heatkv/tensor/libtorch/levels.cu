@@ -60,6 +60,7 @@ static __device__ void write8(T* to, float* x) {
 extern "C" __global__ void __launch_bounds__(256) level_entries(
     const T* keys, const T* values, int tokens, const Scale* scales, T* out, float* steps,
     float* largest, int entries, int brain) {
+  awaitEarlier();
   __shared__ float lows[256 * 8], highs[256 * 8], tops[256];
   int map = gridDim.y - 1 - blockIdx.y, pool = map % POOLS, lane = threadIdx.x % LANES;
   Scale scale = scales[map / POOLS];
@@ -136,6 +137,7 @@ static __device__ float ofRow(float x) {
 extern "C" __global__ void __launch_bounds__(128, 3) level_parts(
     const T* q, int queries, const T* stored, int entries, const T* k, const T* v,
     const Scale* scales, int sources, const int2* items, float* outputs, float* sums) {
+  awaitEarlier();
   __shared__ alignas(16) T keys[KEYS * PITCH];
   __shared__ alignas(16) T values[KEYS * PITCH];
   int2 item = items[blockIdx.y];
@@ -185,6 +187,7 @@ struct Company {
 extern "C" __global__ void __launch_bounds__(DIM) level_companies(
     const float* outputs, const float* sums, const int* seen, int sources, float* apart,
     float2* rests) {
+  awaitEarlier();
   i64 query = (i64)blockIdx.y * gridDim.x + blockIdx.x;
   int count = seen[blockIdx.x];
   const float* sum = sums + query * (1 + sources);
@@ -240,6 +243,7 @@ extern "C" __global__ void __launch_bounds__(128, 3) level_costs(
     const T* q, int queries, const T* stored, const float* steps, const float* largest, int entries,
     const float* added, const Scale* scales, int sources, const int2* items, const float* outputs,
     const float* sums, const float* apart, const float2* rests, const float* shares, float* costs) {
+  awaitEarlier();
   __shared__ alignas(16) T keys[KEYS * PITCH];
   __shared__ alignas(16) T values[KEYS * PITCH];
   __shared__ float here[KEYS];

@@ -14,6 +14,7 @@ static __device__ void narrowUnit(const float* x, T* to) {
 extern "C" __global__ void decode_maps(
     const u8* arena, i64 rowBytes, const int* table, int heads, int reads, int moved, int stored,
     float* out, int total, int brain) {
+  awaitEarlier();
   Step step = {table, heads, reads, moved, stored};
   int row = blockIdx.y;
   decodeMoved(step, blockIdx.x, row, gridDim.y, arena + row * rowBytes, out, total, brain);
@@ -33,6 +34,7 @@ extern "C" __global__ void decode_maps(
 extern "C" __global__ void __launch_bounds__(256) decode_tiles(
     const u8* arena, i64 rowBytes, const int* table, int heads, int reads, int moved, int stored,
     T* out, float* added, int tiles, float* workspace, int total, int rows, int brain, int swizzled) {
+  awaitEarlier();
   __shared__ Map maps[MAX_MAPS];
   __shared__ int2 places[TILE];
   __shared__ float shares[TILE];
@@ -434,6 +436,7 @@ extern "C" __global__ void __launch_bounds__(256, 3) encode_maps(
     u8* arena, i64 rowBytes, const int* table, int heads, int reads, int moved, int stored,
     int large, const float* workspace, int total, const T* k, const T* v, i64 rowStride,
     i64 headStride, int rows, int brain) {
+  awaitEarlier();
   Step step = {table, heads, reads, moved, stored};
   int each = CHUNKS * 2 * rows, blocks = large * each, item = blockIdx.x, threads = 256;
   if (item >= blocks) {
@@ -461,6 +464,7 @@ extern "C" __global__ void __launch_bounds__(256, 3) encode_maps(
 // Entries x [entries, DIM] in 8 bits, each followed by its step: out [entries, DIM + 2]. One thread
 // a unit of x.
 extern "C" __global__ void quantise(const T* x, u8* out, i64 units) {
+  awaitEarlier();
   i64 unit = (i64)blockIdx.x * blockDim.x + threadIdx.x;
   bool valid = unit < units;
   Unit in = *(const Unit*)(x + (valid ? unit : 0) * 8);
@@ -482,6 +486,7 @@ extern "C" __global__ void quantise(const T* x, u8* out, i64 units) {
 
 // Reads what quantise wrote. One thread a unit of out.
 extern "C" __global__ void dequantise(const u8* bytes, T* out, i64 units) {
+  awaitEarlier();
   i64 unit = (i64)blockIdx.x * blockDim.x + threadIdx.x;
   if (unit >= units) return;
   const u8* from = bytes + unit / LANES * (DIM + 2);

@@ -119,6 +119,7 @@ extern "C" __global__ void __launch_bounds__(128, 3) query_sums(
     const T* q, i64 qRow, i64 qHead, int queries, int heads, const T* k1, i64 rowStride1,
     i64 headStride1, int count1, const T* k2, i64 rowStride2, i64 headStride2, int count2, int parts,
     float* lse) {
+  awaitEarlier();
   __shared__ alignas(16) T tiles[2][KEYS * PITCH];
   int row = blockIdx.y / heads, head = blockIdx.y % heads;
   const T* query = q + row * qRow + head * qHead;
@@ -183,6 +184,7 @@ extern "C" __global__ void __launch_bounds__(128, 3) key_sums(
     const T* q, i64 qRow, i64 qHead, int queries, int heads, const T* k1, i64 rowStride1,
     i64 headStride1, int count1, const T* k2, i64 rowStride2, i64 headStride2, int count2, int parts,
     const float* lse, float* sums) {
+  awaitEarlier();
   __shared__ alignas(16) T tiles[2][KEYS * PITCH];
   __shared__ alignas(8) float logs[2][KEYS];
   int row = blockIdx.y / heads, head = blockIdx.y % heads;

@@ -264,6 +264,7 @@ extern "C" __global__ void __launch_bounds__(CONSUMERS + 128, 1) attend_tiles(
     const T* q, i64 qRow, i64 qHead, i64 qToken, T* out, int queries, int heads, float scale,
     const T* tiles, const float* counts, int count, const int* table, const T* other, i64 otherRow,
     i64 otherHead, i64 otherToken, const float* lse, int rows) {
+  awaitEarlier();
   extern __shared__ char memory[];
   u32 start = (u32)__cvta_generic_to_shared(memory), queryTiles = (start + 1023) & ~1023u;
   u32 keys = queryTiles + 2 * QUERY_BYTES, values = keys + STAGES * TILE_BYTES;
