@@ -6,6 +6,7 @@ import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.Ops.AttentionParts;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Keeps everything, as the models were trained: the baseline. The last scale is never stored.
@@ -42,6 +43,17 @@ public final class FullCache implements KvCache {
   }
 
   @Override
+  public DeviceOps.@Nullable Place place(int layer, int scale) {
+    if (isLast(scale)) {
+      return null;
+    }
+    int start = shape.grids().offset(scale);
+    int tokens = shape.grids().tokens(scale);
+    return new DeviceOps.Place(
+        keys(layer).narrow(2, start, tokens), values(layer).narrow(2, start, tokens));
+  }
+
+  @Override
   public Tensor attend(int layer, int scale, Tensor q, Tensor k, Tensor v) {
     Stored stored = store(layer, scale, k, v);
     return isLast(scale)
@@ -74,7 +86,9 @@ public final class FullCache implements KvCache {
       seen = start;
     } else {
       store.note(k, v, 0);
-      ops.append(layerKeys, layerValues, start, k, v);
+      if (k.address() != layerKeys.narrow(2, start, 1).address()) {
+        ops.append(layerKeys, layerValues, start, k, v);
+      }
     }
     return new Stored(layerKeys.narrow(2, 0, seen), layerValues.narrow(2, 0, seen));
   }

@@ -1,6 +1,8 @@
 package io.heatkv.cache;
 
+import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Keys and values of earlier scales, and attention over them.
@@ -11,6 +13,14 @@ import io.heatkv.tensor.Tensor;
  * other pictures.
  */
 public interface KvCache extends AutoCloseable {
+  /**
+   * Where the current scale's keys and values may be written before {@link #attend}, which then
+   * needs not copy them; null for anywhere.
+   */
+  default DeviceOps.@Nullable Place place(int layer, int scale) {
+    return null;
+  }
+
   /**
    * Attends to the retained entries of earlier scales and to all tokens of the current one, then
    * keeps of the current scale what the policy wants later.

@@ -7,6 +7,7 @@ import io.heatkv.cache.KvShape;
 import io.heatkv.schedule.PromptStatistics;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.Device;
+import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.Ops.AttentionParts;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
@@ -114,6 +115,11 @@ public final class ObservedCache implements KvCache {
   public static long scratchBytes(KvShape shape) {
     long layer = Math.max(AttentionProbe.layerBytes(shape), LevelEntries.layerBytes(shape));
     return 7 * Math.clamp(PROBED_BYTES, layer, shape.layers() * layer);
+  }
+
+  @Override
+  public DeviceOps.@Nullable Place place(int layer, int scale) {
+    return cache.place(layer, scale);
   }
 
   @Override

@@ -130,7 +130,12 @@ final class Block {
       Tensor projected =
           qkv.apply(x).reshape(x.size(0), x.size(1), 3, config.heads(), config.headDim());
       DeviceOps.Heads heads =
-          ops.splitHeads(projected, headFactors, positions, config.cosineAttention());
+          ops.splitHeads(
+              projected,
+              headFactors,
+              positions,
+              config.cosineAttention(),
+              cache.place(index, scale));
       attended = scope.keep(cache.attend(index, scale, heads.q(), heads.k(), heads.v()));
     }
     return selfOut.apply(ops.joinHeads(attended));

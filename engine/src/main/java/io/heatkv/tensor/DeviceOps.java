@@ -51,8 +51,18 @@ public interface DeviceOps {
    * @param factors of queries and keys [2, heads], float32
    * @param positions rotary table [tokens, head_dim / 2], complex numbers
    * @param normalise whether queries and keys are divided by their L2 norm before
+   * @param place where keys and values are written, or null for new tensors
    */
-  Heads splitHeads(Tensor projected, Tensor factors, Tensor positions, boolean normalise);
+  Heads splitHeads(
+      Tensor projected, Tensor factors, Tensor positions, boolean normalise, @Nullable Place place);
+
+  /**
+   * Where tokens are stored: views, in which channels and then tokens lie one after another.
+   *
+   * @param keys [rows, heads, tokens, head_dim]
+   * @param values same shape and strides
+   */
+  record Place(Tensor keys, Tensor values) {}
 
   /**
    * What self-attention works on, each [rows, heads, tokens, head_dim].

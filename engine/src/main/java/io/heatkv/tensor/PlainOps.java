@@ -59,7 +59,12 @@ public final class PlainOps implements DeviceOps {
   }
 
   @Override
-  public Heads splitHeads(Tensor projected, Tensor factors, Tensor positions, boolean normalise) {
+  public Heads splitHeads(
+      Tensor projected,
+      Tensor factors,
+      Tensor positions,
+      boolean normalise,
+      @Nullable Place place) {
     long rows = projected.size(0);
     long tokens = projected.size(1);
     long heads = projected.size(3);
@@ -81,10 +86,15 @@ public final class PlainOps implements DeviceOps {
           (start, length) ->
               pairs.narrow(1, start, length).mulInPlace(table.narrow(1, start, length)));
       Tensor rotated = Ops.asReal(pairs).reshape(rows, tokens, 2, heads, dim).to(projected.dtype());
-      return new Heads(
-          scope.keep(rotated.select(2, 0).transpose(1, 2)),
-          scope.keep(rotated.select(2, 1).transpose(1, 2)),
-          scope.keep(projected.select(2, 2).transpose(1, 2)));
+      Tensor q = scope.keep(rotated.select(2, 0).transpose(1, 2));
+      Tensor k = rotated.select(2, 1).transpose(1, 2);
+      Tensor v = projected.select(2, 2).transpose(1, 2);
+      if (place == null) {
+        return new Heads(q, scope.keep(k), scope.keep(v));
+      }
+      place.keys().copyFrom(k);
+      place.values().copyFrom(v);
+      return new Heads(q, place.keys(), place.values());
     }
   }
 

@@ -89,7 +89,8 @@ final class VarBlock {
       Tensor projected =
           qkv.apply(scope.adopt(input))
               .reshape(x.size(0), x.size(1), 3, config.heads(), config.headDim());
-      DeviceOps.Heads heads = ops.splitHeads(projected, headFactors, positions, true);
+      DeviceOps.Heads heads =
+          ops.splitHeads(projected, headFactors, positions, true, cache.place(index, scale));
       Tensor joined = ops.joinHeads(cache.attend(index, scale, heads.q(), heads.k(), heads.v()));
       attended = scope.keep(out.apply(joined));
     }

@@ -189,7 +189,18 @@ final class KernelRangeSteps {
     // Products must stay in half precision's normal range.
     Tensor factors = signed.mul(signed).add(0.5);
     Tensor table = values(pool, DType.F32, tokens, half, 2);
-    DeviceOps.Heads split = ops.splitHeads(projected, factors, Ops.asComplex(table), true);
+    // Keys and values come among those of a cache, every other time.
+    Tensor cache = values(pool, dtype, 2, rows + 1, heads, tokens + 7, shape.dim());
+    Tensor place = cache.narrow(1, 0, rows).narrow(3, 4, tokens);
+    boolean isPlaced = random.nextBoolean();
+    Tensor around = wide(cache);
+    DeviceOps.Heads split =
+        ops.splitHeads(
+            projected,
+            factors,
+            Ops.asComplex(table),
+            true,
+            isPlaced ? new DeviceOps.Place(place.select(0, 0), place.select(0, 1)) : null);
     Tensor cosine = wide(table.select(2, 0)).reshape(1, tokens, 1, half);
     Tensor sine = wide(table.select(2, 1)).reshape(1, tokens, 1, half);
     for (int part = 0; part < 2; part++) {
@@ -207,6 +218,10 @@ final class KernelRangeSteps {
     }
     Tensor plain = wide(projected.select(2, 2));
     compare("values", split.v(), plain.transpose(1, 2), 2);
+    if (isPlaced) {
+      around.narrow(1, 0, rows).narrow(3, 4, tokens).copyFrom(Ops.stack(0, split.k(), split.v()));
+    }
+    compare("cache", cache, around, 1);
     Tensor joined = ops.joinHeads(split.v().contiguous());
     compare("joined heads", joined, plain.reshape(rows, tokens, shape.width()), 1);
   }

@@ -93,40 +93,58 @@ final class CudaOps implements DeviceOps {
   }
 
   private @Nullable Tensor product(Tensor x, Tensor weight, Tensor bias, boolean gelu) {
-    return products == null ? null : products.linear(x, weight, bias, gelu);
+    if (products == null) {
+      return null;
+    }
+    if (x.isContiguous()) {
+      return products.linear(x, weight, bias, gelu);
+    }
+    try (Scope scope = Scope.open()) {
+      Tensor y = products.linear(x.contiguous(), weight, bias, gelu);
+      return y == null ? null : scope.keep(y);
+    }
   }
 
   @Override
-  public Heads splitHeads(Tensor projected, Tensor factors, Tensor positions, boolean normalise) {
+  public Heads splitHeads(
+      Tensor projected,
+      Tensor factors,
+      Tensor positions,
+      boolean normalise,
+      @Nullable Place place) {
     CudaKernels own = compiled.of(projected.dtype());
     long tokens = projected.size(1);
     long heads = projected.size(3);
     long dim = projected.size(4);
-    if (own == null || !isPower(dim) || !projected.isContiguous()) {
-      return plain.splitHeads(projected, factors, positions, normalise);
+    if (own == null
+        || !isPower(dim)
+        || !projected.isContiguous()
+        || (place != null && place.keys().dtype() != projected.dtype())) {
+      return plain.splitHeads(projected, factors, positions, normalise, place);
     }
-    Tensor[] parts = new Tensor[3];
-    for (int i = 0; i < 3; i++) {
-      parts[i] =
-          Tensor.empty(
-              torch, projected.dtype(), projected.device(), projected.size(0), heads, tokens, dim);
-    }
+    long[] shape = {projected.size(0), heads, tokens, dim};
+    Tensor q = Tensor.empty(torch, projected.dtype(), projected.device(), shape);
+    Tensor k = place != null ? place.keys() : Tensor.empty(torch, q.dtype(), q.device(), shape);
+    Tensor v = place != null ? place.values() : Tensor.empty(torch, q.dtype(), q.device(), shape);
+    long units = heads * dim / 8;
     own.launch(
         own.splitHeads(),
         projected.size(0) * tokens,
-        (3 * heads * dim / 8 + THREADS - 1) / THREADS,
-        THREADS,
+        blocks(units),
+        (int) Math.min(THREADS, (units + 31) / 32 * 32),
         projected,
-        parts[0],
-        parts[1],
-        parts[2],
+        q,
+        k,
+        v,
         factors,
         positions,
+        k.stride(0),
+        k.stride(1),
         (int) tokens,
         (int) heads,
         (int) dim,
         normalise ? 1 : 0);
-    return new Heads(parts[0], parts[1], parts[2]);
+    return new Heads(q, k, v);
   }
 
   /** The lanes of a head must be a power of two that divides a warp. */

@@ -111,47 +111,53 @@ extern "C" __global__ void add_norm(
   }
 }
 
-// Splits [rows, tokens, 3, heads, dim] into q, k and v [rows, heads, tokens, dim]; q and k are
-// divided by their L2 norm if asked, scaled by factors [2, heads] and rotated by the pairs
-// (cosine, sine) of rotary [tokens, dim / 2]. Grid: tokens of all rows x units.
+// Splits [rows, tokens, 3, heads, dim] into q, k and v [rows, heads, tokens, dim], of which k and v
+// have rows and heads rowStride and headStride elements apart; q and k are divided by their L2 norm
+// if asked, scaled by factors [2, heads] and rotated by the pairs (cosine, sine) of rotary
+// [tokens, dim / 2]. A thread takes the same unit of all three.
+// Grid: tokens of all rows x units of heads.
 extern "C" __global__ void split_heads(
     const T* qkv, T* q, T* k, T* v, const float* factors, const float* rotary,
-    int tokens, int heads, int dim, int normalise) {
+    i64 rowStride, i64 headStride, int tokens, int heads, int dim, int normalise) {
   awaitEarlier();
-  int lanes = dim / 8;
+  int lanes = dim / 8, units = heads * lanes;
   int unit = blockIdx.y * blockDim.x + threadIdx.x;
-  int lane = unit % lanes;
-  int head = unit / lanes % heads;
-  int part = unit / (lanes * heads);
-  i64 token = blockIdx.x;
-  Unit in;
-  Floats f;
-  float squares = 0;
-  if (part < 3) in = *(const Unit*)(qkv + (token * 3 * heads * lanes + unit) * 8);
+  bool valid = unit < units;
+  int lane = unit % lanes, head = unit / lanes;
+  int row = blockIdx.x / tokens, n = blockIdx.x % tokens;
+  Unit in[3] = {};
+  Floats turn = {};
+  if (valid) {
+    const T* from = qkv + ((i64)blockIdx.x * 3 * units + unit) * 8;
 #pragma unroll
-  for (int j = 0; j < 8; j++) {
-    f.at[j] = part < 3 ? widen(in.at[j]) : 0;
-    squares += f.at[j] * f.at[j];
+    for (int part = 0; part < 3; part++) in[part] = *(const Unit*)(from + part * units * 8);
+    turn = *(const Floats*)(rotary + ((i64)n * lanes + lane) * 8);
   }
-  // The lanes of a head are neighbours in one warp.
-  for (int offset = lanes / 2; offset > 0; offset >>= 1)
-    squares += __shfl_xor_sync(~0u, squares, offset);
-  if (part >= 3) return;
-  i64 row = token / tokens;
-  int n = token % tokens;
-  if (part < 2) {
-    float factor = factors[part * heads + head];
+#pragma unroll
+  for (int part = 0; part < 2; part++) {
+    float x[8], squares = 0;
+#pragma unroll
+    for (int j = 0; j < 8; j++) {
+      x[j] = widen(in[part].at[j]);
+      squares += x[j] * x[j];
+    }
+    // The lanes of a head are neighbours in one warp.
+    for (int offset = lanes / 2; offset > 0; offset >>= 1)
+      squares += __shfl_xor_sync(~0u, squares, offset);
+    float factor = valid ? factors[part * heads + head] : 0;
     if (normalise) factor /= fmaxf(sqrtf(squares), 1e-12f);
-    Floats turn = *(const Floats*)(rotary + ((i64)n * lanes + lane) * 8);
 #pragma unroll
     for (int j = 0; j < 8; j += 2) {
-      float a = f.at[j] * factor, b = f.at[j + 1] * factor;
-      in.at[j] = narrow(a * turn.at[j] - b * turn.at[j + 1]);
-      in.at[j + 1] = narrow(a * turn.at[j + 1] + b * turn.at[j]);
+      float a = x[j] * factor, b = x[j + 1] * factor;
+      in[part].at[j] = narrow(a * turn.at[j] - b * turn.at[j + 1]);
+      in[part].at[j + 1] = narrow(a * turn.at[j + 1] + b * turn.at[j]);
     }
   }
-  T* target = part == 0 ? q : part == 1 ? k : v;
-  *(Unit*)(target + (((row * heads + head) * tokens + n) * lanes + lane) * 8) = in;
+  if (!valid) return;
+  *(Unit*)(q + (((i64)row * heads + head) * tokens + n) * dim + lane * 8) = in[0];
+  i64 to = row * rowStride + head * headStride + (i64)n * dim + lane * 8;
+  *(Unit*)(k + to) = in[1];
+  *(Unit*)(v + to) = in[2];
 }
 
 // Attention outputs [rows, heads, tokens, dim] to [rows, tokens, heads, dim]. Where b isn't null,

@@ -128,12 +128,13 @@ class SameBitsTest {
     Tensor factors = random(2, 10);
     Tensor positions = Ops.asComplex(random(169, 16, 2));
     PlainOps ops = new PlainOps();
-    float[] one = ops.splitHeads(projected, factors, positions, true).k().toFloats();
+    float[] one = ops.splitHeads(projected, factors, positions, true, null).k().toFloats();
     for (int count : THREADS) {
       threads(count);
-      assertThat(ops.splitHeads(projected, factors, positions, true).k().toFloats()).isEqualTo(one);
+      assertThat(ops.splitHeads(projected, factors, positions, true, null).k().toFloats())
+          .isEqualTo(one);
       Tensor first = projected.narrow(0, 0, 1).contiguous();
-      assertThat(ops.splitHeads(first, factors, positions, true).k().toFloats())
+      assertThat(ops.splitHeads(first, factors, positions, true, null).k().toFloats())
           .isEqualTo(Arrays.copyOf(one, one.length / 3));
     }
   }
