@@ -13,6 +13,7 @@ import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** Pictures that Infinity draws (autoregressive_infer_cfg): logits, bits, codes, the next input. */
 final class InfinityPass implements Pass {
@@ -25,6 +26,15 @@ final class InfinityPass implements Pass {
   // [tokens of all scales, head_dim / 2], complex
   private final Tensor rotary;
   private Tensor canvas;
+  private @Nullable Input next;
+
+  /**
+   * What a scale begins with.
+   *
+   * @param codes null at scale 0
+   * @param x input of block 0
+   */
+  private record Input(int scale, @Nullable Tensor codes, Tensor x) {}
 
   /**
    * @param features of every row [text tokens, text channels]
@@ -53,12 +63,25 @@ final class InfinityPass implements Pass {
   @Override
   public Tensor logits(
       int scale, List<PictureRequest> pictures, KvCache cache, ScaleObserver observer) {
-    Tensor codes = scale == 0 ? null : quantizer.nextInput(canvas, grids.size(scale));
-    if (codes != null) {
-      observer.codeInput(scale, codes);
+    try (Scope scope = Scope.open()) {
+      Input input = next != null && next.scale == scale ? next : input(scale);
+      next = null;
+      Tensor x = scope.adopt(input.x);
+      if (input.codes != null) {
+        observer.codeInput(scale, scope.adopt(input.codes));
+      }
+      observer.blockInput(scale, x);
+      return scope.keep(logits(scale, x, pictures, cache, observer));
     }
-    Tensor x = transformer.embed(condition, scale, codes);
-    observer.blockInput(scale, x);
+  }
+
+  private Input input(int scale) {
+    Tensor codes = scale == 0 ? null : quantizer.nextInput(canvas, grids.size(scale));
+    return new Input(scale, codes, transformer.embed(condition, scale, codes));
+  }
+
+  private Tensor logits(
+      int scale, Tensor x, List<PictureRequest> pictures, KvCache cache, ScaleObserver observer) {
     Tensor positions = rotary.narrow(0, grids.offset(scale), grids.tokens(scale));
     LayerGuidance layers = new LayerGuidance(pictures, scale);
     transformer.blocks(x, condition, scale, positions, cache, layers, observer);
@@ -113,6 +136,16 @@ final class InfinityPass implements Pass {
   @Override
   public void accept(int scale, Tensor tokens) {
     quantizer.accumulate(canvas, quantizer.codes(tokens, grids.size(scale)));
+    // Queued while the device is still busy with this scale.
+    if (scale + 1 < grids.count()) {
+      forgetNext();
+      Input input = input(scale + 1);
+      state.adopt(input.x);
+      if (input.codes != null) {
+        state.adopt(input.codes);
+      }
+      next = input;
+    }
   }
 
   @Override
@@ -120,8 +153,21 @@ final class InfinityPass implements Pass {
     return canvas;
   }
 
+  private void forgetNext() {
+    if (next != null) {
+      try (Scope scope = Scope.open()) {
+        scope.adopt(next.x);
+        if (next.codes != null) {
+          scope.adopt(next.codes);
+        }
+      }
+      next = null;
+    }
+  }
+
   @Override
   public void remove(int picture) {
+    forgetNext();
     condition.removeRows(picture * rowsPerPicture, rowsPerPicture);
     try (Scope _ = Scope.open()) {
       canvas = state.adopt(Ops.removeRows(canvas, 0, picture, 1));

@@ -20,7 +20,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Linear layers by the cuBLASLt that libtorch brings, for one device: the same products that
  * libtorch runs, with bias and GELU as their epilogue, at a quarter of the time that an operator
- * call takes. A small scale's products are shorter than that call.
+ * call takes. A small scale's products are shorter than that call. In float32 libtorch asks for an
+ * algorithm in each call, for which the device waits a third of a millisecond before each scale.
  */
 final class CublasLt {
   // Values of cublasLt.h and library_types.h.
@@ -59,7 +60,7 @@ final class CublasLt {
   private final MemorySegment value = arena.allocate(JAVA_LONG);
   private final LinkedHashMap<Shape, Plan> plans = new LinkedHashMap<>(16, 0.75f, true);
   // Products on different streams run at once.
-  private final Map<MemorySegment, MemorySegment> workspaces = new HashMap<>();
+  private final Map<Long, MemorySegment> workspaces = new HashMap<>();
 
   /** What a plan depends on: y [rows, width] = x [rows, depth] W [width, depth]^T + b. */
   record Shape(DType dtype, boolean gelu, long rows, long width, long depth) {}
@@ -134,7 +135,8 @@ final class CublasLt {
     DType dtype = x.dtype();
     long width = weight.size(0);
     long depth = weight.size(1);
-    if ((dtype != DType.BF16 && dtype != DType.F16)
+    boolean isHalf = dtype == DType.BF16 || dtype == DType.F16;
+    if (!(isHalf || (dtype == DType.F32 && !gelu))
         || width % 8 != 0
         || depth % 8 != 0
         || !x.isContiguous()
@@ -156,7 +158,7 @@ final class CublasLt {
   /**
    * Queues {@code y = x W^T + b}, or GELU (tanh) of it; all row-major without gaps.
    *
-   * @param shape in half precision, width and depth multiples of 8
+   * @param shape float32 or, also for GELU, in half precision; width and depth multiples of 8
    */
   synchronized void linear(Shape shape, long x, long weight, long bias, long y) {
     cuda.use(device);
@@ -196,11 +198,11 @@ final class CublasLt {
   }
 
   private MemorySegment workspace(MemorySegment stream) throws Throwable {
-    MemorySegment known = workspaces.get(stream);
+    MemorySegment known = workspaces.get(stream.address());
     if (known == null) {
       check((int) allocate.invokeExact(out, WORKSPACE_BYTES));
       known = out.get(ADDRESS, 0);
-      workspaces.put(stream, known);
+      workspaces.put(stream.address(), known);
     }
     return known;
   }
@@ -235,7 +237,12 @@ final class CublasLt {
   }
 
   private MemorySegment layout(DType dtype, long rows, long columns) throws Throwable {
-    int type = dtype == DType.BF16 ? REAL_16BF : REAL_16F;
+    int type =
+        switch (dtype) {
+          case BF16 -> REAL_16BF;
+          case F16 -> REAL_16F;
+          default -> REAL_32F;
+        };
     check((int) makeLayout.invokeExact(out, type, rows, columns, rows));
     return out.get(ADDRESS, 0);
   }
