@@ -51,9 +51,13 @@ static __device__ T narrow(float x) { return toBrain(x); }
 
 #if ELEMENT > 0
 static __device__ u32 pack(float low, float high) {
+#if __CUDA_ARCH__ >= 800
   u32 both;
   asm(PACK "%0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
   return both;
+#else
+  return narrow(low) | (u32)narrow(high) << 16;
+#endif
 }
 static __device__ uint4 pack8(const float* x) {
   return make_uint4(pack(x[0], x[1]), pack(x[2], x[3]), pack(x[4], x[5]), pack(x[6], x[7]));
