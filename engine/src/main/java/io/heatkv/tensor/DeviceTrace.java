@@ -13,7 +13,7 @@ public interface DeviceTrace extends AutoCloseable {
    * Work of a device.
    *
    * @param steps kernels, copies and fills executed
-   * @param busyNanos sum of their durations
+   * @param busyNanos time in which any of them ran
    */
   record Activity(long steps, long busyNanos) {}
 

@@ -40,7 +40,7 @@ final class CudaTrace implements DeviceTrace {
   private final MethodHandle nextRecord;
   private final ConcurrentLinkedQueue<MemorySegment> free = new ConcurrentLinkedQueue<>();
   private final AtomicLong steps = new AtomicLong();
-  private final AtomicLong busy = new AtomicLong();
+  private final CoveredTime busy = new CoveredTime();
   private final AtomicLong broken = new AtomicLong();
   private int device;
   private boolean open;
@@ -134,7 +134,7 @@ final class CudaTrace implements DeviceTrace {
       while (valid > 0 && (int) nextRecord.invokeExact(buffer, valid, record) == 0) {
         MemorySegment found = record.get(ADDRESS, 0).reinterpret(END + 8);
         steps.incrementAndGet();
-        busy.addAndGet(found.get(JAVA_LONG_UNALIGNED, END) - found.get(JAVA_LONG_UNALIGNED, START));
+        busy.add(found.get(JAVA_LONG_UNALIGNED, START), found.get(JAVA_LONG_UNALIGNED, END));
       }
       free.add(buffer.reinterpret(size));
     } catch (Throwable e) {
@@ -153,7 +153,7 @@ final class CudaTrace implements DeviceTrace {
     if (broken.get() > 0) {
       throw new TensorException("the records of CUDA's profiler can't be read");
     }
-    return new Activity(steps.getAndSet(0), busy.getAndSet(0));
+    return new Activity(steps.getAndSet(0), busy.take());
   }
 
   private void check(int code, String what) {
