@@ -373,6 +373,7 @@ template <int M, int KEYS> static __device__ void attend(ARGUMENTS) {
 
 // Grid: tiles of 64 queries x rows * heads.
 extern "C" __global__ void __launch_bounds__(THREADS, DIM > 32 ? 2 : 3) attend_few(ARGUMENTS) {
+  awaitEarlier();
   attend<1, (DIM > 64 ? 32 : 64)>(GIVEN);
 }
 
@@ -380,6 +381,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, DIM > 32 ? 2 : 3) attend_f
 // Twice as many queries share what is made of a key and a value.
 // Grid: tiles of 128 queries x rows * heads.
 extern "C" __global__ void __launch_bounds__(THREADS, 2) attend_many(ARGUMENTS) {
+  awaitEarlier();
   attend<2, (DIM > 32 ? 32 : 64)>(GIVEN);
 }
 #endif

@@ -18,7 +18,9 @@ class KernelSourcesTest {
   /** A kernel that doesn't wait first reads what the one before it may not have written yet. */
   @ParameterizedTest
   @ValueSource(
-      strings = {"attention.cu", "blocks.cu", "levels.cu", "maps.cu", "sums.cu", "wide.cu"})
+      strings = {
+        "attention.cu", "blocks.cu", "float.cu", "levels.cu", "maps.cu", "sums.cu", "wide.cu"
+      })
   void kernelsWaitForEarlierOnes(String file) throws IOException {
     try (InputStream stream = KernelSourcesTest.class.getResourceAsStream(file)) {
       String source = new String(stream.readAllBytes(), StandardCharsets.UTF_8);
