@@ -32,6 +32,7 @@ final class Block {
   private final Linear up;
   private final Linear down;
 
+  /** Takes its weights, which are there once {@link Weights#await} has returned. */
   Block(TransformerConfig config, int index, DType dtype, Weights weights) {
     this.config = config;
     this.index = index;
@@ -39,17 +40,17 @@ final class Block {
     String prefix = TransformerKeys.block(config, index);
     qkv =
         new Linear(
-            weights.get(prefix + "sa.mat_qkv.weight", dtype),
+            weights.later(prefix + "sa.mat_qkv.weight", dtype),
             weights.joined(
                 dtype, prefix + "sa.q_bias", prefix + "sa.zero_k_bias", prefix + "sa.v_bias"));
-    selfOut = Linear.load(weights, prefix + "sa.proj", dtype);
+    selfOut = Linear.later(weights, prefix + "sa.proj", dtype);
     headFactors = headFactors(config, dtype, prefix, weights);
-    textQuery = Linear.load(weights, prefix + "ca.mat_q", dtype);
-    textOut = Linear.load(weights, prefix + "ca.proj", dtype);
+    textQuery = Linear.later(weights, prefix + "ca.mat_q", dtype);
+    textOut = Linear.later(weights, prefix + "ca.proj", dtype);
     textNormWeight = weights.rounded(prefix + "ca_norm.weight", dtype);
     textNormBias = weights.rounded(prefix + "ca_norm.bias", dtype);
-    up = Linear.load(weights, prefix + "ffn.fc1", dtype);
-    down = Linear.load(weights, prefix + "ffn.fc2", dtype);
+    up = Linear.later(weights, prefix + "ffn.fc1", dtype);
+    down = Linear.later(weights, prefix + "ffn.fc2", dtype);
   }
 
   /** Factors of normalised queries and keys [2, heads]: exp(min(s, ln 100)), and 1. */

@@ -65,6 +65,7 @@ public final class InfinityTransformer implements AutoCloseable {
       levels = weights.get(TransformerKeys.SCALES, DType.F32);
       wordEmbed = Linear.load(weights, "word_embed", DType.F32);
       head = Linear.load(weights, "head", DType.F32);
+      weights.await();
     } catch (RuntimeException e) {
       weights.close();
       throw e;

@@ -36,6 +36,7 @@ final class TextConditioner {
   /** Weights of one block that depend only on the condition. */
   private record Layer(Tensor adaptive, Tensor keyValue, Tensor bias) {}
 
+  /** Takes its weights, which are there once {@link Weights#await} has returned. */
   TextConditioner(TransformerConfig config, DType dtype, Weights weights) {
     this.config = config;
     this.dtype = dtype;
@@ -57,7 +58,7 @@ final class TextConditioner {
       layers.add(
           new Layer(
               weights.rounded(prefix + "ada_gss", dtype),
-              weights.get(prefix + "ca.mat_kv.weight", dtype),
+              weights.later(prefix + "ca.mat_kv.weight", dtype),
               weights.joined(dtype, prefix + "ca.zero_k_bias", prefix + "ca.v_bias")));
     }
   }

@@ -58,6 +58,14 @@ public interface Backend {
   void copy(Tensor target, Tensor source);
 
   /**
+   * Begins a copy that others may follow, see {@link #copy}.
+   *
+   * @return waits for it, and throws what it failed with; before, neither tensor may be used
+   *     otherwise or freed
+   */
+  Runnable copyLater(Tensor target, Tensor source);
+
+  /**
    * A new tensor with undefined content, row-major.
    *
    * @throws io.heatkv.error.UserException if there is no memory for it

@@ -71,15 +71,16 @@ public final class T5Encoder implements AutoCloseable {
         layers.add(
             new Layer(
                 weights.get(attention + "layer_norm.weight", DType.F32),
-                weights.stored(attention + "SelfAttention.q.weight"),
-                weights.stored(attention + "SelfAttention.k.weight"),
-                weights.stored(attention + "SelfAttention.v.weight"),
-                weights.stored(attention + "SelfAttention.o.weight"),
+                weights.storedLater(attention + "SelfAttention.q.weight"),
+                weights.storedLater(attention + "SelfAttention.k.weight"),
+                weights.storedLater(attention + "SelfAttention.v.weight"),
+                weights.storedLater(attention + "SelfAttention.o.weight"),
                 weights.get(feedForward + "layer_norm.weight", DType.F32),
-                weights.stored(feedForward + "DenseReluDense.wi_0.weight"),
-                weights.stored(feedForward + "DenseReluDense.wi_1.weight"),
-                weights.stored(feedForward + "DenseReluDense.wo.weight")));
+                weights.storedLater(feedForward + "DenseReluDense.wi_0.weight"),
+                weights.storedLater(feedForward + "DenseReluDense.wi_1.weight"),
+                weights.storedLater(feedForward + "DenseReluDense.wo.weight")));
       }
+      weights.await();
     } catch (RuntimeException e) {
       weights.close();
       throw e;

@@ -10,6 +10,8 @@ import io.heatkv.tensor.Device;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * Hands out a checkpoint's tensors and owns them.
@@ -22,6 +24,9 @@ public final class Weights implements AutoCloseable {
   private final Backend backend;
   private final Device device;
   private final Scope owned = Scope.detached();
+  // Copies under way, and what they read.
+  private final List<Runnable> copies = new ArrayList<>();
+  private final Scope sources = Scope.detached();
 
   /**
    * @throws UserException if the device can't be used
@@ -46,6 +51,43 @@ public final class Weights implements AutoCloseable {
     TensorEntry entry = checkpoint.entry(name);
     try (Scope _ = Scope.open()) {
       return owned.adopt(wrap(backend, entry, checkpoint).to(dtype).to(device));
+    }
+  }
+
+  /**
+   * As {@link #get}, but a device may fetch it while others are asked for: its elements are there
+   * once {@link #await} has returned.
+   */
+  public Tensor later(String name, DType dtype) {
+    // Many converted ones would fill the host's memory.
+    return dtype(checkpoint.entry(name), checkpoint) == dtype
+        ? storedLater(name)
+        : get(name, dtype);
+  }
+
+  /** As {@link #stored}, for large tensors likewise. */
+  public Tensor storedLater(String name) {
+    try (Scope _ = Scope.open()) {
+      Tensor source = wrap(backend, checkpoint.entry(name), checkpoint);
+      if (source.device().equals(device)) {
+        return owned.adopt(source);
+      }
+      Tensor target = owned.adopt(Tensor.empty(backend, source.dtype(), device, source.shape()));
+      copies.add(backend.copyLater(target, sources.adopt(source)));
+      return target;
+    }
+  }
+
+  /**
+   * Waits for the tensors that were to come later.
+   *
+   * @throws io.heatkv.tensor.TensorException if a copy failed
+   */
+  public void await() {
+    try {
+      copies.forEach(Runnable::run);
+    } finally {
+      copies.clear();
     }
   }
 
@@ -127,6 +169,14 @@ public final class Weights implements AutoCloseable {
   /** Frees the tensors; the checkpoint stays open. */
   @Override
   public void close() {
+    for (Runnable copy : copies) {
+      try {
+        copy.run();
+      } catch (RuntimeException _) {
+        // Nobody reads it any more.
+      }
+    }
+    sources.close();
     owned.close();
   }
 }

@@ -13,12 +13,15 @@ import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.Scope;
+import io.heatkv.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -58,6 +61,47 @@ class WeightsTest {
           .isEqualTo(file.entry("a").bytes().address());
       assertThat(weights.get("a", DType.BF16).dtype()).isEqualTo(DType.BF16);
       assertThat(backend.liveTensors()).isEqualTo(live + 2);
+    }
+    assertThat(backend.liveTensors()).isEqualTo(live);
+  }
+
+  /** Sizes around those that several threads copy to a device, in the type stored and another. */
+  @Test
+  void whatComesLaterIsThereAfterWaiting() {
+    long live = backend.liveTensors();
+    Random random = new Random(5);
+    List<float[]> contents = new ArrayList<>();
+    List<SafetensorsWriter.Item> items = new ArrayList<>();
+    for (int size : List.of(1, 3 << 20, (2 << 20) - 1, 2 << 20, (2 << 20) + 1, 7 << 20, 5)) {
+      float[] content = new float[size];
+      for (int i = 0; i < size; i++) {
+        content[i] = random.nextInt(256) - 128;
+      }
+      items.add(item("t" + contents.size(), StorageType.F32, floats(content), size));
+      contents.add(content);
+    }
+    Path path = folder.resolve("large.safetensors");
+    SafetensorsWriter.write(path, items, Map.of());
+    try (Checkpoint file = Checkpoints.open(path)) {
+      try (Weights weights = new Weights(file, backend, TestDevice.device())) {
+        List<Tensor> stored = new ArrayList<>();
+        List<Tensor> halves = new ArrayList<>();
+        for (int i = 0; i < contents.size(); i++) {
+          stored.add(weights.later("t" + i, DType.F32));
+          // Whole numbers up to 128 are exact in 16 bits.
+          halves.add(weights.later("t" + i, DType.BF16));
+        }
+        weights.await();
+        for (int i = 0; i < contents.size(); i++) {
+          assertThat(stored.get(i).device()).isEqualTo(TestDevice.device());
+          assertThat(stored.get(i).toFloats()).isEqualTo(contents.get(i));
+          assertThat(halves.get(i).toFloats()).isEqualTo(contents.get(i));
+        }
+      }
+      // What is under way ends before its memory is freed.
+      try (Weights weights = new Weights(file, backend, TestDevice.device())) {
+        Tensor _ = weights.storedLater("t5");
+      }
     }
     assertThat(backend.liveTensors()).isEqualTo(live);
   }

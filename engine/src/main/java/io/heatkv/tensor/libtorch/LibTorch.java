@@ -16,6 +16,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
@@ -264,9 +265,24 @@ public final class LibTorch implements Backend {
 
   @Override
   public void copy(Tensor target, Tensor source) {
-    if (pinned != null && pinned.copy(this, target, source)) {
-      return;
+    copyLater(target, source).run();
+  }
+
+  @Override
+  public Runnable copyLater(Tensor target, Tensor source) {
+    CompletableFuture<Boolean> staged = pinned == null ? null : pinned.begin(this, target, source);
+    if (staged == null) {
+      copyNow(target, source);
+      return () -> {};
     }
+    return () -> {
+      if (!StagedCopy.await(staged)) {
+        copyNow(target, source);
+      }
+    };
+  }
+
+  private void copyNow(Tensor target, Tensor source) {
     MemorySegment ignored = computing();
     try {
       if ((int) abi.copy.invokeExact(target.handle(), source.handle(), 0) != 0) {

@@ -12,6 +12,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
 import java.util.Arrays;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
 
@@ -49,23 +50,24 @@ final class PinnedCopies {
   }
 
   /**
-   * Copies a large tensor of the CPU as it is to a device, and waits.
+   * Begins to copy a large tensor of the CPU as it is to a device.
    *
    * @param target memory that libtorch gave the calling thread
-   * @return false for all other copies, and if there is no pinned memory
+   * @return null for all other copies; false in the end if there is no pinned memory
    */
-  boolean copy(LibTorch torch, Tensor target, Tensor source) {
-    return source.bytes() >= StagedCopy.LEAST
-        && target.device().isCuda()
-        && !source.device().isCuda()
-        && target.dtype() == source.dtype()
-        && Arrays.equals(target.shape(), source.shape())
-        && target.isContiguous()
-        && source.isContiguous()
-        && copy(target.device().index(), target.address(), torch.memory(source));
+  @Nullable CompletableFuture<Boolean> begin(LibTorch torch, Tensor target, Tensor source) {
+    boolean isTaken =
+        source.bytes() >= StagedCopy.LEAST
+            && target.device().isCuda()
+            && !source.device().isCuda()
+            && target.dtype() == source.dtype()
+            && Arrays.equals(target.shape(), source.shape())
+            && target.isContiguous()
+            && source.isContiguous();
+    return isTaken ? begin(target.device().index(), target.address(), torch.memory(source)) : null;
   }
 
-  private boolean copy(int device, long target, MemorySegment source) {
+  private CompletableFuture<Boolean> begin(int device, long target, MemorySegment source) {
     cuda.use(device);
     try (Arena arena = Arena.ofConfined()) {
       // What had this memory before may still be queued there.
@@ -75,7 +77,7 @@ final class PinnedCopies {
     }
     return ofDevices
         .computeIfAbsent(device, key -> new StagedCopy(() -> lane(key)))
-        .copy(target, source);
+        .begin(target, source);
   }
 
   private StagedCopy.@Nullable Lane lane(int device) {

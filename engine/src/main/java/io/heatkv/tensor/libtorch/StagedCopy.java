@@ -68,6 +68,16 @@ final class StagedCopy {
    * @throws TensorException if the device fails
    */
   boolean copy(long target, MemorySegment source) {
+    return await(begin(target, source));
+  }
+
+  /**
+   * Begins a copy. Those that were begun follow one another without a gap, so that small ones keep
+   * all threads busy too.
+   *
+   * @return to be given to {@link #await} before either memory is used otherwise
+   */
+  CompletableFuture<Boolean> begin(long target, MemorySegment source) {
     long blocks = Math.ceilDiv(source.byteSize(), (long) BLOCK);
     int lanes =
         (int) Math.min(blocks, Math.min(MOST_LANES, Runtime.getRuntime().availableProcessors()));
@@ -80,9 +90,14 @@ final class StagedCopy {
                 CompletableFuture.runAsync(
                     () -> copyBlocks(target, source, next, copied, stopped), THREADS))
             .toArray(CompletableFuture<?>[]::new);
+    // All of them: none may write when the memory is someone else's.
+    return CompletableFuture.allOf(parts).thenApply(_ -> copied.get() == source.byteSize());
+  }
+
+  /** Waits for a copy; see {@link #copy} for what it returns and throws. */
+  static boolean await(CompletableFuture<Boolean> copy) {
     try {
-      // All of them: none may write when the memory is someone else's.
-      CompletableFuture.allOf(parts).join();
+      return copy.join();
     } catch (CompletionException e) {
       switch (e.getCause()) {
         case RuntimeException cause -> throw cause;
@@ -90,7 +105,6 @@ final class StagedCopy {
         case null, default -> throw e;
       }
     }
-    return copied.get() == source.byteSize();
   }
 
   private void copyBlocks(

@@ -6,7 +6,10 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.heatkv.tensor.TensorException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Random;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -58,6 +61,29 @@ class StagedCopyTest {
       }
       assertThat(target.asSlice(0, 64).mismatch(before.asSlice(0, 64))).isEqualTo(-1);
       assertThat(target.asSlice(64 + bytes).mismatch(before.asSlice(64 + bytes))).isEqualTo(-1);
+      assertThat(made.get()).as("lanes are kept").isLessThanOrEqualTo(8);
+    }
+  }
+
+  /** Copies that are begun one after another, and awaited in another order. */
+  @Test
+  void manyAtOnceStayApart() {
+    Random random = new Random(12);
+    try (Arena arena = Arena.ofShared()) {
+      StagedCopy copy = new StagedCopy(this::lane);
+      List<MemorySegment> sources = new ArrayList<>();
+      List<MemorySegment> targets = new ArrayList<>();
+      List<CompletableFuture<Boolean>> begun = new ArrayList<>();
+      for (int i = 0; i < 30; i++) {
+        long bytes = 1 + random.nextInt(9 << 20);
+        sources.add(random(arena, bytes, 100 + i));
+        targets.add(arena.allocate(bytes));
+        begun.add(copy.begin(targets.getLast().address(), sources.getLast()));
+      }
+      for (int i = sources.size() - 1; i >= 0; i--) {
+        assertThat(StagedCopy.await(begun.get(i))).isTrue();
+        assertThat(targets.get(i).mismatch(sources.get(i))).isEqualTo(-1);
+      }
       assertThat(made.get()).as("lanes are kept").isLessThanOrEqualTo(8);
     }
   }
