@@ -1,18 +1,28 @@
 package io.heatkv;
 
+import io.heatkv.cache.KvCache;
+import io.heatkv.cache.KvShape;
 import io.heatkv.error.UserException;
+import io.heatkv.family.FirstPass;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
+import io.heatkv.tensor.Scope;
+import io.heatkv.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.ThreadFactory;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
@@ -33,6 +43,7 @@ public final class DevicePool implements AutoCloseable {
   private static final int AHEAD = 2;
 
   private final List<ImageGenerator> generators;
+  private final List<Worker> workers;
 
   /**
    * What is computed of a task.
@@ -51,8 +62,9 @@ public final class DevicePool implements AutoCloseable {
     T run(ImageGenerator generator, int task, BooleanSupplier isStopped);
   }
 
-  private DevicePool(List<ImageGenerator> generators) {
+  private DevicePool(List<ImageGenerator> generators, List<Worker> workers) {
     this.generators = List.copyOf(generators);
+    this.workers = List.copyOf(workers);
   }
 
   /** A pool of models that are loaded already, at least one; closing it closes them. */
@@ -60,7 +72,9 @@ public final class DevicePool implements AutoCloseable {
     if (generators.isEmpty()) {
       throw new IllegalArgumentException("a pool without a device");
     }
-    return new DevicePool(generators);
+    return new DevicePool(
+        generators,
+        generators.stream().map(generator -> new Worker(generator.model().device())).toList());
   }
 
   /**
@@ -73,11 +87,39 @@ public final class DevicePool implements AutoCloseable {
    */
   public static DevicePool load(
       ModelDescription description, Backend backend, List<Device> devices, DType dtype) {
+    return load(description, backend, devices, dtype, Optional.empty());
+  }
+
+  /**
+   * As above. While weights are loaded, the threads that will draw make the libraries load and plan
+   * what a first request takes, which takes long on CUDA alone.
+   *
+   * @param first one like the first that each device will draw
+   */
+  public static DevicePool load(
+      ModelDescription description,
+      Backend backend,
+      List<Device> devices,
+      DType dtype,
+      Optional<GenerationRequest> first) {
+    List<Worker> workers = devices.stream().map(Worker::new).toList();
     List<Future<ImageGenerator>> loading = new ArrayList<>();
     try (ExecutorService threads =
         Executors.newThreadPerTaskExecutor(Thread.ofPlatform().factory())) {
-      for (Device device : devices) {
-        loading.add(threads.submit(() -> new ImageGenerator(description, backend, device, dtype)));
+      for (int i = 0; i < devices.size(); i++) {
+        Device device = devices.get(i);
+        Executor drawing = workers.get(i).thread;
+        first.ifPresent(request ->
+            drawing.execute(() ->
+                FirstPass.attempt(() -> attend(description, backend, device, dtype, request))));
+        Optional<FirstPass> pass =
+            first.map(request ->
+                new FirstPass(
+                    request.pictures(),
+                    request.grids(),
+                    part -> Thread.ofPlatform().name("rehearsal").start(part)));
+        loading.add(
+            threads.submit(() -> new ImageGenerator(description, backend, device, dtype, pass)));
       }
     }
     List<ImageGenerator> loaded = new ArrayList<>();
@@ -90,10 +132,43 @@ public final class DevicePool implements AutoCloseable {
       }
     }
     if (problem != null) {
+      workers.forEach(Worker::close);
       loaded.forEach(ImageGenerator::close);
       throw unchecked(problem);
     }
-    return of(loaded);
+    return new DevicePool(loaded, workers);
+  }
+
+  /**
+   * Attends to zeros of a request's shapes, of one layer. Each shape that cuDNN attends to is
+   * planned once, which takes as long as a quarter of all scales.
+   */
+  private static void attend(
+      ModelDescription description,
+      Backend backend,
+      Device device,
+      DType dtype,
+      GenerationRequest request) {
+    KvShape shape = request.kvShape(description, dtype);
+    // Of the size that is drawn with: plans depend on where rows lie.
+    try (KvCache cache = request.policy().plan(shape).open(backend, device)) {
+      for (int scale = 0; scale < shape.grids().count(); scale++) {
+        try (Scope _ = Scope.open()) {
+          Tensor zeros =
+              Tensor.full(
+                  backend,
+                  0,
+                  dtype,
+                  device,
+                  shape.batch(),
+                  shape.heads(),
+                  shape.grids().tokens(scale),
+                  shape.headDim());
+          Tensor _ = cache.attend(0, scale, zeros, zeros, zeros);
+        }
+      }
+      backend.synchronize(device);
+    }
   }
 
   /** The models, one for each device. */
@@ -122,35 +197,17 @@ public final class DevicePool implements AutoCloseable {
    */
   public <T> void run(int tasks, Work<T> work, Consumer<? super T> done) {
     Run<T> run = new Run<>(tasks, AHEAD * generators.size());
-    List<Thread> threads = new ArrayList<>();
-    for (ImageGenerator generator : generators) {
-      threads.add(
-          Thread.ofPlatform()
-              .name(generator.model().device().toString())
-              .start(() -> run.work(generator, work)));
+    List<CompletableFuture<Void>> threads = new ArrayList<>();
+    for (int i = 0; i < generators.size(); i++) {
+      ImageGenerator generator = generators.get(i);
+      threads.add(workers.get(i).begin(() -> run.work(generator, work)));
     }
     try {
       run.deliver(done);
     } finally {
       run.stop();
-      joinAll(threads);
-    }
-  }
-
-  private static void joinAll(List<Thread> threads) {
-    boolean interrupted = false;
-    for (Thread thread : threads) {
-      while (thread.isAlive()) {
-        try {
-          thread.join();
-        } catch (InterruptedException _) {
-          // The models may be closed only after their threads.
-          interrupted = true;
-        }
-      }
-    }
-    if (interrupted) {
-      Thread.currentThread().interrupt();
+      // The models may be closed only after their threads; interrupts wait.
+      threads.forEach(CompletableFuture::join);
     }
   }
 
@@ -164,7 +221,43 @@ public final class DevicePool implements AutoCloseable {
   /** Closes all models. */
   @Override
   public void close() {
+    workers.forEach(Worker::close);
     generators.forEach(ImageGenerator::close);
+  }
+
+  /**
+   * A device's thread, which serves one run after another, since it knows what libraries planned; a
+   * run that begins before another has ended gets a thread of its own.
+   */
+  private static final class Worker implements AutoCloseable {
+    private final ThreadFactory factory;
+    private final ExecutorService thread;
+    private final AtomicBoolean isTaken = new AtomicBoolean();
+
+    Worker(Device device) {
+      factory = Thread.ofPlatform().daemon().name(device.toString()).factory();
+      thread = Executors.newSingleThreadExecutor(factory);
+    }
+
+    CompletableFuture<Void> begin(Runnable task) {
+      if (!isTaken.compareAndSet(false, true)) {
+        return CompletableFuture.runAsync(task, command -> factory.newThread(command).start());
+      }
+      return CompletableFuture.runAsync(
+          () -> {
+            try {
+              task.run();
+            } finally {
+              isTaken.set(false);
+            }
+          },
+          thread);
+    }
+
+    @Override
+    public void close() {
+      thread.close();
+    }
   }
 
   /** Tasks that are handed out and taken back. */

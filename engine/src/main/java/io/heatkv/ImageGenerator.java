@@ -3,6 +3,7 @@ package io.heatkv;
 import io.heatkv.cache.CachePolicy;
 import io.heatkv.cache.KvShape;
 import io.heatkv.error.UserException;
+import io.heatkv.family.FirstPass;
 import io.heatkv.family.NextScaleModel;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.load.ModelProfile;
@@ -85,7 +86,7 @@ public final class ImageGenerator implements AutoCloseable {
               options.threads());
       library.require(device);
       DType dtype = options.dtype().orElseGet(() -> description.computeType(device));
-      return new ImageGenerator(description, true, library, device, dtype);
+      return new ImageGenerator(description, true, library, device, dtype, Optional.empty());
     } catch (RuntimeException | Error e) {
       description.close();
       throw e;
@@ -100,14 +101,28 @@ public final class ImageGenerator implements AutoCloseable {
    * @throws UserException if a file is missing, damaged, or belongs to another model
    */
   public ImageGenerator(ModelDescription description, Backend backend, Device device, DType dtype) {
-    this(description, false, backend, device, dtype);
+    this(description, false, backend, device, dtype, Optional.empty());
+  }
+
+  ImageGenerator(
+      ModelDescription description,
+      Backend backend,
+      Device device,
+      DType dtype,
+      Optional<FirstPass> first) {
+    this(description, false, backend, device, dtype, first);
   }
 
   private ImageGenerator(
-      ModelDescription description, boolean owned, Backend backend, Device device, DType dtype) {
+      ModelDescription description,
+      boolean owned,
+      Backend backend,
+      Device device,
+      DType dtype,
+      Optional<FirstPass> first) {
     this.description = description;
     this.owned = owned;
-    model = description.load(backend, device, dtype);
+    model = description.load(backend, device, dtype, first);
   }
 
   public ModelDescription description() {

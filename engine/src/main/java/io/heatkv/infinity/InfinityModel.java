@@ -4,6 +4,7 @@ import io.heatkv.cache.KvShape;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.error.UserException;
 import io.heatkv.family.Conditioning;
+import io.heatkv.family.FirstPass;
 import io.heatkv.family.NextScaleModel;
 import io.heatkv.family.Pass;
 import io.heatkv.family.PictureRequest;
@@ -22,6 +23,9 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.Executor;
 import java.util.function.Supplier;
 
 /** Infinity's three networks on one device: text encoder, transformer and image tokenizer. */
@@ -32,6 +36,8 @@ public final class InfinityModel implements NextScaleModel {
   private final TextFeatures text;
   private final Supplier<BsqVae> maker;
   private Optional<BsqVae> vae;
+  // Where a first pass was rehearsed.
+  private Optional<DecodingThread> decoding = Optional.empty();
 
   /**
    * Puts networks together; the model owns them.
@@ -73,12 +79,14 @@ public final class InfinityModel implements NextScaleModel {
   }
 
   /**
-   * Loads the networks; the checkpoints must stay open meanwhile.
+   * Loads the networks; the checkpoints must stay open meanwhile. They come in the order of what
+   * they take to run for the first time, so that this can go on beside what is loaded after them.
    *
    * @param name for messages
    * @param codeChannels bits of a code position
    * @param textFolder with the text encoder's config.json and tokenizer
    * @param dtype compute type of the transformer's blocks
+   * @param first the pass that is drawn first, if it is known; the decoder may run longer
    * @throws UserException if a file is damaged or they belong to different models
    */
   public static InfinityModel load(
@@ -91,12 +99,29 @@ public final class InfinityModel implements NextScaleModel {
       Checkpoint textWeights,
       Backend backend,
       Device device,
-      DType dtype) {
+      DType dtype,
+      Optional<FirstPass> first) {
     List<AutoCloseable> opened = new ArrayList<>();
+    // Beside the transformer, if it is to run meanwhile.
+    Executor beside = first.<Executor>map(FirstPass::beside).orElse(Runnable::run);
+    CompletableFuture<PromptEncoder> text =
+        CompletableFuture.supplyAsync(
+            () -> {
+              PromptEncoder encoder =
+                  new PromptEncoder(
+                      textFolder,
+                      textWeights,
+                      config.textChannels(),
+                      config.textMaxLength(),
+                      backend,
+                      device);
+              first.ifPresent(
+                  pass -> FirstPass.attempt(() -> rehearse(encoder, pass, backend, device)));
+              return encoder;
+            },
+            beside);
+    opened.add(() -> text.thenAccept(PromptEncoder::close).exceptionally(_ -> null).join());
     try {
-      InfinityTransformer transformer =
-          new InfinityTransformer(config, transformerFile, backend, device, dtype);
-      opened.add(transformer);
       VaeConfig vaeConfig = VaeConfig.infer(vaeFile);
       if (vaeConfig.channels() != codeChannels) {
         throw new UserException(
@@ -111,22 +136,57 @@ public final class InfinityModel implements NextScaleModel {
       DType vaeType = device.isCuda() ? dtype : DType.F32;
       BsqVae vae = new BsqVae(vaeConfig, vaeFile, backend, device, vaeType);
       opened.add(vae);
-      PromptEncoder text =
-          new PromptEncoder(
-              textFolder,
-              textWeights,
-              config.textChannels(),
-              config.textMaxLength(),
-              backend,
-              device);
       MultiScaleBsq quantizer = new MultiScaleBsq(codeChannels, config.spatialPatchify());
-      return new InfinityModel(name, transformer, quantizer, text, Optional.of(vae));
+      Optional<DecodingThread> decoding = first.map(_ -> new DecodingThread(vae));
+      decoding.ifPresent(opened::add);
+      first.ifPresent(pass ->
+          decoding
+              .orElseThrow()
+              .begin(
+                  () -> FirstPass.attempt(() -> rehearse(vae, quantizer, pass, backend, device))));
+      InfinityTransformer transformer =
+          new InfinityTransformer(config, transformerFile, backend, device, dtype);
+      opened.add(transformer);
+      PromptEncoder encoder = join(text);
+      InfinityModel model =
+          new InfinityModel(name, transformer, quantizer, encoder, Optional.of(vae));
+      model.decoding = decoding;
+      return model;
     } catch (RuntimeException | Error e) {
       for (AutoCloseable network : opened.reversed()) {
         closeAfter(e, network);
       }
       throw e;
     }
+  }
+
+  private static <T> T join(CompletableFuture<T> part) {
+    try {
+      return part.join();
+    } catch (CompletionException e) {
+      switch (e.getCause()) {
+        case RuntimeException cause -> throw cause;
+        case Error cause -> throw cause;
+        case null, default -> throw e;
+      }
+    }
+  }
+
+  /** Decodes a picture of no codes. */
+  private static void rehearse(
+      BsqVae vae, MultiScaleBsq quantizer, FirstPass pass, Backend backend, Device device) {
+    try (Scope _ = Scope.open()) {
+      Tensor _ = vae.decode(quantizer.empty(pass.grids(), 1, backend, device));
+    }
+    backend.synchronize(device);
+  }
+
+  /** Encodes a prompt. */
+  private static void rehearse(PromptEncoder text, FirstPass pass, Backend backend, Device device) {
+    try (Scope _ = Scope.open()) {
+      Tensor _ = text.of(pass.pictures().getFirst().prompt(), new ArrayList<>());
+    }
+    backend.synchronize(device);
   }
 
   private static void closeAfter(Throwable failure, AutoCloseable network) {
@@ -269,7 +329,7 @@ public final class InfinityModel implements NextScaleModel {
 
   @Override
   public Tensor decode(Tensor canvas) {
-    return vae().decode(canvas);
+    return decoding.map(thread -> thread.decode(canvas)).orElseGet(() -> vae().decode(canvas));
   }
 
   @Override
@@ -279,6 +339,7 @@ public final class InfinityModel implements NextScaleModel {
 
   @Override
   public synchronized void close() {
+    decoding.ifPresent(DecodingThread::close);
     vae.ifPresent(BsqVae::close);
     transformer.close();
     text.close();

@@ -53,7 +53,13 @@ final class InfinityPass implements Pass {
     condition = transformer.condition(features);
     try (Scope _ = Scope.open()) {
       rotary = state.adopt(transformer.rotary(grids));
-      canvas = state.adopt(quantizer.empty(grids, features.size() / rowsPerPicture, rotary));
+      canvas =
+          state.adopt(
+              quantizer.empty(
+                  grids,
+                  features.size() / rowsPerPicture,
+                  transformer.backend(),
+                  transformer.device()));
     } catch (RuntimeException | Error e) {
       close();
       throw e;

@@ -5,7 +5,12 @@ import io.heatkv.cache.KvShape;
 import io.heatkv.checkpoint.ShardedWriter;
 import io.heatkv.checkpoint.StorageType;
 import io.heatkv.error.UserException;
+import io.heatkv.family.FirstPass;
+import io.heatkv.family.NextScaleModel;
 import io.heatkv.scale.ScaleGrids;
+import io.heatkv.tensor.Backend;
+import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -56,6 +61,18 @@ public interface ModelDescription extends ModelSizes, AutoCloseable {
 
   /** The same sizes with random weights. */
   RandomModel random();
+
+  /**
+   * Loads the networks, and lets parts of a pass that will follow run meanwhile.
+   *
+   * @param dtype compute type of the transformer's blocks
+   * @param first the pass that is drawn first, if it is known
+   * @throws UserException if a file is missing, damaged or of another model
+   */
+  default NextScaleModel load(
+      Backend backend, Device device, DType dtype, Optional<FirstPass> first) {
+    return load(backend, device, dtype);
+  }
 
   /** Loads classes that a first picture needs, beside other work. */
   default void warmUp() {}

@@ -43,6 +43,7 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.function.BooleanSupplier;
 import java.util.function.IntConsumer;
+import java.util.function.Predicate;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -154,10 +155,12 @@ public final class GenerateCommand implements Callable<Integer> {
     WarmUp.start(choice.description());
     try (Interruption interruption = new Interruption()) {
       long start = System.nanoTime();
+      Predicate<LibTorch> memory = MemoryCheck.device(choice, requests.getFirst());
       LibTorch library = choice.library();
-      MemoryCheck.device(choice, library, requests.getFirst());
-      WarmUp.cudnn(library, choice.where().named());
-      try (DevicePool pool = choice.load(library, requests.size())) {
+      boolean hasRoom = memory.test(library);
+      // On the CPU there is nothing that a first pass waits for.
+      Optional<GenerationRequest> first = Optional.of(requests.getFirst()).filter(_ -> hasRoom);
+      try (DevicePool pool = choice.load(library, requests.size(), first)) {
         GenerationReport report =
             new GenerationReport(choice, library, pool, (System.nanoTime() - start) / 1e6);
         draw(pool, passes(requests, files), interruption, report);

@@ -1,12 +1,14 @@
 package io.heatkv.cli.options;
 
 import io.heatkv.DevicePool;
+import io.heatkv.GenerationRequest;
 import io.heatkv.ImageGenerator;
 import io.heatkv.load.ModelDescription;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.libtorch.LibTorch;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * A model and where it runs, before anything is loaded.
@@ -39,9 +41,18 @@ public record ModelChoice(
 
   /** Loads the model onto the devices, onto no more of them than there are tasks to share. */
   public DevicePool load(LibTorch library, int tasks) {
+    return load(library, tasks, Optional.empty());
+  }
+
+  /** As above for a first request, see {@link DevicePool#load}. */
+  public DevicePool load(LibTorch library, int tasks, Optional<GenerationRequest> first) {
     List<Device> devices = devices(library);
     return DevicePool.load(
-        description, library, devices.subList(0, Math.clamp(tasks, 1, devices.size())), dtype);
+        description,
+        library,
+        devices.subList(0, Math.clamp(tasks, 1, devices.size())),
+        dtype,
+        first);
   }
 
   /** Closes the model's files. */

@@ -7,6 +7,7 @@ import io.heatkv.checkpoint.Fingerprint;
 import io.heatkv.checkpoint.ShardedWriter;
 import io.heatkv.checkpoint.StorageType;
 import io.heatkv.error.UserException;
+import io.heatkv.family.FirstPass;
 import io.heatkv.infinity.InfinityModel;
 import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.infinity.TransformerConfigs;
@@ -245,6 +246,12 @@ public record InfinityDescription(
 
   @Override
   public InfinityModel load(Backend backend, Device device, DType dtype) {
+    return load(backend, device, dtype, Optional.empty());
+  }
+
+  @Override
+  public InfinityModel load(
+      Backend backend, Device device, DType dtype, Optional<FirstPass> first) {
     return InfinityModel.load(
         name,
         transformer,
@@ -255,7 +262,8 @@ public record InfinityDescription(
         textEncoderWeights(),
         backend,
         device,
-        dtype);
+        dtype,
+        first);
   }
 
   @Override

@@ -2,7 +2,9 @@ package io.heatkv.infinity.vae;
 
 import io.heatkv.scale.ScaleGrids;
 import io.heatkv.scale.ScaleSize;
+import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
@@ -42,14 +44,14 @@ public record MultiScaleBsq(int channels, boolean patchify) {
   }
 
   /** A sum of no codes [batch, channels, rows, columns] of the last scale. */
-  public Tensor empty(ScaleGrids grids, long batch, Tensor like) {
+  public Tensor empty(ScaleGrids grids, long batch, Backend backend, Device device) {
     ScaleSize last = grids.last();
     int factor = patchify ? PATCH : 1;
     return Tensor.full(
-        like.backend(),
+        backend,
         0,
         DType.F32,
-        like.device(),
+        device,
         batch,
         channels,
         (long) last.height() * factor,
@@ -80,7 +82,7 @@ public record MultiScaleBsq(int channels, boolean patchify) {
       Tensor zero = Tensor.full(features.backend(), 0, DType.F32, features.device(), 1);
       int factor = patchify ? PATCH : 1;
       Tensor residual = features;
-      Tensor sum = empty(grids, features.size(0), features);
+      Tensor sum = empty(grids, features.size(0), features.backend(), features.device());
       List<Tensor> bits = new ArrayList<>();
       for (int t = 0; t < grids.count(); t++) {
         ScaleSize size = grids.size(t);
