@@ -1,12 +1,16 @@
 package io.heatkv.cli.options;
 
 import io.heatkv.cli.console.Interruption;
+import io.heatkv.resource.CacheFolder;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.DeviceOps;
+import io.heatkv.tensor.libtorch.CudaContexts;
 import io.heatkv.tensor.libtorch.HostTuning;
 import io.heatkv.tensor.libtorch.LibTorch;
 import io.heatkv.tensor.libtorch.LibTorchLocation;
+import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.function.Supplier;
@@ -36,20 +40,26 @@ public final class LibraryOpening {
     return start(() -> LibTorch.open(location, threads), devices);
   }
 
-  /** Begins to open what options say. */
-  public static LibraryOpening start(LibraryOptions options) {
-    return start(() -> LibTorch.open(options.location(), options.threads()), List.of());
+  /** As above, where the location is yet to be found. */
+  static LibraryOpening start(Optional<Path> libtorch, int threads, DeviceList devices) {
+    return start(
+        () -> {
+          Path folder = libtorch.orElse(null);
+          return LibTorch.open(LibTorchLocation.find(folder, CacheFolder.locate()), threads);
+        },
+        devices.named());
   }
 
   private static LibraryOpening start(Supplier<LibTorch> open, List<Device> devices) {
     CompletableFuture<LibTorch> library = new CompletableFuture<>();
+    Thread contexts = thread("open-contexts", () -> CudaContexts.open(devices));
     Thread thread =
-        Thread.ofPlatform()
-            .name("open-libtorch")
-            .daemon()
-            .unstarted(() -> {
+        thread(
+            "open-libtorch",
+            () -> {
               try {
                 HostTuning.apply();
+                contexts.start();
                 LibTorch opened = open.get();
                 HostTuning.endEarly();
                 devices.stream()
@@ -60,9 +70,14 @@ public final class LibraryOpening {
                 library.completeExceptionally(e);
               }
             });
-    Interruption.atEnd(new Thread(() -> end(thread)));
     thread.start();
     return new LibraryOpening(library);
+  }
+
+  private static Thread thread(String name, Runnable task) {
+    Thread thread = Thread.ofPlatform().name(name).daemon().unstarted(task);
+    Interruption.atEnd(new Thread(() -> end(thread)));
+    return thread;
   }
 
   /** The driver's context and cuBLASLt take some tenths of a second. */
@@ -72,7 +87,7 @@ public final class LibraryOpening {
   }
 
   /** Stops unpacking. A process that ends while its libraries are initialised may crash: waits. */
-  static void end(Thread opening) {
+  private static void end(Thread opening) {
     opening.interrupt();
     try {
       opening.join();

@@ -9,6 +9,8 @@ import picocli.CommandLine.Option;
 
 /** Options that say which libtorch computes, and with how many threads. */
 public final class LibraryOptions {
+  static final int MOST_THREADS = 1024;
+
   @Option(
       names = "--threads",
       paramLabel = "N",
@@ -41,8 +43,9 @@ public final class LibraryOptions {
     if (threads == null) {
       return 0;
     }
-    if (threads < 1 || threads > 1024) {
-      throw new UserException("threads " + threads + " is out of range; expected 1 to 1024");
+    if (threads < 1 || threads > MOST_THREADS) {
+      throw new UserException(
+          "threads " + threads + " is out of range; expected 1 to " + MOST_THREADS);
     }
     return threads;
   }

@@ -1,15 +1,9 @@
 package io.heatkv.cli.options;
 
-import io.heatkv.cli.console.Interruption;
+import io.heatkv.error.UserException;
 import io.heatkv.image.Png;
 import io.heatkv.image.PngImage;
 import io.heatkv.load.ModelDescription;
-import io.heatkv.tensor.DType;
-import io.heatkv.tensor.Device;
-import io.heatkv.tensor.Ops;
-import io.heatkv.tensor.Scope;
-import io.heatkv.tensor.Tensor;
-import io.heatkv.tensor.libtorch.LibTorch;
 import java.io.FileInputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -20,33 +14,51 @@ import java.nio.channels.FileChannel.MapMode;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import picocli.CommandLine;
-import picocli.CommandLine.ParameterException;
-import picocli.CommandLine.ParseResult;
 
 /** What a first picture will need, begun before it is asked for. */
 public final class WarmUp {
+  private static final List<String> ENDING = List.of("--help", "-h", "--version", "-V");
+
   private WarmUp() {}
 
   /**
-   * Begins to open libtorch before the other options are read, which takes as long as a small
-   * scale. Where it fails, opening it again says why.
+   * Begins to open libtorch and devices before options are read: the parser's classes take a tenth
+   * of a second. Where it fails, opening it again says why.
    *
    * @param arguments of a command that draws
    */
   public static void library(String... arguments) {
-    LibraryOptions options = new LibraryOptions();
-    CommandLine parser = strict(new CommandLine(options)).setUnmatchedArgumentsAllowed(true);
-    parser.getCommandSpec().mixinStandardHelpOptions(true);
-    try {
-      ParseResult parsed = parser.parseArgs(arguments);
-      if (!parsed.isUsageHelpRequested() && !parsed.isVersionHelpRequested()) {
-        linkFileAccess();
-        LibraryOpening.start(options);
-      }
-    } catch (ParameterException _) {
-      // The parser of all options says so.
+    List<String> all = List.of(arguments);
+    if (all.stream().anyMatch(ENDING::contains)) {
+      return;
     }
+    try {
+      Optional<Path> libtorch = value("--libtorch", all).map(Path::of);
+      int threads = value("--threads", all).map(Integer::valueOf).orElse(0);
+      DeviceList devices = DeviceList.parse(value("--device", all).orElse("cpu"));
+      if (threads >= 0 && threads <= LibraryOptions.MOST_THREADS) {
+        linkFileAccess();
+        LibraryOpening.start(libtorch, threads, devices);
+      }
+    } catch (UserException | IllegalArgumentException _) {
+      // The parser says so.
+    }
+  }
+
+  /** What follows an option, in a word of its own or behind an equals sign. */
+  static Optional<String> value(String option, List<String> arguments) {
+    for (int i = 0; i < arguments.size(); i++) {
+      String argument = arguments.get(i);
+      if (argument.startsWith(option + "=")) {
+        return Optional.of(argument.substring(option.length() + 1));
+      }
+      if (argument.equals(option) && i + 1 < arguments.size()) {
+        return Optional.of(arguments.get(i + 1));
+      }
+    }
+    return Optional.empty();
   }
 
   /**
@@ -77,34 +89,6 @@ public final class WarmUp {
   /** Loads the classes of the model and of PNG while another thread opens libtorch. */
   public static void start(ModelDescription model) {
     Thread.ofPlatform().daemon().name("warm-up").start(() -> run(model));
-  }
-
-  /** Makes cuDNN load its parts, as it does at the first call, while weights are loaded. */
-  public static void cudnn(LibTorch library, List<Device> devices) {
-    List<Device> cuda = devices.stream().filter(Device::isCuda).toList();
-    if (!cuda.isEmpty()) {
-      Thread thread =
-          Thread.ofPlatform()
-              .daemon()
-              .name("warm-up-cudnn")
-              .unstarted(() -> cuda.forEach(device -> cudnn(library, device)));
-      Interruption.atEnd(new Thread(() -> LibraryOpening.end(thread)));
-      thread.start();
-    }
-  }
-
-  private static void cudnn(LibTorch library, Device device) {
-    try (Scope _ = Scope.open()) {
-      Tensor image = Tensor.full(library, 0, DType.BF16, device, 1, 16, 16, 16);
-      Tensor weight = Tensor.full(library, 0, DType.BF16, device, 16, 16, 3, 3);
-      Tensor bias = Tensor.full(library, 0, DType.BF16, device, 16);
-      Tensor _ = Ops.conv2d(image, weight, bias, 1, 1);
-      // So many queries that libtorch's cuDNN attends.
-      Tensor heads = Tensor.full(library, 0, DType.BF16, device, 1, 1, 512, 128);
-      Tensor _ = library.ops(device).attention(heads, heads, heads, 1);
-    } catch (RuntimeException _) {
-      // The model's own call meets the same and says so.
-    }
   }
 
   private static void run(ModelDescription model) {
