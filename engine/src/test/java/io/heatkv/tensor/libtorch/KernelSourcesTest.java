@@ -19,7 +19,13 @@ class KernelSourcesTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "attention.cu", "blocks.cu", "float.cu", "levels.cu", "maps.cu", "sums.cu", "wide.cu"
+        "attention.cu",
+        "blocks.cu",
+        "float.cu",
+        "levels.cu",
+        "maps.cu",
+        "sums.cu",
+        "wide.cu"
       })
   void kernelsWaitForEarlierOnes(String file) throws IOException {
     try (InputStream stream = KernelSourcesTest.class.getResourceAsStream(file)) {
