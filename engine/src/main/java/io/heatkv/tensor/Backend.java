@@ -40,13 +40,11 @@ public interface Backend {
 
   /**
    * {@code x W^T + b} of oneDNN on the CPU, see {@link #hasOneDnn}, with {@code gelu} the tanh
-   * approximation of GELU of it; x [..., in], weight [out, in], bias [out]. It and the next two are
-   * kept apart since what the dispatcher of the stable ABI is given as text is never freed.
+   * approximation of GELU of it; x [..., in], weight [out, in], bias [out], or of pixels: x [n, in,
+   * h, w], weight [out, in, 1, 1]. It and {@link #gelu} are kept apart since what the dispatcher of
+   * the stable ABI is given as text is never freed.
    */
   long linear(Tensor x, Tensor weight, @Nullable Tensor bias, boolean gelu);
-
-  /** The same for pixels; x [n, in, h, w], weight [out, in, 1, 1]. */
-  long convolve(Tensor x, Tensor weight, @Nullable Tensor bias, boolean gelu);
 
   /** {@code x <- gelu(x)}, tanh approximation. */
   void gelu(Tensor x);

@@ -96,7 +96,7 @@ final class LinearLayer {
           // Rows are pixels of one column, channels last.
           Tensor column = x.reshape(1, -1, 1, depth).permute(0, 3, 1, 2);
           Tensor factors = weight.reshape(-1, 1, 1, depth).permute(0, 3, 1, 2);
-          Tensor pixels = Tensor.of(backend, backend.convolve(column, factors, bias, gelu));
+          Tensor pixels = Tensor.of(backend, backend.linear(column, factors, bias, gelu));
           yield scope.keep(pixels.permute(0, 2, 3, 1).reshape(shape));
         }
       }

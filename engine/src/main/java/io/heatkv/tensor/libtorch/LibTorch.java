@@ -238,14 +238,6 @@ public final class LibTorch implements Backend {
   }
 
   @Override
-  public long convolve(Tensor x, Tensor weight, @Nullable Tensor bias, boolean gelu) {
-    MemorySegment out = computing();
-    int code = abi.pointwise.convolve(frames.get(), x, weight, bias, gelu);
-    return created(
-        code, out, Operators.ONEDNN_CONVOLUTION, x, weight, Backend.Optional.of(bias), gelu);
-  }
-
-  @Override
   public void gelu(Tensor x) {
     MemorySegment ignored = computing();
     if (!abi.pointwise.gelu(x)) {

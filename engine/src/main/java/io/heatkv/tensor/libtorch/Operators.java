@@ -11,8 +11,6 @@ final class Operators {
   static final Operator GELU_ = Operator.of("gelu_");
   static final Operator ONEDNN_LINEAR =
       new Operator("mkldnn::_linear_pointwise", "", Products.NONE);
-  static final Operator ONEDNN_CONVOLUTION =
-      new Operator("mkldnn::_convolution_pointwise", "", Products.NONE);
 
   private Operators() {}
 }

@@ -72,6 +72,9 @@ final class PointwiseFunctions {
 
   /** Puts a handle into the frame's {@code out}; returns 0 for success. */
   int linear(CallFrame frame, Tensor x, Tensor weight, @Nullable Tensor bias, boolean isGelu) {
+    if (weight.rank() == 4) {
+      return convolve(frame, x, weight, bias, isGelu);
+    }
     MemorySegment name = isGelu ? GELU : NONE;
     MemorySegment algorithm = isGelu ? ALGORITHM : MemorySegment.NULL;
     try {
@@ -91,8 +94,8 @@ final class PointwiseFunctions {
     }
   }
 
-  /** Puts a handle into the frame's {@code out}; returns 0 for success. */
-  int convolve(CallFrame frame, Tensor x, Tensor weight, @Nullable Tensor bias, boolean isGelu) {
+  private int convolve(
+      CallFrame frame, Tensor x, Tensor weight, @Nullable Tensor bias, boolean isGelu) {
     MemorySegment name = isGelu ? GELU : NONE;
     MemorySegment algorithm = isGelu ? ALGORITHM : MemorySegment.NULL;
     try {

@@ -9,6 +9,7 @@ import io.heatkv.resource.CacheFolder;
 import io.heatkv.tensor.Backend.Optional;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
+import io.heatkv.tensor.Operator;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
@@ -75,7 +76,7 @@ class PointwiseFunctionsTest {
       Tensor pixels =
           Tensor.of(
               torch,
-              torch.convolve(
+              torch.linear(
                   in.reshape(1, ROWS, 1, depth).permute(0, 3, 1, 2),
                   factors.reshape(width, 1, 1, depth).permute(0, 3, 1, 2),
                   summand,
@@ -109,7 +110,7 @@ class PointwiseFunctionsTest {
           Tensor.of(
               torch,
               torch.call(
-                  Operators.ONEDNN_CONVOLUTION,
+                  new Operator("mkldnn::_convolution_pointwise", "", Operator.Products.NONE),
                   x,
                   weight,
                   Optional.of(bias),
@@ -120,7 +121,7 @@ class PointwiseFunctionsTest {
                   "gelu",
                   none,
                   Optional.of("tanh")));
-      Tensor convolved = Tensor.of(torch, torch.convolve(x, weight, bias, true));
+      Tensor convolved = Tensor.of(torch, torch.linear(x, weight, bias, true));
       assertThat(convolved.toFloats()).isEqualTo(pixels.toFloats());
       Tensor rows = x.reshape(ROWS, 32);
       Tensor factors = weight.reshape(48, 32);
