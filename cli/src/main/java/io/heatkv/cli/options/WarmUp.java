@@ -20,6 +20,7 @@ import picocli.CommandLine;
 /** What a first picture will need, begun before it is asked for. */
 public final class WarmUp {
   private static final List<String> ENDING = List.of("--help", "-h", "--version", "-V");
+  private static final List<String> READ = List.of("--libtorch", "--threads", "--device");
 
   private WarmUp() {}
 
@@ -31,7 +32,8 @@ public final class WarmUp {
    */
   public static void library(String... arguments) {
     List<String> all = List.of(arguments);
-    if (all.stream().anyMatch(ENDING::contains)) {
+    if (all.stream().anyMatch(ENDING::contains)
+        || (!all.isEmpty() && READ.contains(all.getLast()))) {
       return;
     }
     try {
