@@ -4,7 +4,6 @@ import io.heatkv.schedule.LevelPlan.Use;
 import io.heatkv.schedule.LevelStep.Move;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -146,15 +145,21 @@ final class LevelPlacer {
       }
     }
     // All were decoded before the first is written: the largest choose first, to be in few runs.
+    int[] codes = falling[scale][layer];
+    long[] order = new long[codes.length];
+    int count = 0;
+    for (int i = 0; i < codes.length; i++) {
+      if (after[codes[i]] > 0) {
+        order[count++] = -(long) size(codes[i], after[codes[i]]) << 32 | i;
+      }
+    }
+    Arrays.sort(order, 0, count);
     List<Move> moves = new ArrayList<>();
-    Arrays.stream(falling[scale][layer])
-        .filter(code -> after[code] > 0)
-        .boxed()
-        .sorted(Comparator.comparingInt(code -> -size(code, after[code])))
-        .forEach(code -> {
-          StoredAtom from = from(code);
-          moves.add(new Move(from, take(code, after[code])));
-        });
+    for (int i = 0; i < count; i++) {
+      int code = codes[(int) order[i]];
+      StoredAtom from = from(code);
+      moves.add(new Move(from, take(code, after[code])));
+    }
     return moves;
   }
 

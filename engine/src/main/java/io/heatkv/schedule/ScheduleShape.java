@@ -114,7 +114,11 @@ public final class ScheduleShape {
 
   /** Tokens of the scales before one: what a head holds when that scale begins. */
   public long tokensBefore(int scale) {
-    return Arrays.stream(tokens, 0, scale).asLongStream().sum();
+    long before = 0;
+    for (int i = 0; i < scale; i++) {
+      before += tokens[i];
+    }
+    return before;
   }
 
   /** Tokens that a head of the full cache holds: all scales but the last. */

@@ -1,9 +1,8 @@
 package io.heatkv.tensor;
 
 import java.util.ArrayList;
-import java.util.Comparator;
+import java.util.Arrays;
 import java.util.List;
-import java.util.stream.IntStream;
 
 /**
  * Heads of a layer that are attended to in one call, though each has entries of its own: the
@@ -27,20 +26,23 @@ record HeadGroup(int[] heads, int longest) {
    * @param dim channels of a head
    */
   static List<HeadGroup> of(StoredStep step, long tokens, int dim) {
-    int[] byLength =
-        IntStream.range(0, step.heads())
-            .boxed()
-            .sorted(Comparator.comparingInt(head -> -step.length(head)))
-            .mapToInt(head -> head)
-            .toArray();
+    long[] byLength = new long[step.heads()];
+    for (int head = 0; head < byLength.length; head++) {
+      byLength[head] = StoredStep.descending(step.length(head), head);
+    }
+    Arrays.sort(byLength);
     List<HeadGroup> groups = new ArrayList<>();
     int start = 0;
     for (int i = 1; i <= byLength.length; i++) {
-      int longest = step.length(byLength[start]);
+      int longest = step.length((int) byLength[start]);
       if (i == byLength.length
-          || (longest - step.length(byLength[i])) * tokens * dim > CALLS
+          || (longest - step.length((int) byLength[i])) * tokens * dim > CALLS
           || (i + 1 - start) * (longest + tokens) * dim > CACHED) {
-        int[] heads = IntStream.range(start, i).map(at -> byLength[at]).sorted().toArray();
+        int[] heads = new int[i - start];
+        for (int j = start; j < i; j++) {
+          heads[j - start] = (int) byLength[j];
+        }
+        Arrays.sort(heads);
         groups.add(new HeadGroup(heads, longest));
         start = i;
       }

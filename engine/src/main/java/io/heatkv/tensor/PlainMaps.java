@@ -40,10 +40,11 @@ final class PlainMaps {
 
   /** Entries of a row that lie side by side at most, those of the current scale with them. */
   static long joined(StoredStep step, Tensor k) {
-    return HeadGroup.of(step, k.size(2), Math.toIntExact(k.size(3))).stream()
-        .mapToLong(group -> group.count() * (group.longest() + k.size(2)))
-        .max()
-        .orElse(0);
+    long most = 0;
+    for (HeadGroup group : HeadGroup.of(step, k.size(2), Math.toIntExact(k.size(3)))) {
+      most = Math.max(most, group.count() * (group.longest() + k.size(2)));
+    }
+    return most;
   }
 
   /**

@@ -2,9 +2,7 @@ package io.heatkv.tensor;
 
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
-import java.util.stream.IntStream;
 
 /**
  * What a layer does with an arena of stored maps at a scale, the same in all rows: it attends to
@@ -62,7 +60,11 @@ public final class StoredStep {
     }
     longest = most;
     tiles = inTiles;
-    large = (int) IntStream.range(0, maps.to.size()).filter(this::isLarge).count();
+    int manyParts = 0;
+    for (int i = 0; i < maps.to.size(); i++) {
+      manyParts += isLarge(i) ? 1 : 0;
+    }
+    large = manyParts;
   }
 
   /** Parts that a lane reads if a warp encodes a map of {@code to}. */
@@ -163,7 +165,10 @@ public final class StoredStep {
     List<StoredMap> all = new ArrayList<>(maps.reads);
     all.addAll(maps.from);
     all.addAll(maps.to);
-    int runs = all.stream().mapToInt(map -> map.runs().length / 2).sum();
+    int runs = 0;
+    for (StoredMap map : all) {
+      runs += map.runs().length / 2;
+    }
     int at = 3 * heads + 2;
     int run = at + maps.to.size() + FIELDS * (all.size() + 1);
     int[] numbers = new int[tableNumbers(heads, maps.to.size(), all.size(), runs)];
@@ -171,20 +176,16 @@ public final class StoredStep {
     for (int h = 0; h < heads; h++) {
       numbers[heads + 2 + h] = numbers[heads + 1 + h] + Math.ceilDiv(length(h), TILE);
     }
-    int[] order =
-        IntStream.range(0, heads)
-            .boxed()
-            .sorted(Comparator.comparingInt(h -> -length(h)))
-            .mapToInt(h -> h)
-            .toArray();
-    System.arraycopy(order, 0, numbers, 2 * heads + 2, heads);
-    int[] largest =
-        IntStream.range(0, maps.to.size())
-            .boxed()
-            .sorted(Comparator.comparing(this::isLarge).thenComparingInt(this::parts).reversed())
-            .mapToInt(i -> i)
-            .toArray();
-    System.arraycopy(largest, 0, numbers, at, largest.length);
+    long[] order = new long[heads];
+    for (int h = 0; h < heads; h++) {
+      order[h] = descending(length(h), h);
+    }
+    sorted(order, numbers, 2 * heads + 2);
+    long[] largest = new long[maps.to.size()];
+    for (int i = 0; i < largest.length; i++) {
+      largest[i] = descending((isLarge(i) ? 1L << 30 : 0) + parts(i), i);
+    }
+    sorted(largest, numbers, at);
     at += largest.length;
     for (int i = 0; i < all.size(); i++) {
       StoredMap map = all.get(i);
@@ -201,6 +202,19 @@ public final class StoredStep {
     }
     numbers[at + 2] = run;
     return numbers;
+  }
+
+  /** A key that sorts by a value, the largest first, then by an index. */
+  static long descending(long value, int index) {
+    return -value << 32 | index;
+  }
+
+  /** Puts the indices of sorted keys from a place on: many are sorted before code is compiled. */
+  private static void sorted(long[] keys, int[] numbers, int at) {
+    Arrays.sort(keys);
+    for (int i = 0; i < keys.length; i++) {
+      numbers[at + i] = (int) keys[i];
+    }
   }
 
   private static int shape(StoredMap map) {
