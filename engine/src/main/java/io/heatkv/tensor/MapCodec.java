@@ -22,6 +22,8 @@ final class MapCodec {
   private static final float ROUND = 0x1.8p23f;
   private static final int INT8_MAX = 127;
   private static final int INT4_MAX = 15;
+  // Bits of the largest magnitude that a finite step reaches.
+  private static final int MAX_INT8_BITS = Float.floatToRawIntBits(MAX_HALF * INT8_MAX);
 
   private MapCodec() {}
 
@@ -67,28 +69,29 @@ final class MapCodec {
   /**
    * The bytes of a map.
    *
-   * @param keys of the entries [entries, dim]
+   * @param keys of the entries [entries, dim], at the start
    * @param values same shape
    * @param half type of {@link NumberFormat#FLOAT16}: F16 or BF16
+   * @param bytes takes them, at the start
    */
-  static byte[] encode(StoredMap map, float[] keys, float[] values, int dim, DType half) {
-    byte[] bytes = new byte[map.bytes(dim)];
-    Part part = Part.keys(map, dim);
+  static void encode(
+      StoredMap map, float[] keys, float[] values, int dim, DType half, byte[] bytes) {
+    Arrays.fill(bytes, map.entries() * map.entryBytes(dim), map.bytes(dim), (byte) 0);
+    Part part = Part.keys(map, dim, 0);
     encode(map.keys(), keys, bytes, part, half);
     encode(map.values(), values, bytes, part.values(map), half);
-    return bytes;
   }
 
   /**
    * Reads what {@link #encode} wrote.
    *
-   * @param bytes of the map, at the start
+   * @param bytes of the map, from {@code start} on
    * @param keys takes those of the entries [entries, dim], at the start
    * @param values same shape
    */
   static void decode(
-      StoredMap map, byte[] bytes, float[] keys, float[] values, int dim, DType half) {
-    Part part = Part.keys(map, dim);
+      StoredMap map, byte[] bytes, int start, float[] keys, float[] values, int dim, DType half) {
+    Part part = Part.keys(map, dim, start);
     decode(map.keys(), bytes, keys, part, half);
     decode(map.values(), bytes, values, part.values(map), half);
   }
@@ -102,17 +105,18 @@ final class MapCodec {
    * @param scaleStride from one entry's scale to the next
    */
   private record Part(int entries, int dim, int start, int stride, int scales, int scaleStride) {
-    static Part keys(StoredMap map, int dim) {
+    static Part keys(StoredMap map, int dim, int start) {
       int entries = map.entries();
       int stride = map.entryBytes(dim);
-      return new Part(entries, dim, 0, stride, entries * stride, scaleStride(map.keys()));
+      int scales = start + entries * stride;
+      return new Part(entries, dim, start, stride, scales, scaleStride(map.keys()));
     }
 
     Part values(StoredMap map) {
       return new Part(
           entries,
           dim,
-          map.keys().entryBytes(dim),
+          start + map.keys().entryBytes(dim),
           stride,
           scales + map.keys().scaleBytes(entries, dim),
           scaleStride(map.values()));
@@ -195,21 +199,41 @@ final class MapCodec {
   }
 
   private static void encodeInt8(float[] x, byte[] bytes, Part part) {
+    int dim = part.dim;
     for (int e = 0; e < part.entries; e++) {
-      int from = e * part.dim;
-      float largest = 0;
-      for (int i = 0; i < part.dim; i++) {
-        float size = Math.abs(x[from + i]);
-        largest = size > largest ? size : largest;
+      int from = e * dim;
+      int to = part.start + e * part.stride;
+      // Bits of magnitudes are in their order, what is no number beyond infinity.
+      int most = 0;
+      for (int i = 0; i < dim; i++) {
+        int magnitude = Float.floatToRawIntBits(x[from + i]) & Integer.MAX_VALUE;
+        most = magnitude > most ? magnitude : most;
       }
+      boolean isWithin = most <= MAX_INT8_BITS;
+      float largest = isWithin ? Float.intBitsToFloat(most) : largestNumber(x, from, dim);
       short bits = halfAbove(largest / INT8_MAX);
       set(bytes, part.scales + e * part.scaleStride, bits);
       float divisor = divisor(Float.float16ToFloat(bits));
-      int to = part.start + e * part.stride;
-      for (int i = 0; i < part.dim; i++) {
-        bytes[to + i] = (byte) rounded(x[from + i] / divisor, -INT8_MAX, INT8_MAX);
+      if (isWithin) {
+        // The last bits of the rounded sum are the integer.
+        for (int i = 0; i < dim; i++) {
+          bytes[to + i] = (byte) Float.floatToRawIntBits(x[from + i] / divisor + ROUND);
+        }
+      } else {
+        for (int i = 0; i < dim; i++) {
+          bytes[to + i] = (byte) rounded(x[from + i] / divisor, -INT8_MAX, INT8_MAX);
+        }
       }
     }
+  }
+
+  private static float largestNumber(float[] x, int from, int count) {
+    float largest = 0;
+    for (int i = from; i < from + count; i++) {
+      float size = Math.abs(x[i]);
+      largest = size > largest ? size : largest;
+    }
+    return largest;
   }
 
   private static void decodeInt8(byte[] bytes, float[] x, Part part) {

@@ -1,7 +1,6 @@
 package io.heatkv.tensor;
 
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
-import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -13,14 +12,15 @@ import java.util.stream.IntStream;
 /** Stored maps on the CPU: {@link MapCodec} over an arena of bytes in memory. */
 final class PlainMaps {
   // Numbers for which waking other threads pays.
-  private static final long SHARED = 16384;
+  private static final long ENCODED = 1 << 15;
+  private static final long DECODED = 1 << 18;
 
   private PlainMaps() {}
 
   /** Attention of a step, group by group of heads. */
   static Tensor attend(Tensor q, Tensor k, Tensor v, Tensor arena, StoredStep step, double scale) {
-    Bytes bytes = new Bytes(arena, step.half());
-    List<HeadGroup> groups = HeadGroup.of(step, q.size(2), bytes.dim);
+    StoredBytes bytes = new StoredBytes(arena, step.half());
+    List<HeadGroup> groups = HeadGroup.of(step, q.size(2), bytes.dim());
     if (groups.size() == 1) {
       try (Scope scope = Scope.open()) {
         return scope.keep(attend(q, k, v, bytes, step, groups.getFirst(), scale).to(q.dtype()));
@@ -55,11 +55,17 @@ final class PlainMaps {
    * @return float32, as q
    */
   private static Tensor attend(
-      Tensor q, Tensor k, Tensor v, Bytes bytes, StoredStep step, HeadGroup group, double scale) {
+      Tensor q,
+      Tensor k,
+      Tensor v,
+      StoredBytes bytes,
+      StoredStep step,
+      HeadGroup group,
+      double scale) {
     int rows = Math.toIntExact(q.size(0));
     int tokens = Math.toIntExact(q.size(2));
     int all = tokens + group.longest();
-    int dim = bytes.dim;
+    int dim = bytes.dim();
     List<StoredMap> maps = new ArrayList<>();
     // Of each map's first entry among those of all heads of a row; the current scale's come first.
     int[] places = new int[step.reads().size()];
@@ -92,16 +98,13 @@ final class PlainMaps {
     inParallel(
         q.backend(),
         rows * maps.size(),
-        2L * rows * group.count() * group.longest() * dim,
+        2L * rows * group.count() * group.longest() * dim >= DECODED,
         i -> {
           int row = i / maps.size();
           int number = i % maps.size();
-          float[][] parts = bytes.decode(row, maps.get(number));
-          for (int part = 0; part < 2; part++) {
-            long entry = (long) (part * rows + row) * group.count() * all + places[number];
-            MemorySegment.copy(
-                parts[part], 0, memory, JAVA_FLOAT, entry * dim * Float.BYTES, parts[part].length);
-          }
+          long entry = (long) row * group.count() * all + places[number];
+          long values = entry + (long) rows * group.count() * all;
+          bytes.decode(row, maps.get(number), memory, entry * dim, values * dim);
         });
     Tensor keys = joined.select(0, 0);
     Tensor values = joined.select(0, 1);
@@ -114,66 +117,57 @@ final class PlainMaps {
   /** What is added to the scores of a map's entries: 0 for one token. */
   private static void logCounts(StoredMap map, float[] logs, int place) {
     if (map.pool() > 1) {
+      // Most entries stand for as many tokens as the one before.
+      int known = 1;
+      float log = 0;
       for (int i = 0; i < map.entries(); i++) {
-        logs[place + i] = (float) Math.log(map.tokens(i));
+        int tokens = map.tokens(i);
+        if (tokens != known) {
+          known = tokens;
+          log = (float) Math.log(tokens);
+        }
+        logs[place + i] = log;
       }
     }
   }
 
-  /**
-   * Runs what writes to places of its own for numbers from 0, by all threads where it is enough.
-   *
-   * @param numbers that are encoded or decoded in all
-   */
-  private static void inParallel(Backend backend, int count, long numbers, IntConsumer action) {
+  /** Runs what writes to places of its own for numbers from 0, by all threads where it is much. */
+  private static void inParallel(Backend backend, int count, boolean isMuch, IntConsumer action) {
     IntStream range = IntStream.range(0, count);
-    (numbers >= SHARED && backend.threads() > 1 ? range.parallel() : range).forEach(action);
+    (isMuch && backend.threads() > 1 ? range.parallel() : range).forEach(action);
   }
 
-  /** Stores the current scale. */
-  static void encode(Tensor arena, StoredStep step, Tensor k, Tensor v) {
-    List<StoredMap> maps = step.to().subList(step.from().size(), step.to().size());
-    if (maps.isEmpty()) {
+  /** Encodes maps of the first rows again and stores the current scale of all. */
+  static void store(Tensor arena, StoredStep step, Tensor k, Tensor v) {
+    if (step.to().isEmpty()) {
       return;
     }
-    Bytes bytes = new Bytes(arena, step.half());
-    int dim = bytes.dim;
+    StoredBytes bytes = new StoredBytes(arena, step.half());
+    int dim = bytes.dim();
+    List<StoredMap> from = step.from();
+    List<StoredMap> to = step.to();
+    int rows = Math.toIntExact(k.size(0));
+    // All before any: what is encoded may lie where another was.
+    StoredBytes.Copies copies = bytes.copy(rows, from);
+    long stored = to.size() > from.size() ? k.count() : 0;
     try (Scope _ = Scope.open()) {
       MemorySegment keys = k.to(DType.F32).contiguous().memory();
       MemorySegment values = v.to(DType.F32).contiguous().memory();
       inParallel(
           k.backend(),
-          (int) k.size(0) * maps.size(),
-          2 * k.count(),
+          rows * to.size(),
+          2 * (stored + (long) rows * step.moved() * dim) >= ENCODED,
           i -> {
-            int row = i / maps.size();
-            StoredMap map = maps.get(i % maps.size());
-            int count = map.height() * map.width() * dim;
-            long from = (row * k.size(1) + map.head()) * count * Float.BYTES;
-            float[][] parts = new float[2][count];
-            MemorySegment.copy(keys, JAVA_FLOAT, from, parts[0], 0, count);
-            MemorySegment.copy(values, JAVA_FLOAT, from, parts[1], 0, count);
-            bytes.encode(row, map, parts, 1);
+            int row = i / to.size();
+            int number = i % to.size();
+            StoredMap map = to.get(number);
+            if (number < from.size()) {
+              bytes.encode(row, map, from.get(number), copies.rows()[row], copies.starts()[number]);
+            } else {
+              long start = (row * k.size(1) + map.head()) * map.height() * map.width() * dim;
+              bytes.encode(row, map, keys, values, start);
+            }
           });
-    }
-  }
-
-  /** Encodes maps of the first rows again. */
-  static void move(Tensor arena, long rows, StoredStep step) {
-    Bytes bytes = new Bytes(arena, step.half());
-    List<StoredMap> from = step.from();
-    long numbers = 2L * step.moved() * bytes.dim;
-    float[][][] decoded = new float[from.size()][][];
-    for (int each = 0; each < rows; each++) {
-      int row = each;
-      // All before any: what is encoded may lie where another is decoded from.
-      inParallel(
-          arena.backend(), from.size(), numbers, i -> decoded[i] = bytes.decode(row, from.get(i)));
-      inParallel(
-          arena.backend(),
-          from.size(),
-          numbers,
-          i -> bytes.encode(row, step.to().get(i), decoded[i], from.get(i).pool()));
     }
   }
 
@@ -194,60 +188,6 @@ final class PlainMaps {
     float[] x = MapCodec.decode(bytes.toBytes(), Math.toIntExact(bytes.size(-1) - 2));
     try (Scope scope = Scope.open()) {
       return scope.keep(Tensor.of(bytes.backend(), x, shape).to(dtype));
-    }
-  }
-
-  /** An arena's bytes, row after row of granules. */
-  private static final class Bytes {
-    private final MemorySegment memory;
-    private final long rowBytes;
-    private final int granule;
-    private final int dim;
-    private final DType half;
-
-    Bytes(Tensor arena, DType half) {
-      memory = arena.memory();
-      granule = Math.toIntExact(arena.size(2));
-      rowBytes = arena.size(1) * granule;
-      dim = 2 * granule;
-      this.half = half;
-    }
-
-    /** Keys and values of the entries [2][entries * dim]. */
-    float[][] decode(int row, StoredMap map) {
-      byte[] own = new byte[map.bytes(dim)];
-      int at = 0;
-      for (int i = 0; i < map.runs().length; i += 2) {
-        int count = map.runs()[i + 1] * granule;
-        MemorySegment.copy(memory, JAVA_BYTE, place(row, map, i), own, at, count);
-        at += count;
-      }
-      float[][] parts = new float[2][map.entries() * dim];
-      MapCodec.decode(map, own, parts[0], parts[1], dim, half);
-      return parts;
-    }
-
-    /** Encodes keys and values that are entries of blocks of {@code from} tokens a side. */
-    void encode(int row, StoredMap map, float[][] parts, int from) {
-      int height = map.height();
-      int width = map.width();
-      byte[] bytes =
-          MapCodec.encode(
-              map,
-              MapCodec.pool(parts[0], height, width, dim, from, map.pool()),
-              MapCodec.pool(parts[1], height, width, dim, from, map.pool()),
-              dim,
-              half);
-      int at = 0;
-      for (int i = 0; i < map.runs().length; i += 2) {
-        int count = map.runs()[i + 1] * granule;
-        MemorySegment.copy(bytes, at, memory, JAVA_BYTE, place(row, map, i), count);
-        at += count;
-      }
-    }
-
-    private long place(int row, StoredMap map, int run) {
-      return row * rowBytes + (long) map.runs()[run] * granule;
     }
   }
 }

@@ -260,16 +260,16 @@ public final class PlainOps implements DeviceOps {
           step.reads().isEmpty()
               ? attention(q, k, v, scale)
               : PlainMaps.attend(q, k, v, arena, step, scale);
-      PlainMaps.move(arena, q.size(0), step);
-      PlainMaps.encode(arena, step, k, v);
+      PlainMaps.store(arena, step, k, v);
       return scope.keep(attended);
     }
   }
 
   @Override
   public long workspace(Tensor k, StoredStep step) {
-    long joined = step.entries() == 0 ? 0 : k.size(0) * PlainMaps.joined(step, k);
-    return 2L * Math.max(joined, step.moved()) * k.size(3) * DType.F32.bytes();
+    int dim = Math.toIntExact(k.size(3));
+    long joined = step.entries() == 0 ? 0 : 2L * PlainMaps.joined(step, k) * dim * Float.BYTES;
+    return k.size(0) * Math.max(joined, StoredBytes.copied(step.from(), dim));
   }
 
   @Override

@@ -31,11 +31,20 @@ class MapCodecTest {
     return values;
   }
 
+  /** Bytes of a map. */
+  static byte[] encoded(StoredMap map, float[] keys, float[] values, int dim, DType half) {
+    byte[] bytes = new byte[map.bytes(dim)];
+    // What an array held before is gone.
+    Arrays.fill(bytes, (byte) -1);
+    MapCodec.encode(map, keys, values, dim, half, bytes);
+    return bytes;
+  }
+
   private static float[][] stored(
       StoredMap map, float[] keys, float[] values, int dim, DType half) {
     float[][] parts = new float[2][keys.length];
-    byte[] bytes = MapCodec.encode(map, keys, values, dim, half);
-    MapCodec.decode(map, bytes, parts[0], parts[1], dim, half);
+    byte[] bytes = encoded(map, keys, values, dim, half);
+    MapCodec.decode(map, bytes, 0, parts[0], parts[1], dim, half);
     return parts;
   }
 
@@ -98,7 +107,7 @@ class MapCodecTest {
     // Steps of 1 in each channel, from 0, -5, 100 and 0 on.
     float[] x = {0, -5, 100, 0, 15, 10, 115, 15, 3, 2, 104, 9};
     StoredMap map = map(3, 1, NumberFormat.INT4);
-    byte[] bytes = MapCodec.encode(map, x, x, 4, DType.F16);
+    byte[] bytes = encoded(map, x, x, 4, DType.F16);
     // An entry: two bytes of the key, two of the value.
     byte[] entries = {0, 0, 0, 0, -1, -1, -1, -1, 0x73, (byte) 0x94, 0x73, (byte) 0x94};
     assertThat(Arrays.copyOf(bytes, 12)).containsExactly(entries);
@@ -113,7 +122,7 @@ class MapCodecTest {
   void anEntryOfEightBitsHasAStepOfItsOwn() {
     float[] x = {127, -127, 3, 0, 63.5f, 0.5f, -0.25f, -1};
     StoredMap map = map(2, 1, NumberFormat.INT8);
-    byte[] bytes = MapCodec.encode(map, x, x, 4, DType.F16);
+    byte[] bytes = encoded(map, x, x, 4, DType.F16);
     byte[] both = {127, -127, 3, 0, 127, -127, 3, 0, 127, 1, 0, -2, 127, 1, 0, -2};
     assertThat(Arrays.copyOf(bytes, 16)).containsExactly(both);
     // Steps 1 and 0.5, of the keys and of the values.
@@ -219,6 +228,29 @@ class MapCodecTest {
     float[] x = {1e30f, -1e30f, 1, 0, 3e38f, -3e38f, Float.MIN_VALUE, -Float.MIN_VALUE};
     for (float value : stored(format, x, 4)) {
       assertThat(value).isFinite();
+    }
+  }
+
+  @Test
+  void eightBitsOfWhatIsNoNumberAreZero() {
+    float[] x = {Float.NaN, 127, -64, 1, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY, 1, 0};
+    float most = 127 * 65504f;
+    assertThat(stored(NumberFormat.INT8, x, 4)).containsExactly(0, 127, -64, 1, most, -most, 0, 0);
+  }
+
+  /** As nearest integers to the quotient, ties to even. */
+  @Test
+  void eightBitsAreNearestUpToTheLargestStep() {
+    Random random = new Random(5);
+    for (float largest : new float[] {0.1f, 1, 127 * 65504f, Math.nextUp(127 * 65504f)}) {
+      float[] x = random(random, 32, largest / 8);
+      x[0] = largest;
+      double step = stored(NumberFormat.INT8, x, 32)[0] / 127.0;
+      float[] stored = stored(NumberFormat.INT8, x, 32);
+      for (int i = 0; i < 32; i++) {
+        double quotient = Math.max(-127, Math.min(127, Math.rint(x[i] / (float) step)));
+        assertThat((double) stored[i]).isEqualTo((double) (float) (quotient * step));
+      }
     }
   }
 

@@ -64,8 +64,8 @@ class StoredAttentionTest {
         float[][] parts = {
           random(random, map.entries() * dim), random(random, map.entries() * dim)
         };
-        byte[] encoded = MapCodec.encode(map, parts[0], parts[1], dim, half);
-        MapCodec.decode(map, encoded, parts[0], parts[1], dim, half);
+        byte[] encoded = MapCodecTest.encoded(map, parts[0], parts[1], dim, half);
+        MapCodec.decode(map, encoded, 0, parts[0], parts[1], dim, half);
         stored.getLast().add(parts);
         long at = ((long) row * (granules + 1) + map.runs()[0]) * (dim / 2);
         MemorySegment.copy(encoded, 0, bytes.memory(), ValueLayout.JAVA_BYTE, at, encoded.length);

@@ -143,14 +143,14 @@ class StoredMapsTest {
       for (int row = 0; row < ROWS; row++) {
         float[] own = entries(k.toFloats(), map, row, dim, pool);
         float[] others = entries(v.toFloats(), map, row, dim, pool);
-        byte[] expected = MapCodec.encode(map, own, others, dim, half(dtype));
+        byte[] expected = MapCodecTest.encoded(map, own, others, dim, half(dtype));
         // Of what fills the last granule of the scales nothing is said.
         assertThat(decoded(map, bytes(stored, map, row, dim), dim, half(dtype)))
             .as("%s %s %s row %s", map, dtype, dim, row)
             .isEqualTo(decoded(map, expected, dim, half(dtype)));
         float[][] parts = decoded(map, expected, dim, half(dtype));
         byte[] again =
-            MapCodec.encode(
+            MapCodecTest.encoded(
                 next,
                 MapCodec.pool(parts[0], size[0], size[1], dim, pool, 8),
                 MapCodec.pool(parts[1], size[0], size[1], dim, pool, 8),
@@ -165,7 +165,7 @@ class StoredMapsTest {
 
   private static float[][] decoded(StoredMap map, byte[] bytes, int dim, DType half) {
     float[][] parts = new float[2][map.entries() * dim];
-    MapCodec.decode(map, bytes, parts[0], parts[1], dim, half);
+    MapCodec.decode(map, bytes, 0, parts[0], parts[1], dim, half);
     return parts;
   }
 
@@ -217,7 +217,7 @@ class StoredMapsTest {
         for (int row = 0; row < ROWS; row++) {
           float[] own = entries(k.toFloats(), map, row, dim, map.pool());
           float[] others = entries(v.toFloats(), map, row, dim, map.pool());
-          byte[] bytes = MapCodec.encode(map, own, others, dim, half(dtype));
+          byte[] bytes = MapCodecTest.encoded(map, own, others, dim, half(dtype));
           seen.get(row).add(decoded(map, bytes, dim, half(dtype)));
         }
       }
@@ -246,7 +246,7 @@ class StoredMapsTest {
       for (int row = 0; row < ROWS; row++) {
         float[][] parts = seen.get(row).getFirst();
         byte[] again =
-            MapCodec.encode(
+            MapCodecTest.encoded(
                 to,
                 MapCodec.pool(parts[0], 13, 9, dim, from.pool(), 4),
                 MapCodec.pool(parts[1], 13, 9, dim, from.pool(), 4),
