@@ -9,7 +9,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 JAVA_HOME=$(find_jdk) || { echo "no JDK 25 or newer was found; set JAVA_HOME to one" >&2; exit 2; }
 export JAVA_HOME SPARK_LOCAL_IP=${SPARK_LOCAL_IP:-127.0.0.1}
 # As the command's launcher has it: tensors in huge pages.
-export GLIBC_TUNABLES=${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1}
+export GLIBC_TUNABLES=${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1:glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0}
 path=$root/spark/target/class-path
 # Built when it isn't, or a source is newer.
 if [ ! -f "$path" ] || [ -n "$(find "$root"/{engine,eval,models,spark}/{pom.xml,src/main} -newer "$path" -print -quit 2>/dev/null)" ]; then

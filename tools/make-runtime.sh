@@ -36,7 +36,7 @@ here=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
 # Arguments and file names are UTF-8, whatever the caller's locale.
 export LC_ALL=C.UTF-8
 # This and Java's options are as the launcher has them.
-export GLIBC_TUNABLES=${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1}
+export GLIBC_TUNABLES=${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1:glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0}
 command=${1:-}
 set -- -XX:-UsePerfData "-Xlog:aot*=off,cds*=off" -jar "$here/heatkv/heatkv.jar" "$@"
 case $command in

@@ -69,7 +69,8 @@ class SparkConfCommandTest {
         .containsEntry("spark.task.cpus", "4")
         .containsEntry("spark.executorEnv.HEATKV_LIBTORCH", "/opt/torch/lib")
         .containsEntry(
-            "spark.executorEnv.GLIBC_TUNABLES", "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1");
+            "spark.executorEnv.GLIBC_TUNABLES",
+            "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1:glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0");
   }
 
   @ParameterizedTest

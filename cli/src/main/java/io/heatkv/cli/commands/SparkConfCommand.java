@@ -50,7 +50,8 @@ public final class SparkConfCommand implements Callable<Integer> {
   // CUDA's context and libraries in the host's memory, and what weights pass through.
   private static final long CUDA_HOST = 4L << 30;
   // As the command's launcher has it.
-  private static final String HUGE_PAGES = "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1";
+  private static final String TUNABLES =
+      "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1:glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0";
   private static final String NATIVE = "--enable-native-access=ALL-UNNAMED";
 
   private final Console console;
@@ -181,7 +182,7 @@ public final class SparkConfCommand implements Callable<Integer> {
     if (libtorch != null) {
       lines.put("spark.executorEnv." + LibTorchLocation.VARIABLE, libtorch);
     }
-    lines.put("spark.executorEnv.GLIBC_TUNABLES", HUGE_PAGES);
+    lines.put("spark.executorEnv.GLIBC_TUNABLES", TUNABLES);
     lines.put("spark.executor.extraJavaOptions", NATIVE);
     lines.put("spark.driver.extraJavaOptions", NATIVE);
     if (!model.isDefault()) {
