@@ -154,16 +154,19 @@ public final class DevicePool implements AutoCloseable {
     try (KvCache cache = request.policy().plan(shape).open(backend, device)) {
       for (int scale = 0; scale < shape.grids().count(); scale++) {
         try (Scope _ = Scope.open()) {
-          Tensor zeros =
+          Tensor projected =
               Tensor.full(
                   backend,
                   0,
                   dtype,
                   device,
                   shape.batch(),
-                  shape.heads(),
                   shape.grids().tokens(scale),
+                  3,
+                  shape.heads(),
                   shape.headDim());
+          // As a projection's parts lie: plans depend on strides.
+          Tensor zeros = projected.select(2, 0).transpose(1, 2);
           Tensor _ = cache.attend(0, scale, zeros, zeros, zeros);
         }
       }

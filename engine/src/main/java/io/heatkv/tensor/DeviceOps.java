@@ -45,13 +45,14 @@ public interface DeviceOps {
   Tensor linearGelu(Tensor x, Tensor weight, Tensor bias);
 
   /**
-   * Splits a projection into heads; queries and keys are normalised, scaled and rotated.
+   * Splits a projection into heads; queries and keys are normalised, scaled and rotated. Where they
+   * aren't placed, the results may lie in the projection, which they overwrite.
    *
    * @param projected queries, keys, values [rows, tokens, 3, heads, head_dim]
    * @param factors of queries and keys [2, heads], float32
    * @param positions rotary table [tokens, head_dim / 2], complex numbers
    * @param normalise whether queries and keys are divided by their L2 norm before
-   * @param place where keys and values are written, or null for new tensors
+   * @param place where keys and values are written, or null for anywhere
    */
   Heads splitHeads(
       Tensor projected, Tensor factors, Tensor positions, boolean normalise, @Nullable Place place);

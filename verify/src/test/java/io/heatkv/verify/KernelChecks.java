@@ -174,7 +174,7 @@ public final class KernelChecks {
     double[] in = projected.toDoubles();
     double[] scales = factors.toDoubles();
     for (boolean normalise : new boolean[] {true, false}) {
-      DeviceOps.Heads split = ops.splitHeads(projected, factors, positions, normalise, null);
+      DeviceOps.Heads split = ops.splitHeads(projected.copy(), factors, positions, normalise, null);
       double[][] expected = new double[3][rows * heads * tokens * dim];
       for (int i = 0; i < in.length; i += dim) {
         int head = i / dim % heads;

@@ -22,6 +22,8 @@ import java.util.stream.LongStream;
  * head) or row.
  */
 final class KernelRangeSteps {
+  // More than a block of keys, and less than all kernels for few of them take.
+  private static final int MOST_FEW = 200;
   private static final double EPS = 1e-6;
   // A prime: what two heads see differs, however long they are.
   private static final int POOL = 1_048_573;
@@ -87,15 +89,29 @@ final class KernelRangeSteps {
     }
   }
 
+  /**
+   * Queries, keys and values [3, rows, heads, tokens, dim], every other time as they lie in a
+   * projection.
+   */
+  private Tensor current(Tensor pool) {
+    int rows = shape.rows();
+    int heads = shape.heads();
+    int tokens = shape.tokens();
+    return random.nextBoolean()
+        ? values(pool, dtype, rows, tokens, 3, heads, shape.dim()).permute(2, 0, 3, 1, 4)
+        : values(pool, dtype, 3, rows, heads, tokens, shape.dim());
+  }
+
   private void attention(Tensor pool) {
     int rows = shape.rows();
     int heads = shape.heads();
     int dim = shape.dim();
     double scale = 1 / Math.sqrt(dim);
     int total = shape.retained();
-    Tensor q = values(pool, dtype, rows, heads, shape.tokens(), dim);
-    Tensor k = values(pool, dtype, rows, heads, shape.tokens(), dim);
-    Tensor v = values(pool, dtype, rows, heads, shape.tokens(), dim);
+    Tensor current = current(pool);
+    Tensor q = current.select(0, 0);
+    Tensor k = current.select(0, 1);
+    Tensor v = current.select(0, 2);
     Tensor keys = values(pool, dtype, rows, heads, shape.earlier(), dim);
     Tensor values = values(pool, dtype, rows, heads, shape.earlier(), dim);
     Tensor retained = values(pool, dtype, 2, rows, total, dim);
@@ -118,6 +134,7 @@ final class KernelRangeSteps {
         2);
     Tensor sums = ops.attentionOverBothWithLse(q, k, v, keys, values, scale).lse();
     compare("log-sum-exp over both", Ops.exp(wide(sums)), Ops.exp(exact.logSumExpOfBoth()), 2);
+    fewKeys(q, keys, values, scale);
     columnSums(q.mul(scale), k, v, keys, values);
     try (Scope owner = Scope.detached()) {
       int[] lengths = shape.lengths().stream().mapToInt(Integer::intValue).toArray();
@@ -140,6 +157,16 @@ final class KernelRangeSteps {
           exact.ragged(),
           2);
     }
+  }
+
+  /** As queries attend to a text. */
+  private void fewKeys(Tensor q, Tensor keys, Tensor values, double scale) {
+    long count = 1 + shape.earlier() % Math.min(MOST_FEW, shape.earlier());
+    Tensor k = keys.narrow(2, 0, count);
+    Tensor v = values.narrow(2, 0, count);
+    Tensor scores = Ops.matmul(wide(q).mul(scale), wide(k).transpose(2, 3));
+    Tensor exact = Ops.matmul(Ops.softmax(scores), wide(v));
+    compare("attention to few keys", ops.attention(q, k, v, scale), exact, 2);
   }
 
   /** Of all queries, and of the last few, as policies observe them. */
@@ -196,7 +223,7 @@ final class KernelRangeSteps {
     Tensor around = wide(cache);
     DeviceOps.Heads split =
         ops.splitHeads(
-            projected,
+            projected.copy(),
             factors,
             Ops.asComplex(table),
             true,
@@ -235,8 +262,9 @@ final class KernelRangeSteps {
             .filter(h -> h % 3 == 0 || random.nextBoolean())
             .toArray();
     int count = written.length * tokens;
-    Tensor k = values(pool, dtype, rows, shape.heads(), tokens, dim);
-    Tensor v = values(pool, dtype, rows, shape.heads(), tokens, dim);
+    Tensor current = current(pool);
+    Tensor k = current.select(0, 1);
+    Tensor v = current.select(0, 2);
     Tensor whole = values(pool, dtype, 2, rows + 1, count + 7, dim);
     // As after a row has left: keys and values lie apart.
     Tensor arena = whole.narrow(1, 0, rows);

@@ -92,10 +92,13 @@ final class InfinityMemory {
    * in the compute type
    *
    * <ul>
-   *   <li>attending, the norm, the projection, queries, keys and values, and three outputs of
-   *       attention (over its own scale, over earlier ones, both); where keys are joined, keys and
-   *       values of all scales instead of two of these, else what a head retained;
-   *   <li>feeding forward, the branches read before, the norm, the hidden layer and its output.
+   *   <li>attending, the norm, the projection, in which queries, keys and values lie on CUDA and
+   *       besides which they are on the CPU, and three outputs of attention (over its own scale,
+   *       over earlier ones, both); where keys are joined, keys and values of all scales instead of
+   *       two of these, else what a head retained;
+   *   <li>feeding forward, the branches read before, the norm, the hidden layer and its output, and
+   *       gaps between them, in which the hidden layer has no room: half as much as three of them,
+   *       as measured on CUDA.
    * </ul>
    *
    * <p>Besides, what every block knows of the text, and the rotary table.
@@ -107,12 +110,11 @@ final class InfinityMemory {
     long tokens = rows * grids.last().tokens();
     long unit = tokens * config.width() * shape.dtype().bytes();
     long stream = tokens * config.width() * DType.F32.bytes();
-    long earlier =
+    long attending =
         device.isCuda()
-            ? copies + 2 * unit
-            : 2 * rows * grids.totalTokens() * config.width() * shape.dtype().bytes();
-    long attending = 8 * unit + earlier;
-    long feeding = 4 * unit + tokens * config.hidden() * shape.dtype().bytes();
+            ? 7 * unit + copies
+            : 8 * unit + 2 * rows * grids.totalTokens() * config.width() * shape.dtype().bytes();
+    long feeding = 4 * unit + 3 * unit / 2 + tokens * config.hidden() * shape.dtype().bytes();
     long text = 2 * rows * textTokens * config.width() * config.depth() * shape.dtype().bytes();
     long adaptive = 6 * rows * config.width() * config.depth() * DType.F32.bytes();
     long rotary = 2L * grids.totalTokens() * config.headDim() / 2 * DType.F32.bytes();

@@ -118,6 +118,7 @@ record CudaKernels(
   void scatterSlots(Tensor arena, Tensor slots, Tensor heads, Tensor k, Tensor v) {
     long units = 2 * arena.size(1) * slots.count() * arena.size(3) / 8;
     try (Scope _ = Scope.open()) {
+      var current = SmallAttention.Keys.readable(k, v);
       launch(
           scatterSlots,
           CudaOps.blocks(units),
@@ -126,8 +127,11 @@ record CudaKernels(
           arena,
           slots,
           heads,
-          k.contiguous(),
-          v.contiguous(),
+          current.k(),
+          current.v(),
+          current.k().stride(0),
+          current.k().stride(1),
+          current.k().stride(2),
           units,
           arena.size(2),
           slots.count(),
@@ -144,6 +148,7 @@ record CudaKernels(
       Tensor arena, Tensor slots, Tensor entries, @Nullable Tensor held, Tensor k, Tensor v) {
     long units = 2 * arena.size(1) * slots.count() * arena.size(3) / 8;
     try (Scope _ = Scope.open()) {
+      var current = SmallAttention.Keys.readable(k, v);
       launch(
           replaceSlots,
           CudaOps.blocks(units),
@@ -153,8 +158,11 @@ record CudaKernels(
           slots,
           entries,
           held,
-          k.contiguous(),
-          v.contiguous(),
+          current.k(),
+          current.v(),
+          current.k().stride(0),
+          current.k().stride(1),
+          current.k().stride(2),
           units,
           arena.size(2),
           slots.count(),

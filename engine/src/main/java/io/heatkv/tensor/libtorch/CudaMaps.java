@@ -86,7 +86,8 @@ final class CudaMaps {
     try (Scope scope = Scope.open()) {
       MapKernels own = kernels((int) q.size(3), q.dtype());
       var table = new KernelLauncher.Pointer(tables, (long) step.place() * Integer.BYTES);
-      Call call = new Call(own, q, k.contiguous(), v.contiguous(), arena, step, table, scale);
+      var current = SmallAttention.Keys.readable(k, v);
+      Call call = new Call(own, q, current.k(), current.v(), arena, step, table, scale);
       Tensor moved =
           step.from().isEmpty()
               ? null
@@ -187,6 +188,7 @@ final class CudaMaps {
             call.v,
             call.k.stride(0),
             call.k.stride(1),
+            call.k.stride(2),
             call.k.size(2),
             call.isBrain());
     return out.transpose(1, 2);
@@ -365,6 +367,7 @@ final class CudaMaps {
             call.v,
             call.k.stride(0),
             call.k.stride(1),
+            call.k.stride(2),
             (int) call.rows(),
             call.isBrain());
   }

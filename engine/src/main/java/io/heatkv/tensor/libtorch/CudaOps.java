@@ -122,10 +122,6 @@ final class CudaOps implements DeviceOps {
         || (place != null && place.keys().dtype() != projected.dtype())) {
       return plain.splitHeads(projected, factors, positions, normalise, place);
     }
-    long[] shape = {projected.size(0), heads, tokens, dim};
-    Tensor q = Tensor.empty(torch, projected.dtype(), projected.device(), shape);
-    Tensor k = place != null ? place.keys() : Tensor.empty(torch, q.dtype(), q.device(), shape);
-    Tensor v = place != null ? place.values() : Tensor.empty(torch, q.dtype(), q.device(), shape);
     long units = heads * dim / 8;
     own.launch(
         own.splitHeads(),
@@ -133,18 +129,21 @@ final class CudaOps implements DeviceOps {
         blocks(units),
         (int) Math.min(THREADS, (units + 31) / 32 * 32),
         projected,
-        q,
-        k,
-        v,
+        place == null ? null : place.keys(),
+        place == null ? null : place.values(),
         factors,
         positions,
-        k.stride(0),
-        k.stride(1),
+        place == null ? 0L : place.keys().stride(0),
+        place == null ? 0L : place.keys().stride(1),
         (int) tokens,
         (int) heads,
         (int) dim,
         normalise ? 1 : 0);
-    return new Heads(q, k, v);
+    Tensor parts = projected.permute(2, 0, 3, 1, 4);
+    return new Heads(
+        parts.select(0, 0),
+        place == null ? parts.select(0, 1) : place.keys(),
+        place == null ? parts.select(0, 2) : place.values());
   }
 
   /** The lanes of a head must be a power of two that divides a warp. */
@@ -165,6 +164,7 @@ final class CudaOps implements DeviceOps {
     }
     long units = k.count() / 8;
     try (Scope _ = Scope.open()) {
+      var current = SmallAttention.Keys.readable(k, v);
       own.launch(
           own.append(),
           blocks(units),
@@ -172,8 +172,11 @@ final class CudaOps implements DeviceOps {
           THREADS,
           keys,
           values,
-          k.contiguous(),
-          v.contiguous(),
+          current.k(),
+          current.v(),
+          current.k().stride(0),
+          current.k().stride(1),
+          current.k().stride(2),
           units,
           keys.stride(0),
           keys.stride(1),
@@ -187,11 +190,14 @@ final class CudaOps implements DeviceOps {
   @Override
   public Tensor joinHeads(Tensor attended) {
     CudaKernels own = compiled.of(attended.dtype());
-    if (own == null || attended.size(3) % 8 != 0 || !attended.isContiguous()) {
-      return plain.joinHeads(attended);
+    Tensor out = attended.transpose(1, 2);
+    if (own != null
+        && attended.size(3) % 8 == 0
+        && !out.isContiguous()
+        && attended.isContiguous()) {
+      out = tokensFirst(attended);
+      launchJoin(own, attended, null, null, null, null, out, null);
     }
-    Tensor out = tokensFirst(attended);
-    launchJoin(own, attended, null, null, null, null, out, null);
     return out.reshape(attended.size(0), attended.size(2), attended.size(1) * attended.size(3));
   }
 
@@ -313,8 +319,8 @@ final class CudaOps implements DeviceOps {
    */
   private Tensor merge(
       AttentionParts a, AttentionParts b, @Nullable Tensor ends, @Nullable Tensor lse) {
-    Tensor first = a.output().contiguous();
-    Tensor second = b.output().contiguous();
+    Tensor first = withUnits(a.output());
+    Tensor second = withUnits(b.output());
     CudaKernels own = compiled.of(first.dtype());
     if (own == null || first.size(3) % 8 != 0) {
       if (lse != null) {
@@ -325,6 +331,11 @@ final class CudaOps implements DeviceOps {
     Tensor out = tokensFirst(first);
     launchJoin(own, first, a.lse().contiguous(), second, b.lse().contiguous(), ends, out, lse);
     return out.transpose(1, 2);
+  }
+
+  /** With the units of 8 channels of a query together. */
+  private static Tensor withUnits(Tensor x) {
+    return x.stride(3) == 1 && x.stride(2) % 8 == 0 && x.stride(1) % 8 == 0 ? x : x.contiguous();
   }
 
   private Tensor tokensFirst(Tensor attended) {
@@ -354,8 +365,14 @@ final class CudaOps implements DeviceOps {
         1,
         THREADS,
         a,
+        a.stride(0),
+        a.stride(1),
+        a.stride(2),
         lseA,
         b,
+        b == null ? 0L : b.stride(0),
+        b == null ? 0L : b.stride(1),
+        b == null ? 0L : b.stride(2),
         lseB,
         ends,
         out,

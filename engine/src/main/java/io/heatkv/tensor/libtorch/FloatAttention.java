@@ -88,7 +88,7 @@ final class FloatAttention {
       double scale,
       @Nullable Tensor lse)
       throws CudaCompiler.Unavailable {
-    if (!current.isRegular() || (earlier != null && !earlier.isRegular())) {
+    if (!current.isRegular() || (earlier != null && !earlier.isDense())) {
       return null;
     }
     int dim = (int) q.size(3);
@@ -124,6 +124,7 @@ final class FloatAttention {
         current.v(),
         current.k().stride(0),
         current.k().stride(1),
+        current.k().stride(2),
         current.count());
     return out.transpose(1, 2);
   }

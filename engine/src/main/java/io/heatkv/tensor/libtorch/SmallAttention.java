@@ -22,18 +22,27 @@ final class SmallAttention {
   private static final int MOST_CHANNELS = 128;
   private static final int MAX_QUERIES = 512;
   private static final int FEW_KEYS = 256;
+  // Blocks of attend_few that a multiprocessor has at once, and queries that each of its warps
+  // does.
+  private static final int RESIDENT = 2;
+  private static final int WARP_QUERIES = 32;
+  // Shared memory that a block may ask for, of data centres' devices and of others.
+  private static final int MUCH_SHARED = 160 << 10;
+  private static final int LITTLE_SHARED = 99 << 10;
 
   private final KernelLauncher launcher;
+  private final int multiprocessors;
+  private final int mostShared;
   private final Map<Kind, Kernels> kernels = new HashMap<>();
 
   private record Kind(DType dtype, long dim) {}
 
-  private record Kernels(MemorySegment attend, @Nullable MemorySegment stored) {}
+  private record Kernels(MemorySegment attend, MemorySegment few, @Nullable MemorySegment stored) {}
 
   /**
    * Keys and values that a row's head sees.
    *
-   * @param k [rows, heads or 1, entries, head_dim]
+   * @param k [rows, heads or 1, entries, head_dim]; entries of earlier keys lie one after another
    * @param v same shape and strides
    * @param count entries
    * @param slots where entries are, or null for one after another
@@ -53,6 +62,12 @@ final class SmallAttention {
       @Nullable Tensor added) {
     static Keys of(Tensor k, Tensor v) {
       return new Keys(k, v, k.size(2), null, null, 1, null);
+    }
+
+    /** As they lie, or copies where kernels can't read them so. */
+    static Keys readable(Tensor k, Tensor v) {
+      Keys keys = of(k, v);
+      return keys.isRegular() ? keys : of(k.contiguous(), v.contiguous());
     }
 
     /**
@@ -96,17 +111,27 @@ final class SmallAttention {
       return k.size(1) == 1 ? 0 : k.stride(1);
     }
 
+    /** Whether keys and values lie alike, and their units of 8 channels together. */
     boolean isRegular() {
       return k.stride(3) == 1
-          && k.stride(2) == k.size(3)
+          && k.stride(2) % 8 == 0
           && k.stride(0) == v.stride(0)
           && k.stride(1) == v.stride(1)
-          && v.stride(2) == k.size(3);
+          && k.stride(2) == v.stride(2)
+          && v.stride(3) == 1;
+    }
+
+    /** Whether they also lie one after another. */
+    boolean isDense() {
+      return isRegular() && k.stride(2) == k.size(3);
     }
   }
 
   SmallAttention(KernelLauncher launcher) {
     this.launcher = launcher;
+    multiprocessors = launcher.multiprocessors();
+    int capability = launcher.capability();
+    mostShared = capability % 10 == 0 && capability < 120 ? MUCH_SHARED : LITTLE_SHARED;
   }
 
   /** Whether this kernel takes heads of so many channels. */
@@ -144,14 +169,24 @@ final class SmallAttention {
       double scale,
       @Nullable Tensor lse)
       throws CudaCompiler.Unavailable {
-    if (!current.isRegular() || (earlier != null && !earlier.isRegular())) {
+    if (!current.isRegular() || (earlier != null && !earlier.isDense())) {
       return null;
     }
     Tensor out =
         Tensor.empty(
             q.backend(), q.dtype(), q.device(), q.size(0), q.size(2), q.size(1), q.size(3));
+    Kernels own = kernels(new Kind(q.dtype(), q.size(3)));
+    long shared = sharedOfFew(current.count, q.size(3));
+    if (earlier == null
+        && before == null
+        && lse == null
+        && shared <= mostShared
+        && q.stride(2) % 8 == 0) {
+      attendFew(own, q, current, scale, out, (int) shared);
+      return out.transpose(1, 2);
+    }
     launcher.launch(
-        kernel(new Kind(q.dtype(), q.size(3))),
+        own.attend,
         blocks(q.size(2)),
         q.size(0) * q.size(1),
         THREADS,
@@ -177,6 +212,7 @@ final class SmallAttention {
         current.v,
         current.k.stride(0),
         current.k.stride(1),
+        current.k.stride(2),
         current.count,
         before == null ? null : before.output(),
         before == null ? 0L : before.output().stride(0),
@@ -186,13 +222,43 @@ final class SmallAttention {
     return out.transpose(1, 2);
   }
 
+  /** Bytes that keys and values of attend_few take, and two sets of queries of each warp. */
+  private static long sharedOfFew(long keys, long dim) {
+    long entries = 2 * TILE * Math.ceilDiv(keys, TILE) + THREADS / 32 * WARP_QUERIES;
+    return entries * (dim + 8) * Short.BYTES;
+  }
+
+  private void attendFew(
+      Kernels own, Tensor q, Keys current, double scale, Tensor out, int shared) {
+    long sequences = q.size(0) * q.size(1);
+    // As many blocks as run at once, all of which take about as many turns.
+    long most = Math.max(1, (long) RESIDENT * multiprocessors / sequences);
+    long turns = Math.ceilDiv(blocks(q.size(2)), most);
+    launcher.launchWithMemory(
+        shared,
+        own.few,
+        Math.ceilDiv(blocks(q.size(2)), turns),
+        sequences,
+        THREADS,
+        q,
+        q.stride(0),
+        q.stride(1),
+        q.stride(2),
+        out,
+        (int) q.size(2),
+        (int) q.size(1),
+        (float) scale,
+        current.k,
+        current.v,
+        current.k.stride(0),
+        current.k.stride(1),
+        current.k.stride(2),
+        (int) current.count);
+  }
+
   /** What is compiled. */
   static KernelImages.Wanted wanted(KernelLauncher launcher, DType dtype, long dim) {
     return launcher.of(List.of("stored.cu", "tile.cu", "attention.cu"), dtype, "DIM=" + dim);
-  }
-
-  private MemorySegment kernel(Kind kind) throws CudaCompiler.Unavailable {
-    return kernels(kind).attend;
   }
 
   /** The kernel that decodes stored maps as it reads them; null for heads that they don't have. */
@@ -206,7 +272,10 @@ final class SmallAttention {
       CudaCompiler.Module module = launcher.load(wanted(launcher, kind.dtype, kind.dim));
       boolean isStored = Long.bitCount(kind.dim) == 1;
       known =
-          new Kernels(module.kernel("attend"), isStored ? module.kernel("attend_stored") : null);
+          new Kernels(
+              module.kernel("attend"),
+              module.kernel("attend_few", mostShared),
+              isStored ? module.kernel("attend_stored") : null);
       kernels.put(kind, known);
     }
     return known;

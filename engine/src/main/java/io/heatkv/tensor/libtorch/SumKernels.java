@@ -28,7 +28,7 @@ record SumKernels(KernelLauncher launcher, MemorySegment querySums, MemorySegmen
     try (Scope scope = Scope.open()) {
       Tensor queries = regular(q);
       Tensor current = regular(k);
-      Tensor before = earlier == null || earlier.size(2) == 0 ? null : regular(earlier);
+      Tensor before = earlier == null || earlier.size(2) == 0 ? null : dense(earlier);
       long heads = q.size(0) * q.size(1);
       long keys = k.size(2) + (before == null ? 0 : before.size(2));
       long blocks = Math.ceilDiv(q.size(2), ROWS);
@@ -68,6 +68,7 @@ record SumKernels(KernelLauncher launcher, MemorySegment querySums, MemorySegmen
         q,
         q.stride(0),
         q.stride(1),
+        q.stride(2),
         (int) q.size(2),
         (int) q.size(1),
         earlier,
@@ -77,14 +78,20 @@ record SumKernels(KernelLauncher launcher, MemorySegment querySums, MemorySegmen
         k,
         k.stride(0),
         k.stride(1),
+        k.stride(2),
         (int) k.size(2),
         parts,
         lse,
         sums);
   }
 
-  /** With the entries of a head one after another. */
+  /** With the units of 8 channels of an entry together. */
   private static Tensor regular(Tensor x) {
+    return x.stride(3) == 1 && x.stride(2) % 8 == 0 ? x : x.contiguous();
+  }
+
+  /** With the entries of a head one after another. */
+  private static Tensor dense(Tensor x) {
     return x.stride(3) == 1 && x.stride(2) == x.size(3) ? x : x.contiguous();
   }
 }

@@ -77,8 +77,8 @@ final class VarMemory {
    * are drawn: the residual stream in float32, and in the compute type
    *
    * <ul>
-   *   <li>attending, eight tensors of the stream's size, and keys and values of all scales where
-   *       they are joined, else what a head retained;
+   *   <li>attending, eight tensors of the stream's size and keys and values of all scales where
+   *       they are joined, else seven and what a head retained;
    *   <li>feeding forward, four of these and the hidden layer;
    *   <li>drawing, the logits in the compute type and in float32, with guidance, and what filters
    *       and sums make of a part of them.
@@ -92,10 +92,10 @@ final class VarMemory {
     long tokens = rows * grids.last().tokens();
     long bytes = shape.dtype().bytes();
     long unit = tokens * config.width() * bytes;
-    long earlier =
+    long attending =
         device.isCuda()
-            ? copies + 2 * unit
-            : 2 * rows * grids.totalTokens() * config.width() * bytes;
+            ? 7 * unit + copies
+            : 8 * unit + 2 * rows * grids.totalTokens() * config.width() * bytes;
     long feeding = 4 * unit + tokens * config.hidden() * bytes;
     long logits = tokens * config.entries();
     long guided = logits / shape.pictureRows();
@@ -105,6 +105,6 @@ final class VarMemory {
             + Math.min(guided, CategoricalSampler.AT_ONCE) * CategoricalSampler.BYTES_A_CHOICE;
     long adaptive = 6 * rows * config.width() * config.depth() * Float.BYTES;
     long stream = tokens * config.width() * Float.BYTES;
-    return stream + adaptive + Math.max(choosing, Math.max(8 * unit + earlier, feeding));
+    return stream + adaptive + Math.max(choosing, Math.max(attending, feeding));
   }
 }

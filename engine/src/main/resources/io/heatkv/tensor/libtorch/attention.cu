@@ -2,17 +2,18 @@
 //
 // Compiled at run time, after stored.cu and tile.cu.
 
-// Two sets of keys and values: rows and heads lie rowStride and headStride elements apart. With
-// ends, a head's first set is the entries of its row from ends[head] to ends[head + 1], counted in
-// `unit` entries; with slots, entry i is at slots[i]; with added, that is added to its score. `other`
-// is attention to other keys, with its log-sum-exp, or null. q and other with the given strides.
+// Two sets of keys and values: rows and heads lie rowStride and headStride elements apart, entries
+// of the second tokenStride2. With ends, a head's first set is the entries of its row from
+// ends[head] to ends[head + 1], counted in `unit` entries; with slots, entry i is at slots[i]; with
+// added, that is added to its score. `other` is attention to other keys, with its log-sum-exp, or
+// null. q and other with the given strides.
 // Grid: tiles of queries x rows * heads.
 extern "C" __global__ void __launch_bounds__(128) attend(
     const T* q, i64 qRow, i64 qHead, i64 qToken, T* out, float* lse, int queries, int heads,
     float scale, const T* k1, const T* v1, i64 rowStride1, i64 headStride1, i64 count1,
-    const i64* slots, const int* ends, int unit, const float* added, const T* k2, const T* v2, i64 rowStride2, i64 headStride2,
-    i64 count2, const T* other, i64 otherRow, i64 otherHead, i64 otherToken,
-    const float* otherLse) {
+    const i64* slots, const int* ends, int unit, const float* added, const T* k2, const T* v2,
+    i64 rowStride2, i64 headStride2, i64 tokenStride2, i64 count2, const T* other,
+    i64 otherRow, i64 otherHead, i64 otherToken, const float* otherLse) {
   awaitEarlier();
   __shared__ alignas(16) T keys[KEYS * PITCH];
   __shared__ alignas(16) T values[KEYS * PITCH];
@@ -33,19 +34,67 @@ extern "C" __global__ void __launch_bounds__(128) attend(
     attention.start(other + row * otherRow + head * otherHead, otherToken,
                     otherLse + (i64)blockIdx.y * queries, queries);
   attention.dense(k1 + offset1, v1 + offset1, count1, scale, keys, values, slots, added, here);
-  attention.dense(k2 + offset2, v2 + offset2, count2, scale, keys, values, nullptr, nullptr, nullptr);
+  attention.dense(k2 + offset2, v2 + offset2, count2, scale, keys, values, nullptr, nullptr, nullptr,
+                  tokenStride2);
   attention.write(out, lse, row, head, heads, queries);
 }
 
+// Keys and values that stay in shared memory, their rows, heads and entries so many elements apart.
+// Each warp takes 16 queries after another, the next of which it copies meanwhile; q with the given
+// strides. Grid: any number of blocks, which share the queries, x rows * heads.
+extern "C" __global__ void __launch_bounds__(128, 2) attend_few(
+    const T* q, i64 qRow, i64 qHead, i64 qToken, T* out, int queries, int heads, float scale,
+    const T* k, const T* v, i64 rowStride, i64 headStride, i64 tokenStride, int count) {
+  awaitEarlier();
+  extern __shared__ uint4 memory[];
+  int tiles = (count + KEYS - 1) / KEYS, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  T* keys = (T*)memory;
+  T* values = keys + tiles * KEYS * PITCH;
+  T* rows = values + (tiles * KEYS + warp * 32) * PITCH;
+  int row = blockIdx.y / heads, head = blockIdx.y % heads;
+  q += row * qRow + head * qHead;
+  k += row * rowStride + head * headStride;
+  v += row * rowStride + head * headStride;
+  auto copy = [&](int first, T* to) {
+#pragma unroll
+    for (int i = 0; i < DIM / 16; i++) {
+      int n = (i * 32 + lane) / (DIM / 8), channel = (i * 32 + lane) % (DIM / 8) * 8;
+      bool valid = first + n < queries;
+      copy16(to + n * PITCH + channel, q + (valid ? first + n : 0) * qToken + channel, valid);
+    }
+    asm volatile("cp.async.commit_group;");
+  };
+  int first = (blockIdx.x * 4 + warp) * 16, step = gridDim.x * 64;
+  copy(first, rows);
+  for (int t = 0; t < tiles; t++)
+    Attention::load(k, v, t * KEYS, count - t * KEYS, nullptr, keys + t * KEYS * PITCH,
+                    values + t * KEYS * PITCH, tokenStride);
+  __syncthreads();
+  scale *= 1.44269504f;
+  for (int turn = 0; first < queries; first += step, turn ^= 1) {
+    T* here = rows + turn * 16 * PITCH;
+    copy(first + step, rows + (turn ^ 1) * 16 * PITCH);
+    asm volatile("cp.async.wait_group 1;" ::: "memory");
+    __syncwarp();
+    Attention attention(here, first);
+    __syncwarp();
+    for (int t = 0; t < tiles; t++)
+      attention.tile(keys + t * KEYS * PITCH, values + t * KEYS * PITCH, count - t * KEYS, scale,
+                     nullptr);
+    attention.writeBy(here, out, row, head, heads, queries);
+    __syncwarp();
+  }
+}
+
 #if (DIM & (DIM - 1)) == 0
-// The maps that a head reads, decoded as they come, and current keys and values, whose rows and
-// heads lie rowStride and headStride elements apart. Blocks after those of the queries decode moved
-// maps to float32 [2, rows, total, DIM]. Grid: tiles of queries and more x rows * heads.
+// The maps that a head reads, decoded as they come, and current keys and values, whose rows, heads and
+// tokens lie so many elements apart. Blocks after those of the queries decode moved maps to float32
+// [2, rows, total, DIM]. Grid: tiles of queries and more x rows * heads.
 extern "C" __global__ void __launch_bounds__(128) attend_stored(
     const T* q, i64 qRow, i64 qHead, i64 qToken, T* out, int queries, int heads, float scale,
     const u8* arena, i64 rowBytes, const int* table, int reads, int moved, int stored,
-    float* workspace, int total, const T* k, const T* v, i64 rowStride, i64 headStride, i64 count,
-    int brain) {
+    float* workspace, int total, const T* k, const T* v, i64 rowStride, i64 headStride,
+    i64 tokenStride, i64 count, int brain) {
   awaitEarlier();
   __shared__ alignas(16) T tiles[2][KEYS * PITCH];
   __shared__ Map maps[MAX_MAPS];
@@ -87,7 +136,8 @@ extern "C" __global__ void __launch_bounds__(128) attend_stored(
     attention.tile(tiles[0], tiles[1], entries - start, scale, added);
   }
   i64 offset = row * rowStride + head * headStride;
-  attention.dense(k + offset, v + offset, count, scale, tiles[0], tiles[1], nullptr, nullptr, nullptr);
+  attention.dense(k + offset, v + offset, count, scale, tiles[0], tiles[1], nullptr, nullptr, nullptr,
+                  tokenStride);
   attention.write(out, nullptr, row, head, heads, queries);
 }
 #endif

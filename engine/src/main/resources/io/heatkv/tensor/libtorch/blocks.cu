@@ -111,14 +111,14 @@ extern "C" __global__ void add_norm(
   }
 }
 
-// Splits [rows, tokens, 3, heads, dim] into q, k and v [rows, heads, tokens, dim], of which k and v
-// have rows and heads rowStride and headStride elements apart; q and k are divided by their L2 norm
-// if asked, scaled by factors [2, heads] and rotated by the pairs (cosine, sine) of rotary
-// [tokens, dim / 2]. A thread takes the same unit of all three.
+// In q and k of [rows, tokens, 3, heads, dim] heads are divided by their L2 norm if asked, scaled by
+// factors [2, heads] and rotated by the pairs (cosine, sine) of rotary [tokens, dim / 2], in place; but
+// k and v come to keys and values [rows, heads, tokens, dim] unless these are null, whose rows and
+// heads lie rowStride and headStride elements apart. A thread takes the same unit of all three.
 // Grid: tokens of all rows x units of heads.
 extern "C" __global__ void split_heads(
-    const T* qkv, T* q, T* k, T* v, const float* factors, const float* rotary,
-    i64 rowStride, i64 headStride, int tokens, int heads, int dim, int normalise) {
+    T* qkv, T* keys, T* values, const float* factors, const float* rotary, i64 rowStride,
+    i64 headStride, int tokens, int heads, int dim, int normalise) {
   awaitEarlier();
   int lanes = dim / 8, units = heads * lanes;
   int unit = blockIdx.y * blockDim.x + threadIdx.x;
@@ -127,10 +127,11 @@ extern "C" __global__ void split_heads(
   int row = blockIdx.x / tokens, n = blockIdx.x % tokens;
   Unit in[3] = {};
   Floats turn = {};
+  T* from = qkv + ((i64)blockIdx.x * 3 * units + unit) * 8;
   if (valid) {
-    const T* from = qkv + ((i64)blockIdx.x * 3 * units + unit) * 8;
 #pragma unroll
-    for (int part = 0; part < 3; part++) in[part] = *(const Unit*)(from + part * units * 8);
+    for (int part = 0; part < 3; part++)
+      if (part < 2 || values) in[part] = *(const Unit*)(from + part * units * 8);
     turn = *(const Floats*)(rotary + ((i64)n * lanes + lane) * 8);
   }
 #pragma unroll
@@ -154,19 +155,20 @@ extern "C" __global__ void split_heads(
     }
   }
   if (!valid) return;
-  *(Unit*)(q + (((i64)row * heads + head) * tokens + n) * dim + lane * 8) = in[0];
+  *(Unit*)from = in[0];
   i64 to = row * rowStride + head * headStride + (i64)n * dim + lane * 8;
-  *(Unit*)(k + to) = in[1];
-  *(Unit*)(v + to) = in[2];
+  *(Unit*)(keys ? keys + to : from + units * 8) = in[1];
+  if (values) *(Unit*)(values + to) = in[2];
 }
 
-// Attention outputs [rows, heads, tokens, dim] to [rows, tokens, heads, dim]. Where b isn't null,
-// a and b cover disjoint keys and are weighted by the log-sum-exp [rows, heads, tokens] of their
-// scores; b counts nothing for a (row, head) whose range in ends [rows * heads + 1] is empty. The
-// log-sum-exp of both is written to lse, unless that is null.
+// Attention outputs [rows, heads, tokens, dim], which lie so many elements apart, to [rows, tokens,
+// heads, dim]. Where b isn't null, a and b cover disjoint keys and are weighted by the log-sum-exp
+// [rows, heads, tokens] of their scores; b counts nothing for a (row, head) whose range in ends [rows *
+// heads + 1] is empty. The log-sum-exp of both is written to lse, unless that is null.
 extern "C" __global__ void join_heads(
-    const T* a, const float* lseA, const T* b, const float* lseB, const int* ends, T* out,
-    float* lse, i64 units, int tokens, int heads, int dim) {
+    const T* a, i64 aRow, i64 aHead, i64 aToken, const float* lseA, const T* b, i64 bRow, i64 bHead,
+    i64 bToken, const float* lseB, const int* ends, T* out, float* lse, i64 units, int tokens,
+    int heads, int dim) {
   awaitEarlier();
   i64 unit = (i64)blockIdx.x * blockDim.x + threadIdx.x;
   if (unit >= units) return;
@@ -177,9 +179,9 @@ extern "C" __global__ void join_heads(
   i64 sequence = query / tokens;
   i64 row = sequence / heads;
   int head = sequence % heads;
-  Unit result = *(const Unit*)(a + unit * 8);
+  Unit result = *(const Unit*)(a + row * aRow + head * aHead + n * aToken + lane * 8);
   if (b && !(ends && ends[sequence] == ends[sequence + 1])) {
-    Unit other = *(const Unit*)(b + unit * 8);
+    Unit other = *(const Unit*)(b + row * bRow + head * bHead + n * bToken + lane * 8);
     float weight = 1 / (1 + __expf(lseB[query] - lseA[query]));
     if (lse && lane == 0)
       lse[query] = fmaxf(lseA[query], lseB[query]) +
@@ -208,12 +210,13 @@ extern "C" __global__ void gather_slots(
   *(Unit*)(out + unit * 8) = *(const Unit*)(arena + (from * lanes + unit % lanes) * 8);
 }
 
-// Writes all tokens of the given heads of k and v [rows, heads, tokens, dim] into slots of the
-// arena [2, rows, capacity, dim] (as gather_slots reads it), head after head. One thread a unit of
-// k and v.
+// Writes all tokens of the given heads of k and v [rows, heads, tokens, dim], whose rows, heads and
+// tokens lie so many elements apart, into slots of the arena [2, rows, capacity, dim] (as gather_slots
+// reads it), head after head. One thread a unit of k and v.
 extern "C" __global__ void scatter_slots(
-    T* arena, const i64* slots, const i64* written, const T* k, const T* v, i64 units,
-    i64 capacity, i64 count, i64 gap, int rows, int heads, int tokens, int dim) {
+    T* arena, const i64* slots, const i64* written, const T* k, const T* v, i64 rowStride,
+    i64 headStride, i64 tokenStride, i64 units, i64 capacity, i64 count, i64 gap, int rows,
+    int heads, int tokens, int dim) {
   awaitEarlier();
   i64 unit = (i64)blockIdx.x * blockDim.x + threadIdx.x;
   if (unit >= units) return;
@@ -222,20 +225,21 @@ extern "C" __global__ void scatter_slots(
   i64 entry = unit / lanes;
   i64 i = entry % count;
   i64 plane = entry / count;
-  i64 from = (plane % rows * heads + written[i / tokens]) * tokens + i % tokens;
+  i64 from =
+      plane % rows * rowStride + written[i / tokens] * headStride + i % tokens * tokenStride;
   const T* source = plane < rows ? k : v;
   i64 to = plane * capacity + (plane < rows ? 0 : gap) + slots[i];
   *(Unit*)(arena + (to * lanes + lane) * 8) =
-      *(const Unit*)(source + (from * lanes + lane) * 8);
+      *(const Unit*)(source + from + lane * 8);
 }
 
 // Writes into slots of the arena, head after head, entries of held [2, rows, heads * before, dim] and
-// of k and v [rows, heads, tokens, dim]: numbers of a head's held entries, then of its tokens, through
-// all heads of a row (shared) or of all rows. One thread a unit of what is written.
+// of k and v, strided as scatter_slots takes them: numbers of a head's held entries, then of its
+// tokens, through all heads of a row (shared) or of all rows. One thread a unit of what is written.
 extern "C" __global__ void replace_slots(
-    T* arena, const i64* slots, const i64* entries, const T* held, const T* k, const T* v, i64 units,
-    i64 capacity, i64 count, i64 gap, int isShared, int rows, int heads, int before, int tokens,
-    int dim) {
+    T* arena, const i64* slots, const i64* entries, const T* held, const T* k, const T* v,
+    i64 rowStride, i64 headStride, i64 tokenStride, i64 units, i64 capacity, i64 count, i64 gap,
+    int isShared, int rows, int heads, int before, int tokens, int dim) {
   awaitEarlier();
   i64 unit = (i64)blockIdx.x * blockDim.x + threadIdx.x;
   if (unit >= units) return;
@@ -250,7 +254,8 @@ extern "C" __global__ void replace_slots(
   const T* source = plane < rows ? k : v;
   const T* from = at < before
       ? held + ((plane - row) * heads + sequence) * before * dim + at * dim
-      : source + (sequence * tokens + at - before) * dim;
+      : source + sequence / heads * rowStride + sequence % heads * headStride +
+          (at - before) * tokenStride;
   i64 to = plane * capacity + (plane < rows ? 0 : gap) + slots[i];
   *(Unit*)(arena + to * dim + lane * 8) = *(const Unit*)(from + lane * 8);
 }
@@ -338,21 +343,22 @@ extern "C" __global__ void arrange(
   }
 }
 
-// Writes the tokens of k and v [rows, heads, tokens, dim] from entry start on into keys and values,
-// whose rows and heads lie rowStride and headStride elements apart. One thread a unit of k and v.
+// Writes the tokens of k and v, strided as scatter_slots takes them, from entry start on into keys and
+// values, whose rows and heads lie keyRow and keyHead elements apart. One thread a unit of k and v.
 extern "C" __global__ void append(
-    T* keys, T* values, const T* k, const T* v, i64 units, i64 rowStride, i64 headStride,
-    i64 start, int heads, int tokens, int dim) {
+    T* keys, T* values, const T* k, const T* v, i64 rowStride, i64 headStride, i64 tokenStride,
+    i64 units, i64 keyRow, i64 keyHead, i64 start, int heads, int tokens, int dim) {
   awaitEarlier();
   i64 unit = (i64)blockIdx.x * blockDim.x + threadIdx.x;
   if (unit >= units) return;
   int lanes = dim / 8;
   i64 entry = unit / lanes;
   i64 sequence = entry / tokens;
-  i64 at = sequence / heads * rowStride + sequence % heads * headStride +
-           (start + entry % tokens) * dim + unit % lanes * 8;
-  *(Unit*)(keys + at) = *(const Unit*)(k + unit * 8);
-  *(Unit*)(values + at) = *(const Unit*)(v + unit * 8);
+  i64 row = sequence / heads, head = sequence % heads, n = entry % tokens, channel = unit % lanes * 8;
+  i64 from = row * rowStride + head * headStride + n * tokenStride + channel;
+  i64 to = row * keyRow + head * keyHead + (start + n) * dim + channel;
+  *(Unit*)(keys + to) = *(const Unit*)(k + from);
+  *(Unit*)(values + to) = *(const Unit*)(v + from);
 }
 
 // Uniforms [tokens, symbols] of one picture: word b mod 4 of Philox4x32-10 with the seed as key and

@@ -55,23 +55,23 @@ static __device__ int valueAt(int entry, int unit) {
   return entry * UNITS + (unit ^ entry / 2 % (DIM < 32 ? 2 : 4) * 2);
 }
 
-// Entries of a head: one after another, or at slots; `added` to scores, in units of the logarithm to
+// Entries of a head: so many units apart, or at slots; `added` to scores, in units of the logarithm to
 // base 2, or null.
 struct Keys {
   const float *k, *v;
-  i64 count;
+  i64 apart, count;
   const i64* slots;
   const float* added;
 
   template <int KEYS> __device__ void load(float4* to, bool isKeys, i64 start) const {
     const float4* from = (const float4*)(isKeys ? k : v);
     int left = (int)(count - start < KEYS ? count - start : KEYS);
-    if (!slots) from += start * UNITS;
+    if (!slots) from += start * apart;
 #pragma unroll 1
     for (int i = threadIdx.x; i < KEYS * UNITS; i += THREADS) {
       int row = i / UNITS, unit = i % UNITS;
       bool valid = row < left;
-      i64 at = valid ? i : 0;
+      i64 at = (valid ? row : 0) * apart + unit;
       if (slots) at = slots[start + (valid ? row : 0)] * UNITS + unit;
       copy<16>(to + (isKeys ? keyAt(row, unit) : valueAt(row, unit)), from + at, valid);
     }
@@ -294,15 +294,15 @@ template <int M, int KEYS> struct Attention {
   }
 };
 
-// Two sets of keys and values: rows and heads lie rowStride and headStride elements apart. With
-// ends, a head's first set is the entries of its row from ends[head] to ends[head + 1], counted in
-// `unit` entries; with slots, entry i is at slots[i]; with added, that is added to its score, and
-// little ends them.
+// Two sets of keys and values: rows and heads lie rowStride and headStride elements apart, entries
+// of the second tokenStride2. With ends, a head's first set is the entries of its row from
+// ends[head] to ends[head + 1], counted in `unit` entries; with slots, entry i is at slots[i]; with
+// added, that is added to its score, and little ends them.
 #define ARGUMENTS                                                                                  \
   const float *q, i64 qRow, i64 qHead, i64 qToken, float *out, float *lse, int queries, int heads, \
       float scale, const float *k1, const float *v1, i64 rowStride1, i64 headStride1, i64 count1,  \
       const i64 *slots, const int *ends, int unit, const float *added, const float *k2,            \
-      const float *v2, i64 rowStride2, i64 headStride2, i64 count2
+      const float *v2, i64 rowStride2, i64 headStride2, i64 tokenStride2, i64 count2
 
 template <int M, int KEYS> static __device__ void attend(ARGUMENTS) {
   extern __shared__ float4 memory[];
@@ -323,8 +323,8 @@ template <int M, int KEYS> static __device__ void attend(ARGUMENTS) {
     if (added) added += first;
   }
   if (threadIdx.x == 0) {
-    sets[0] = {k1 + offset1, v1 + offset1, count1, slots, added};
-    sets[1] = {k2 + offset2, v2 + offset2, count2, nullptr, nullptr};
+    sets[0] = {k1 + offset1, v1 + offset1, UNITS, count1, slots, added};
+    sets[1] = {k2 + offset2, v2 + offset2, tokenStride2 / 4, count2, nullptr, nullptr};
   }
   int before = (int)((count1 + KEYS - 1) / KEYS), tiles = before + (int)((count2 + KEYS - 1) / KEYS);
   if (added)
@@ -369,7 +369,8 @@ template <int M, int KEYS> static __device__ void attend(ARGUMENTS) {
 
 #define GIVEN                                                                                  \
   q, qRow, qHead, qToken, out, lse, queries, heads, scale, k1, v1, rowStride1, headStride1,    \
-      count1, slots, ends, unit, added, k2, v2, rowStride2, headStride2, count2
+      count1, slots, ends, unit, added, k2, v2, rowStride2, headStride2, tokenStride2, \
+      count2
 
 // Grid: tiles of 64 queries x rows * heads.
 extern "C" __global__ void __launch_bounds__(THREADS, DIM > 32 ? 2 : 3) attend_few(ARGUMENTS) {

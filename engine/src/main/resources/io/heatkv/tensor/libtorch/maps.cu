@@ -132,12 +132,12 @@ template <int left> static __device__ void awaitGroups() {
 #endif
 }
 
-// Units of what is encoded, each the mean of `from` tokens a side: keys or values, or what moved
-// maps were decoded to, float32 if `isWide`.
+// Units of what is encoded, tokens so far apart, each the mean of `from` tokens a side: keys or values,
+// or what moved maps were decoded to, float32 if `isWide`.
 struct Source {
   const u8* units;
   bool isWide;
-  int from;
+  int from, apart;
 };
 
 // 8 channels of a thread's entries, every step-th up to an end: the units of their blocks, which
@@ -156,7 +156,7 @@ struct Stream {
         side(map.pool / from), step(step), end(end) {
     int bytes = isWide ? 4 : sizeof(T);
     units = source.units + channel * bytes;
-    pitch = DIM * bytes;
+    pitch = source.apart * bytes;
     // Where nothing is pooled, edges don't matter.
     if (side == 1) from = height = 1, width = map.entries;
     columns = (width + from - 1) / from;
@@ -429,13 +429,13 @@ static __device__ void encodeEntries(
 }
 
 // Stores maps: the first `moved` from what decoding left in a workspace [2, rows, total, DIM], the
-// others from keys k and values v, whose rows lie rowStride and heads headStride elements apart. Of
-// the store order, the first `large` take a block for each row, part and chunk, the others a warp.
+// others from keys k and values v, whose rows, heads and tokens lie so many elements apart. Of the
+// store order, the first `large` take a block for each row, part and chunk, the others a warp.
 // Grid: blocks of both.
 extern "C" __global__ void __launch_bounds__(256, 3) encode_maps(
     u8* arena, i64 rowBytes, const int* table, int heads, int reads, int moved, int stored,
     int large, const float* workspace, int total, const T* k, const T* v, i64 rowStride,
-    i64 headStride, int rows, int brain) {
+    i64 headStride, i64 tokenStride, int rows, int brain) {
   awaitEarlier();
   Step step = {table, heads, reads, moved, stored};
   int each = CHUNKS * 2 * rows, blocks = large * each, item = blockIdx.x, threads = 256;
@@ -449,12 +449,12 @@ extern "C" __global__ void __launch_bounds__(256, 3) encode_maps(
   Map map;
   map.read(step, step.reads + step.moved + i);
   const T* tokens = (part ? v : k) + row * rowStride + map.head * headStride;
-  Source source = {(const u8*)tokens, ELEMENT == 0, 1};
+  Source source = {(const u8*)tokens, ELEMENT == 0, 1, (int)tokenStride};
   if (i < moved) {
     Map before;
     before.read(step, step.reads + i);
     const float* decoded = workspace + (((i64)part * rows + row) * total + before.head) * DIM;
-    source = {(const u8*)decoded, true, before.pool};
+    source = {(const u8*)decoded, true, before.pool, DIM};
   }
   arena += row * rowBytes;
   if (map.format(part) == INT4) encodeChannels(arena, map, part, chunk, source, threads);

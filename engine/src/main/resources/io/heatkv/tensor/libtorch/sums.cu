@@ -8,14 +8,16 @@
 #define LOG2_E 1.44269504f
 #define LN_2 0.69314718f
 
-// Entries of a head: `before` of them one after another from `early` on, the others from `late` on.
+// Entries of a head: `before` of them one after another from `early` on, the others from `late` on, so
+// far apart.
 struct Entries {
   const T* early;
   const T* late;
   int before, count;
+  i64 apart;
 
   __device__ const T* at(int i) const {
-    return i < before ? early + (i64)i * DIM : late + (i64)(i - before) * DIM;
+    return i < before ? early + (i64)i * DIM : late + (i - before) * apart;
   }
 };
 
@@ -112,20 +114,21 @@ static __device__ void awaitTile() {
 }
 
 // The log-sum-exp of each query's scores over the keys of a part: lse [parts, rows * heads, queries].
-// Keys are count1 earlier and count2 current ones; entries of a head lie together, those of rows and
-// heads rowStride and headStride elements apart.
+// Keys are count1 earlier and count2 current ones: rows and heads lie rowStride and headStride elements
+// apart, current entries tokenStride2.
 // Grid: parts of the keys x tiles of queries, then rows * heads.
 extern "C" __global__ void __launch_bounds__(128, 3) query_sums(
-    const T* q, i64 qRow, i64 qHead, int queries, int heads, const T* k1, i64 rowStride1,
-    i64 headStride1, int count1, const T* k2, i64 rowStride2, i64 headStride2, int count2, int parts,
-    float* lse) {
+    const T* q, i64 qRow, i64 qHead, i64 qToken, int queries, int heads, const T* k1, i64 rowStride1,
+    i64 headStride1, int count1, const T* k2, i64 rowStride2, i64 headStride2, i64 tokenStride2,
+    int count2, int parts, float* lse) {
   awaitEarlier();
   __shared__ alignas(16) T tiles[2][KEYS * PITCH];
   int row = blockIdx.y / heads, head = blockIdx.y % heads;
   const T* query = q + row * qRow + head * qHead;
-  Entries asked = {query, query, queries, queries};
+  Entries asked = {query, query, 0, queries, qToken};
   Entries keys = {k1 + row * rowStride1 + head * headStride1,
-                  k2 + row * rowStride2 + head * headStride2, count1, count1 + count2};
+                  k2 + row * rowStride2 + head * headStride2, count1, count1 + count2,
+                  tokenStride2};
   int part = blockIdx.x % parts, all = (keys.count + KEYS - 1) / KEYS;
   int tile = (i64)all * part / parts, end = (i64)all * (part + 1) / parts;
   begin(keys, tile * KEYS, tiles[tile % 2]);
@@ -181,17 +184,18 @@ extern "C" __global__ void __launch_bounds__(128, 3) query_sums(
 // Sums over queries of exp(score - lse): [rows * heads, count1 + count2]; the log-sum-exp and its
 // parts as query_sums writes them, q and keys as it reads them. Grid: tiles of keys x rows * heads.
 extern "C" __global__ void __launch_bounds__(128, 3) key_sums(
-    const T* q, i64 qRow, i64 qHead, int queries, int heads, const T* k1, i64 rowStride1,
-    i64 headStride1, int count1, const T* k2, i64 rowStride2, i64 headStride2, int count2, int parts,
-    const float* lse, float* sums) {
+    const T* q, i64 qRow, i64 qHead, i64 qToken, int queries, int heads, const T* k1, i64 rowStride1,
+    i64 headStride1, int count1, const T* k2, i64 rowStride2, i64 headStride2, i64 tokenStride2,
+    int count2, int parts, const float* lse, float* sums) {
   awaitEarlier();
   __shared__ alignas(16) T tiles[2][KEYS * PITCH];
   __shared__ alignas(8) float logs[2][KEYS];
   int row = blockIdx.y / heads, head = blockIdx.y % heads;
   const T* query = q + row * qRow + head * qHead;
-  Entries asked = {query, query, queries, queries};
+  Entries asked = {query, query, 0, queries, qToken};
   Entries keys = {k1 + row * rowStride1 + head * headStride1,
-                  k2 + row * rowStride2 + head * headStride2, count1, count1 + count2};
+                  k2 + row * rowStride2 + head * headStride2, count1, count1 + count2,
+                  tokenStride2};
   begin(asked, 0, tiles[0]);
   Rows rows(keys, blockIdx.x);
   float total[2][2] = {};

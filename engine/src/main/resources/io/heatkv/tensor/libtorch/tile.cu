@@ -53,8 +53,7 @@ struct Attention {
 
   // Of 64 queries, of which `block` such come before.
   __device__ Attention(const T* q, i64 token, int queries, int block) {
-    lane = threadIdx.x % 32, group = lane / 4, pair = lane % 4 * 2;
-    first = block * 64 + threadIdx.x / 32 * 16;
+    begin(block * 64 + threadIdx.x / 32 * 16);
 #pragma unroll
     for (int i = 0; i < DIM / 16; i++) {
 #pragma unroll
@@ -63,6 +62,18 @@ struct Attention {
         query[i][j] = n < queries ? *(const u32*)(q + n * token + channel) : 0;
       }
     }
+  }
+
+  // Of 16 queries in shared memory, the first of which is `first`.
+  __device__ Attention(const T* rows, int first) {
+    begin(first);
+#pragma unroll
+    for (int i = 0; i < DIM / 16; i++)
+      load4(query[i], rows + lane % 16 * PITCH + i * 16 + lane / 16 * 8);
+  }
+
+  __device__ void begin(int query) {
+    lane = threadIdx.x % 32, group = lane / 4, pair = lane % 4 * 2, first = query;
 #pragma unroll
     for (int j = 0; j < DIM / 8; j++) sums[j][0] = sums[j][1] = sums[j][2] = sums[j][3] = 0;
     largest[0] = largest[1] = -1e30f;
@@ -165,33 +176,56 @@ struct Attention {
     }
   }
 
-  // A tile of keys and values from `start` on, of which `left` are there.
+  // A tile of keys and values from `start` on, of which `left` are there; entries lie `apart`.
   static __device__ void load(
-      const T* k, const T* v, i64 start, i64 left, const i64* slots, T* keys, T* values) {
+      const T* k, const T* v, i64 start, i64 left, const i64* slots, T* keys, T* values,
+      i64 apart = DIM) {
     for (int i = threadIdx.x; i < KEYS * (DIM / 8); i += 128) {
       int key = i / (DIM / 8), channel = i % (DIM / 8) * 8;
       bool valid = key < left;
       i64 entry = start + (valid ? key : 0);
       if (slots) entry = slots[entry];
-      copy16(keys + key * PITCH + channel, k + entry * DIM + channel, valid);
-      copy16(values + key * PITCH + channel, v + entry * DIM + channel, valid);
+      copy16(keys + key * PITCH + channel, k + entry * apart + channel, valid);
+      copy16(values + key * PITCH + channel, v + entry * apart + channel, valid);
     }
     asm volatile("cp.async.wait_all;");
   }
 
-  // Keys and values of one head: one after another, or at slots. What is `added` to their scores, in
+  // Keys and values of one head: so far `apart`, or at slots. What is `added` to their scores, in
   // units of the logarithm to base 2, comes to `here`, unless it is null; little ends them.
   __device__ void dense(
       const T* k, const T* v, i64 count, float scale, T* keys, T* values, const i64* slots,
-      const float* added, float* here) {
+      const float* added, float* here, i64 apart = DIM) {
     for (i64 start = 0; start < count && !(added && added[start] < -1e29f); start += KEYS) {
       i64 left = count - start;
       __syncthreads();
       if (added && threadIdx.x < KEYS && threadIdx.x < left)
         here[threadIdx.x] = added[start + threadIdx.x];
-      load(k, v, start, left, slots, keys, values);
+      load(k, v, start, left, slots, keys, values, apart);
       __syncthreads();
       tile(keys, values, left, scale, added ? here : nullptr);
+    }
+  }
+
+  // As write, by 16 rows of a warp in shared memory, so that whole rows are written at once.
+  __device__ void writeBy(T* rows, T* out, int row, int head, int heads, int queries) {
+#pragma unroll
+    for (int r = 0; r < 2; r++) {
+      total[r] += __shfl_xor_sync(~0u, total[r], 1);
+      total[r] += __shfl_xor_sync(~0u, total[r], 2);
+      float inverse = total[r] > 0 ? 1 / total[r] : 0;
+#pragma unroll
+      for (int j = 0; j < DIM / 8; j++)
+        *(u32*)(rows + (group + r * 8) * PITCH + j * 8 + pair) =
+            pack(sums[j][2 * r] * inverse, sums[j][2 * r + 1] * inverse);
+    }
+    __syncwarp();
+    T* to = out + (((i64)row * queries + first) * heads + head) * DIM;
+#pragma unroll
+    for (int i = 0; i < DIM / 16; i++) {
+      int n = (i * 32 + lane) / (DIM / 8), channel = (i * 32 + lane) % (DIM / 8) * 8;
+      if (first + n < queries)
+        *(uint4*)(to + (i64)n * heads * DIM + channel) = *(const uint4*)(rows + n * PITCH + channel);
     }
   }
 
