@@ -4,7 +4,7 @@ import java.util.List;
 
 /**
  * What one layer does with the arena at one scale, in this order: it attends to what it reads and
- * to its own tokens; moved atoms are decoded to a workspace, all of them before the first is
+ * to its own tokens; moved atoms are copied or decoded elsewhere, all of them before the first is
  * encoded again, since places may overlap; then the layer's own atoms are encoded. Granules are the
  * same in all rows.
  *

@@ -19,6 +19,9 @@ public final class StoredStep {
   // A warp encodes so many entries side by side, each of so many parts of what it is the mean of.
   private static final int WARP_ENTRIES = 16;
   private static final int WARP_PARTS = 16;
+  // Of few rows there are fewer warps than a device has room for, so that more threads share a map.
+  private static final int FEW_PARTS = 4;
+  private static final int FEW_ROWS = 4;
 
   private final Maps maps;
   private final DType half;
@@ -27,11 +30,13 @@ public final class StoredStep {
   private final int[] ends;
   // Where the maps of each head begin among those read, and the end.
   private final int[] firsts;
-  // Where those of each moved map begin among theirs, and the end.
-  private final int[] moved;
+  // Where the granules of each moved map begin among theirs, and the end.
+  private final int[] copies;
+  private final int moved;
   private final int longest;
   private final int tiles;
   private final int large;
+  private final int largeOfFew;
   // Where the step's table lies in that of all layers.
   private int place;
 
@@ -45,13 +50,14 @@ public final class StoredStep {
    */
   public record Maps(List<StoredMap> reads, List<StoredMap> from, List<StoredMap> to) {}
 
-  private StoredStep(Maps maps, DType half, int heads, int[] ends, int[] firsts, int[] moved) {
+  private StoredStep(Maps maps, DType half, int heads, int[] ends, int[] firsts, int[] copies) {
     this.maps = maps;
     this.firsts = firsts;
     this.half = half;
     this.heads = heads;
     this.ends = ends;
-    this.moved = moved;
+    this.copies = copies;
+    moved = maps.from.stream().mapToInt(StoredMap::entries).sum();
     int most = 0;
     int inTiles = 0;
     for (int head = 0; head < heads; head++) {
@@ -60,11 +66,8 @@ public final class StoredStep {
     }
     longest = most;
     tiles = inTiles;
-    int manyParts = 0;
-    for (int i = 0; i < maps.to.size(); i++) {
-      manyParts += isLarge(i) ? 1 : 0;
-    }
-    large = manyParts;
+    large = larger(WARP_PARTS);
+    largeOfFew = larger(FEW_PARTS);
   }
 
   /** Parts that a lane reads if a warp encodes a map of {@code to}. */
@@ -74,9 +77,18 @@ public final class StoredStep {
     return Math.ceilDiv(map.entries(), WARP_ENTRIES) * side * side;
   }
 
-  /** Whether a map of {@code to} takes long, and more threads than a warp's find work in it. */
-  private boolean isLarge(int i) {
-    return maps.to.get(i).entries() > WARP_ENTRIES && parts(i) > WARP_PARTS;
+  /** Whether more threads than a warp's find work in a map of {@code to}. */
+  private boolean isWide(int i) {
+    return maps.to.get(i).entries() > WARP_ENTRIES;
+  }
+
+  /** Maps of {@code to} in which more threads than a warp's find work, of more parts. */
+  private int larger(int parts) {
+    int count = 0;
+    for (int i = 0; i < maps.to.size(); i++) {
+      count += isWide(i) && parts(i) > parts ? 1 : 0;
+    }
+    return count;
   }
 
   /**
@@ -134,13 +146,13 @@ public final class StoredStep {
       ends[h + 1] += ends[h];
       firsts[h + 1] += firsts[h];
     }
-    int[] moved = new int[maps.from.size() + 1];
+    int[] copies = new int[maps.from.size() + 1];
     for (int i = 0; i < maps.from.size(); i++) {
       maps.from.get(i).check(dim);
-      moved[i + 1] = moved[i] + maps.from.get(i).entries();
+      copies[i + 1] = copies[i] + maps.from.get(i).bytes(dim) / (dim / 2);
     }
     maps.to.forEach(map -> map.check(dim));
-    return new StoredStep(maps, half, heads, ends, firsts, moved);
+    return new StoredStep(maps, half, heads, ends, firsts, copies);
   }
 
   /**
@@ -157,9 +169,9 @@ public final class StoredStep {
   /**
    * A table: for each head, where its maps begin, then where its tiles begin, each with the last
    * end; the heads, those with most tiles first; places in {@code to}, the large ones first; of
-   * each map of reads, from and to its shape, its head (of {@code from} its first entry) and where
-   * its runs begin; an end of the runs; of each run the first of the map's granules in it and its
-   * place.
+   * each map of reads, from and to its shape, its head (of {@code from} its first granule among
+   * copies) and where its runs begin; an end of the runs; of each run the first of the map's
+   * granules in it and its place.
    */
   private int[] numbers() {
     List<StoredMap> all = new ArrayList<>(maps.reads);
@@ -183,7 +195,7 @@ public final class StoredStep {
     sorted(order, numbers, 2 * heads + 2);
     long[] largest = new long[maps.to.size()];
     for (int i = 0; i < largest.length; i++) {
-      largest[i] = descending((isLarge(i) ? 1L << 30 : 0) + parts(i), i);
+      largest[i] = descending((isWide(i) ? 1L << 30 : 0) + parts(i), i);
     }
     sorted(largest, numbers, at);
     at += largest.length;
@@ -191,7 +203,7 @@ public final class StoredStep {
       StoredMap map = all.get(i);
       boolean isMoved = i >= maps.reads.size() && i < maps.reads.size() + maps.from.size();
       numbers[at++] = shape(map);
-      numbers[at++] = isMoved ? moved[i - maps.reads.size()] : map.head();
+      numbers[at++] = isMoved ? copies[i - maps.reads.size()] : map.head();
       numbers[at++] = run;
       int granule = 0;
       for (int j = 0; j < map.runs().length; j += 2) {
@@ -248,9 +260,13 @@ public final class StoredStep {
     return maps.to;
   }
 
-  /** How many of {@link #to} take so long that one warp is too few. */
-  public int large() {
-    return large;
+  /**
+   * How many of {@link #to}, the first of the table, take so long that one warp is too few.
+   *
+   * @param rows of which each has its own; with few of them more threads are idle
+   */
+  public int large(long rows) {
+    return rows > FEW_ROWS ? large : largeOfFew;
   }
 
   /** Type of {@link NumberFormat#FLOAT16}: F16 or BF16. */
@@ -285,7 +301,12 @@ public final class StoredStep {
 
   /** Entries of all maps of {@link #from}. */
   public int moved() {
-    return moved[moved.length - 1];
+    return moved;
+  }
+
+  /** Granules of all maps of {@link #from}. */
+  public int copied() {
+    return copies[copies.length - 1];
   }
 
   /** Where the step's numbers begin among those of {@link Tables}. */

@@ -25,7 +25,7 @@ final class CudaMaps {
   // From so many rows on, blocks decode several of them, whose tables they read once.
   private static final int MANY_ROWS = 16;
   private static final int ROWS_EACH = 4;
-  // Of stored.cu, maps.cu and wide.cu.
+  // Of stored.cu, encode.cu and wide.cu.
   private static final int SPLIT = 4;
   private static final int WARPS = 8;
   private static final int CHUNK = 16;
@@ -69,7 +69,7 @@ final class CudaMaps {
 
     /** Shares of a row's moved maps. */
     long movedShares() {
-      return (long) step.from().size() * 2 * SPLIT;
+      return (long) step.from().size() * SPLIT;
     }
   }
 
@@ -91,13 +91,13 @@ final class CudaMaps {
       Tensor moved =
           step.from().isEmpty()
               ? null
-              : Tensor.empty(torch, DType.F32, q.device(), 2, q.size(0), step.moved(), q.size(3));
+              : Tensor.empty(torch, DType.U8, q.device(), q.size(0), step.copied(), q.size(3) / 2);
       MemorySegment wide = isWide(call) ? own.attendTiles() : null;
       MemorySegment small = q.stride(3) == 1 ? own.attendStored() : null;
       Tensor out;
       if (step.reads().isEmpty()) {
         out = ops.attention(q, k, v, scale);
-        decodeMoved(call, moved);
+        copyMoved(call, moved);
       } else if (wide != null) {
         out = overTiles(call, wide, moved);
       } else if (small != null && q.size(2) <= FEW_QUERIES) {
@@ -115,7 +115,7 @@ final class CudaMaps {
   /** See {@link DeviceOps#workspace}. */
   long workspace(Tensor k, StoredStep step) {
     MapKernels own = kernels((int) k.size(3), k.dtype());
-    long moved = 2L * k.size(0) * step.moved() * k.size(3) * DType.F32.bytes();
+    long moved = k.size(0) * step.copied() * k.size(3) / 2;
     boolean isCopied = k.size(2) > FEW_QUERIES || own.attendStored() == null;
     long entries = (long) step.tiles() * StoredStep.TILE;
     long each = 2L * k.size(0) * k.size(3) * k.dtype().bytes() + DType.F32.bytes();
@@ -134,13 +134,13 @@ final class CudaMaps {
     return Math.ceilDiv(call.q.size(2), WIDE_QUERIES) * call.q.size(0) * call.q.size(1);
   }
 
-  private void decodeMoved(Call call, @Nullable Tensor moved) {
+  private void copyMoved(Call call, @Nullable Tensor moved) {
     if (moved != null) {
       StoredStep step = call.step;
       call.own
           .launcher()
           .launch(
-              call.own.decodeMaps(),
+              call.own.copyMaps(),
               call.movedShares(),
               call.rows(),
               THREADS,
@@ -152,8 +152,7 @@ final class CudaMaps {
               step.from().size(),
               step.to().size(),
               moved,
-              step.moved(),
-              call.isBrain());
+              step.copied());
     }
   }
 
@@ -183,7 +182,7 @@ final class CudaMaps {
             step.from().size(),
             step.to().size(),
             moved,
-            step.moved(),
+            step.copied(),
             call.k,
             call.v,
             call.k.stride(0),
@@ -238,7 +237,7 @@ final class CudaMaps {
             added,
             step.tiles(),
             moved,
-            step.moved(),
+            step.copied(),
             (int) call.rows(),
             call.isBrain(),
             swizzled ? 1 : 0);
@@ -344,7 +343,7 @@ final class CudaMaps {
 
   private void encode(Call call, @Nullable Tensor moved) {
     StoredStep step = call.step;
-    int large = step.large();
+    int large = step.large(call.rows());
     long each = 2 * call.rows() * Math.max(1, call.dim() / CHUNK);
     call.own
         .launcher()
@@ -362,7 +361,7 @@ final class CudaMaps {
             step.to().size(),
             large,
             moved,
-            step.moved(),
+            step.copied(),
             call.k,
             call.v,
             call.k.stride(0),

@@ -15,7 +15,7 @@ import org.jspecify.annotations.Nullable;
  */
 record MapKernels(
     KernelLauncher launcher,
-    MemorySegment decodeMaps,
+    MemorySegment copyMaps,
     MemorySegment decodeTiles,
     MemorySegment encodeMaps,
     MemorySegment quantise,
@@ -37,12 +37,14 @@ record MapKernels(
       throws CudaCompiler.Unavailable {
     String channels = "DIM=" + dim;
     KernelImages.Wanted small = launcher.of(List.of("stored.cu", "maps.cu"), dtype, channels);
+    KernelImages.Wanted encoding = launcher.of(List.of("stored.cu", "encode.cu"), dtype, channels);
     KernelImages.Wanted wide = launcher.ofChip(List.of("stored.cu", "wide.cu"), dtype, channels);
     boolean isWide =
         attention != null
             && SmallAttention.takes(dtype, dim)
             && launcher.capability() == HOPPER
             && dim == WIDE_DIM;
+    launcher.begin(encoding);
     launcher.begin(small);
     if (isWide) {
       launcher.begin(wide);
@@ -51,9 +53,9 @@ record MapKernels(
     CudaCompiler.Module maps = launcher.load(small);
     return new MapKernels(
         launcher,
-        maps.kernel("decode_maps"),
+        maps.kernel("copy_maps"),
         maps.kernel("decode_tiles"),
-        maps.kernel("encode_maps"),
+        launcher.load(encoding).kernel("encode_maps"),
         maps.kernel("quantise"),
         maps.kernel("dequantise"),
         stored,

@@ -88,12 +88,12 @@ extern "C" __global__ void __launch_bounds__(128, 2) attend_few(
 
 #if (DIM & (DIM - 1)) == 0
 // The maps that a head reads, decoded as they come, and current keys and values, whose rows, heads and
-// tokens lie so many elements apart. Blocks after those of the queries decode moved maps to float32
-// [2, rows, total, DIM]. Grid: tiles of queries and more x rows * heads.
+// tokens lie so many elements apart. Blocks after those of the queries copy moved maps, see copyMoved.
+// Grid: tiles of queries and more x rows * heads.
 extern "C" __global__ void __launch_bounds__(128) attend_stored(
     const T* q, i64 qRow, i64 qHead, i64 qToken, T* out, int queries, int heads, float scale,
     const u8* arena, i64 rowBytes, const int* table, int reads, int moved, int stored,
-    float* workspace, int total, const T* k, const T* v, i64 rowStride, i64 headStride,
+    u8* workspace, int total, const T* k, const T* v, i64 rowStride, i64 headStride,
     i64 tokenStride, i64 count, int brain) {
   awaitEarlier();
   __shared__ alignas(16) T tiles[2][KEYS * PITCH];
@@ -102,12 +102,12 @@ extern "C" __global__ void __launch_bounds__(128) attend_stored(
   __shared__ float added[KEYS];
   Step step = {table, heads, reads, moved, stored};
   int row = blockIdx.y / heads, head = blockIdx.y % heads, blocks = (queries + 63) / 64;
-  arena += row * rowBytes;
   if (blockIdx.x >= blocks) {
     int item = (blockIdx.x - blocks) * heads + head;
-    decodeMoved(step, item, row, gridDim.y / heads, arena, workspace, total, brain);
+    copyMoved(step, item, row, arena, rowBytes, workspace, total);
     return;
   }
+  arena += row * rowBytes;
   scale *= 1.44269504f;
   Attention attention(q + row * qRow + head * qHead, qToken, queries, blockIdx.x);
   int known = readMaps(step, head, maps);

@@ -204,6 +204,11 @@ struct Map {
 #endif
   }
 
+  __device__ int bytes() const { return valueScales + scaleBytes(values, entries); }
+
+  // Where all bytes lie one after another.
+  __device__ void copied() { count = 1, start = 0; }
+
   // Of the keys (0) or the values (1).
   __device__ int format(int part) const { return part ? values : keys; }
   __device__ int scales(int part) const { return part ? valueScales : keyScales; }
@@ -309,27 +314,29 @@ static __device__ int2 find(const Map* maps, int count, int entry) {
 // Blocks that share a map which is moved.
 #define SPLIT 4
 
-static __device__ void writeWide(const float* x, float* to) {
-  ((float4*)to)[0] = make_float4(x[0], x[1], x[2], x[3]);
-  ((float4*)to)[1] = make_float4(x[4], x[5], x[6], x[7]);
+// Bytes of moved maps, in a workspace of `total` granules a row: a map's, and its scales', lie there
+// one after another, from the granule on that takes the place of its head.
+static __device__ i64 copyAt(int row, int total, const Map& map) {
+  return ((i64)row * total + map.head) * GRANULE;
 }
 
-// The numbers of a map that is moved, float32 [2, rows, total, DIM]; `item` counts maps, parts and
-// their shares of a row.
-static __device__ void decodeMoved(
-    const Step& step, int item, int row, int rows, const u8* arena, float* out, int total,
-    bool brain) {
-  int i = item / (2 * SPLIT), part = item / SPLIT % 2;
+// Copies them; `item` counts maps and their shares of a row.
+static __device__ void copyMoved(
+    const Step& step, int item, int row, const u8* arena, i64 rowBytes, u8* workspace, int total) {
+  const int words = GRANULE < 16 ? 1 : 4;
+  int i = item / SPLIT;
   if (i >= step.moved) return;
-  Map map;
-  map.read(step, step.reads + i);
-  int first = map.head, channel = threadIdx.x % LANES * 8;
-  Decoder decoder(arena, part, channel, brain);
-  float* to = out + (((i64)part * rows + row) * total + first) * DIM + channel;
-  for (int entry = (item % SPLIT * blockDim.x + threadIdx.x) / LANES; entry < map.entries;
-       entry += SPLIT * blockDim.x / LANES) {
-    float x[8];
-    decoder.unit(map, entry, x);
-    writeWide(x, to + (i64)entry * DIM);
+  Map from, to;
+  from.read(step, step.reads + i);
+  to = from;
+  to.copied();
+  arena += row * rowBytes;
+  workspace += copyAt(row, total, from);
+#pragma unroll 4
+  for (int byte = (item % SPLIT * blockDim.x + threadIdx.x) * 4 * words; byte < from.bytes();
+       byte += SPLIT * blockDim.x * 4 * words) {
+    u32 moved[words];
+    from.load<words>(arena, byte, moved);
+    to.store<words>(workspace, byte, moved);
   }
 }

@@ -21,6 +21,7 @@ class KernelSourcesTest {
       strings = {
         "attention.cu",
         "blocks.cu",
+        "encode.cu",
         "float.cu",
         "levels.cu",
         "maps.cu",
