@@ -6,6 +6,7 @@ import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.Ops.AttentionParts;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -69,6 +70,11 @@ public final class FullCache implements KvCache {
         : ops.attentionWithLse(q, stored.keys, stored.values, 1);
   }
 
+  @Override
+  public Object repeatKey(int scale) {
+    return List.of(shape, store.repeatKey());
+  }
+
   private boolean isLast(int scale) {
     return scale == shape.grids().count() - 1;
   }
@@ -119,6 +125,11 @@ public final class FullCache implements KvCache {
 
   private Tensor values(int layer) {
     return values[layer].narrow(0, 0, store.rows());
+  }
+
+  @Override
+  public void repeated(KvMemory then) {
+    store.repeated(then);
   }
 
   @Override

@@ -28,6 +28,13 @@ final class KvArena implements AutoCloseable {
     }
   }
 
+  /** What kernels depend on that read and write it. */
+  Object repeatKey() {
+    return new Layout(arena.address(), arena.stride(0), arena.bytes(), rows);
+  }
+
+  private record Layout(long address, long stride, long bytes, int rows) {}
+
   /** Rows served now. */
   int rows() {
     return rows;
@@ -73,6 +80,12 @@ final class KvArena implements AutoCloseable {
   void note(Tensor k, Tensor v, long copied) {
     currentScale = Math.max(currentScale, k.bytes() + v.bytes());
     workspace = Math.max(workspace, copied);
+  }
+
+  /** See {@link KvCache#repeated}. */
+  void repeated(KvMemory then) {
+    currentScale = Math.max(currentScale, then.currentScale());
+    workspace = Math.max(workspace, then.workspace());
   }
 
   /** What was allocated, and noted so far. */

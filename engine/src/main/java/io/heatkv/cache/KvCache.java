@@ -37,6 +37,25 @@ public interface KvCache extends AutoCloseable {
   Tensor attend(int layer, int scale, Tensor q, Tensor k, Tensor v);
 
   /**
+   * What all that {@link #attend} does at a scale depends on besides its arguments, addresses
+   * included: with equal ones, and arguments at the same places, the device runs the same kernels.
+   * It makes ready what attending would bring to the device.
+   *
+   * @return null if that isn't known before
+   */
+  default @Nullable Object repeatKey(int scale) {
+    return null;
+  }
+
+  /**
+   * Takes notice that the device did what {@link #attend} did at a scale of an equal {@link
+   * #repeatKey} before.
+   *
+   * @param then what the cache had taken after that scale
+   */
+  default void repeated(KvMemory then) {}
+
+  /**
    * Takes pictures out, between scales: of the rows behind the removed ones, the last {@code count}
    * (all of them, if they are fewer) take the removed ones' places, in their order, and the cache
    * serves {@code count} rows fewer. What is stored moves in place, without a second copy of it;

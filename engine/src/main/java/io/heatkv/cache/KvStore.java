@@ -47,6 +47,11 @@ final class KvStore implements AutoCloseable {
             type.width(shape.headDim()));
   }
 
+  /** See {@link KvCache#repeatKey}. */
+  Object repeatKey() {
+    return arena.repeatKey();
+  }
+
   /** Rows served now. */
   int rows() {
     return arena.rows();
@@ -192,6 +197,11 @@ final class KvStore implements AutoCloseable {
   /** Notes the current scale's keys and values, and slots of every row that may be copied. */
   void note(Tensor k, Tensor v, long slots) {
     arena.note(k, v, 2L * rows() * slots * k.size(3) * k.dtype().bytes());
+  }
+
+  /** See {@link KvCache#repeated}. */
+  void repeated(KvMemory then) {
+    arena.repeated(then);
   }
 
   /** What was allocated, and noted so far. */

@@ -105,6 +105,14 @@ final class LevelCache implements KvCache {
     }
   }
 
+  @Override
+  public @Nullable Object repeatKey(int scale) {
+    Tensor tables = tables(0, scale);
+    return prepared.size() > 1
+        ? null
+        : List.of(prepared.getFirst().steps().getFirst(), arena.repeatKey(), tables.address());
+  }
+
   /** Tables of a layer's group at a scale, on the device; brought there once. */
   private Tensor tables(int layer, int scale) {
     if (scale != preparedScale) {
@@ -140,6 +148,11 @@ final class LevelCache implements KvCache {
   /** Everything that is stored, uint8 [batch, granules, head_dim / 2]. */
   Tensor arena() {
     return arena.whole();
+  }
+
+  @Override
+  public void repeated(KvMemory then) {
+    arena.repeated(then);
   }
 
   @Override

@@ -57,8 +57,20 @@ final class PlannedCache implements KvCache {
     }
   }
 
+  @Override
+  public Object repeatKey(int scale) {
+    // All ranges lie in one tensor.
+    long ends = ranges.isEmpty() ? 0 : ranges.getFirst().keyEnds().address();
+    return List.of(tables, store.repeatKey(), numbers.address(), ends);
+  }
+
   private Tensor numbers(PlanTables.Run run) {
     return numbers.narrow(0, run.start(), run.count());
+  }
+
+  @Override
+  public void repeated(KvMemory then) {
+    store.repeated(then);
   }
 
   @Override

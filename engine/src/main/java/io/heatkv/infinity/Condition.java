@@ -3,8 +3,10 @@ package io.heatkv.infinity;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Tensor;
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.UnaryOperator;
+import java.util.stream.LongStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -53,6 +55,7 @@ public final class Condition implements AutoCloseable {
   private Tensor headShift;
   private List<Block> blocks;
   private @Nullable Tensor textMask;
+  private @Nullable Places places;
 
   Condition(
       Scope scope,
@@ -103,9 +106,50 @@ public final class Condition implements AutoCloseable {
     return textMask;
   }
 
+  /** Where everything lies that blocks read; equal only if all of it lies there. */
+  Object places() {
+    Places known = places;
+    if (known == null) {
+      LongStream.Builder all = LongStream.builder();
+      all.add(blocks.getFirst().textKeys().size(2));
+      for (Block block : blocks) {
+        block.each(x -> {
+          all.add(x.address());
+          return x;
+        });
+      }
+      all.add(textMask == null ? 0 : textMask.address());
+      known = new Places(all.build().toArray());
+      places = known;
+    }
+    return known;
+  }
+
+  /** Addresses, compared at every small scale. */
+  private static final class Places {
+    private final long[] all;
+    private final int hash;
+
+    Places(long[] all) {
+      this.all = all;
+      hash = Arrays.hashCode(all);
+    }
+
+    @Override
+    public boolean equals(@Nullable Object other) {
+      return other instanceof Places places && Arrays.equals(all, places.all);
+    }
+
+    @Override
+    public int hashCode() {
+      return hash;
+    }
+  }
+
   /** The last rows take the place of those from {@code first} on, in place. */
   void removeRows(int first, int count) {
     UnaryOperator<Tensor> removal = x -> scope.adopt(Ops.removeRows(x, 0, first, count));
+    places = null;
     try (Scope _ = Scope.open()) {
       pooled = removal.apply(pooled);
       shared = removal.apply(shared);

@@ -1,6 +1,7 @@
 package io.heatkv.infinity;
 
 import io.heatkv.cache.KvCache;
+import io.heatkv.cache.KvMemory;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.KeyCheck;
 import io.heatkv.family.ScaleObserver;
@@ -9,6 +10,7 @@ import io.heatkv.tensor.Backend;
 import io.heatkv.tensor.DType;
 import io.heatkv.tensor.Device;
 import io.heatkv.tensor.Ops;
+import io.heatkv.tensor.Repeats;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.Scratch;
 import io.heatkv.tensor.Tensor;
@@ -26,6 +28,13 @@ import org.jspecify.annotations.Nullable;
  * logits are float32, as the official code places them under autocast.
  */
 public final class InfinityTransformer implements AutoCloseable {
+  // Tokens of all rows up to which the host takes longer than the device.
+  private static final long MOST_RECORDED = 1024;
+  // Float32 numbers of a token that lie beside each other in a block, in widths.
+  private static final int RECORDED_WIDTHS = 6;
+  // Of the device's memory, as its driver told for graphs of 32 blocks.
+  private static final long GRAPH_BYTES = 40 << 10;
+
   private final TransformerConfig config;
   private final DType dtype;
   private final Weights weights;
@@ -35,6 +44,7 @@ public final class InfinityTransformer implements AutoCloseable {
   private final Tensor levels;
   private final Linear wordEmbed;
   private final Linear head;
+  private final Repeats repeats;
   private @Nullable ScaleGrids rotaryGrids;
   private float @Nullable [] rotaryTable;
 
@@ -66,6 +76,7 @@ public final class InfinityTransformer implements AutoCloseable {
       wordEmbed = Linear.load(weights, "word_embed", DType.F32);
       head = Linear.load(weights, "head", DType.F32);
       weights.await();
+      repeats = backend.ops(device).repeats(tensorBytes(config));
     } catch (RuntimeException e) {
       weights.close();
       throw e;
@@ -176,7 +187,63 @@ public final class InfinityTransformer implements AutoCloseable {
       KvCache cache,
       LayerGuidance guidance,
       ScaleObserver observer) {
-    try (Scratch _ = Scratch.open()) {
+    Object key =
+        observer.equals(ScaleObserver.NONE) && isRepeatable(x, guidance)
+            ? repeatKey(x, condition, scale, positions, cache)
+            : null;
+    KvMemory memory =
+        repeats.run(
+            key,
+            x,
+            (changed, next) -> {
+              run(changed, condition, scale, positions, cache, guidance, observer, next);
+              return cache.memory();
+            });
+    if (key != null) {
+      cache.repeated(memory);
+    }
+  }
+
+  /** Bytes that recordings take of a CUDA device at most. */
+  public static long recordedBytes(TransformerConfig config) {
+    return tensorBytes(config) + (long) Repeats.CAPACITY * config.depth() * GRAPH_BYTES;
+  }
+
+  private static long tensorBytes(TransformerConfig config) {
+    return MOST_RECORDED * RECORDED_WIDTHS * config.width() * DType.F32.bytes();
+  }
+
+  /** Whether the blocks may be own kernels and products only, and the host takes longer. */
+  private boolean isRepeatable(Tensor x, LayerGuidance guidance) {
+    return x.size(0) * x.size(1) <= MOST_RECORDED
+        && config.levelEmbeddingOnce()
+        && guidance.changesNothing();
+  }
+
+  private static @Nullable Object repeatKey(
+      Tensor x, Condition condition, int scale, Tensor positions, KvCache cache) {
+    Object stored = cache.repeatKey(scale);
+    return stored == null
+        ? null
+        : new Repeated(
+            scale, x.size(0), x.size(1), positions.address(), condition.places(), stored);
+  }
+
+  /** What kernels of all blocks at a scale are given, besides weights. */
+  private record Repeated(
+      int scale, long rows, long tokens, long positions, Object condition, Object stored) {}
+
+  private void run(
+      Tensor x,
+      Condition condition,
+      int scale,
+      Tensor positions,
+      KvCache cache,
+      LayerGuidance guidance,
+      ScaleObserver observer,
+      Runnable nextPart) {
+    try (Scratch _ = Scratch.open();
+        Scope _ = Scope.open()) {
       Tensor normed = null;
       for (int i = 0; i < blocks.size(); i++) {
         try (Scope scope = Scope.open()) {
@@ -191,8 +258,19 @@ public final class InfinityTransformer implements AutoCloseable {
           guidance.apply(fromEnd, x);
           normed = next == null ? null : scope.keep(next);
         }
+        if (endsPart(i + 1)) {
+          nextPart.run();
+        }
       }
     }
+  }
+
+  /**
+   * Whether the device is to begin with the blocks before, of which there are so many: the first of
+   * them at once, and always enough of them to be busy while it is told of the next.
+   */
+  private boolean endsPart(int count) {
+    return count < blocks.size() && (count == 1 || count == 4 || count == 16);
   }
 
   /** Whether the level embedding is added to what a block reads. */
@@ -210,6 +288,7 @@ public final class InfinityTransformer implements AutoCloseable {
 
   @Override
   public void close() {
+    repeats.close();
     weights.close();
   }
 }

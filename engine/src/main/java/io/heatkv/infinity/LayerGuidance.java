@@ -19,6 +19,11 @@ record LayerGuidance(List<PictureRequest> pictures, int scale) {
     return pictures.getFirst().sampling().guidedLayers().contains(fromEnd);
   }
 
+  /** Whether no output of a block is changed. */
+  boolean changesNothing() {
+    return pictures.getFirst().sampling().guidedLayers().isEmpty();
+  }
+
   /**
    * Guides the output of a block in place, if it is one of the chosen.
    *

@@ -294,6 +294,15 @@ public interface DeviceOps {
     return false;
   }
 
+  /**
+   * What runs work of a model that comes again, until it is closed.
+   *
+   * @param bytes of a recording's tensors at most, a multiple of 512
+   */
+  default Repeats repeats(long bytes) {
+    return Repeats.NONE;
+  }
+
   /** What runs the steps, for reports. */
   String description();
 }

@@ -22,6 +22,7 @@ final class Handle {
   private final long[] shape;
   // Whether the backend was given it, whose operators may have made tensors of the same memory.
   private boolean read;
+  private @Nullable Room room;
   private final AtomicInteger users = new AtomicInteger(1);
   // Asked at first use, perhaps by several threads at once.
   private volatile @Nullable DType dtype;
@@ -56,6 +57,13 @@ final class Handle {
     this.dtype = dtype;
     this.device = device;
     this.shape = shape;
+  }
+
+  /** Of a new row-major tensor in a room that isn't the backend's, which only own kernels read. */
+  Handle(Backend backend, Room room, long address, DType dtype, Device device, long[] shape) {
+    this(backend, 0, dtype, device, shape);
+    this.room = room;
+    this.address = address;
   }
 
   Backend backend() {
@@ -119,6 +127,10 @@ final class Handle {
     }
     // Before another takes it.
     users.set(1);
+    if (room != null) {
+      room.give(address, Layout.count(shape) * dtype().bytes());
+      return;
+    }
     if (!Scratch.keep(this)) {
       backend.free(value);
     }

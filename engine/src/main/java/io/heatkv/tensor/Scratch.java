@@ -22,22 +22,52 @@ public final class Scratch implements AutoCloseable {
   private static final ThreadLocal<@Nullable Scratch> CURRENT = new ThreadLocal<>();
 
   private final @Nullable Scratch parent;
+  // Where all new tensors lie while a region is recorded; null while it runs.
+  private final @Nullable Room room;
   private final List<Handle> idle = new ArrayList<>();
 
-  private Scratch(@Nullable Scratch parent) {
+  private Scratch(@Nullable Scratch parent, @Nullable Room room) {
     this.parent = parent;
+    this.room = room;
   }
 
   /** Begins to keep what this thread frees, until it is closed. */
   public static Scratch open() {
-    Scratch scratch = new Scratch(CURRENT.get());
+    Scratch parent = CURRENT.get();
+    return open(parent, parent == null ? null : parent.room);
+  }
+
+  /** Puts this thread's new tensors into a room until it is closed; operators mustn't read them. */
+  public static Scratch open(Room room) {
+    return open(CURRENT.get(), room);
+  }
+
+  private static Scratch open(@Nullable Scratch parent, @Nullable Room room) {
+    Scratch scratch = new Scratch(parent, room);
     CURRENT.set(scratch);
     return scratch;
+  }
+
+  /**
+   * For operators of the backend.
+   *
+   * @throws Repeats.Unrepeatable while a region is recorded, which takes own kernels only
+   */
+  static void requireReadable() {
+    Scratch scratch = CURRENT.get();
+    if (scratch != null && scratch.room != null) {
+      throw new Repeats.Unrepeatable("an operator reads a tensor");
+    }
   }
 
   /** A new tensor for one user, or one that was kept. */
   static Handle allocate(Backend backend, DType dtype, Device device, long[] shape) {
     Scratch scratch = CURRENT.get();
+    if (scratch != null && scratch.room != null && scratch.room.device().equals(device)) {
+      long bytes = Layout.count(shape) * dtype.bytes();
+      return new Handle(
+          backend, scratch.room, scratch.room.take(bytes), dtype, device, shape.clone());
+    }
     Handle kept = scratch == null ? null : scratch.take(backend, dtype, device, shape);
     return kept != null
         ? kept

@@ -157,6 +157,7 @@ public final class Tensor {
    */
   public long handle() {
     scope();
+    Scratch.requireReadable();
     base.read();
     long known = handle;
     return known != 0 ? known : viewed();

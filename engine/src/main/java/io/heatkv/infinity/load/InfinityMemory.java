@@ -5,6 +5,7 @@ import io.heatkv.cache.KvPlan;
 import io.heatkv.cache.KvShape;
 import io.heatkv.checkpoint.Checkpoint;
 import io.heatkv.checkpoint.TensorEntry;
+import io.heatkv.infinity.InfinityTransformer;
 import io.heatkv.infinity.TransformerConfig;
 import io.heatkv.infinity.TransformerKeys;
 import io.heatkv.load.MemoryEstimate;
@@ -57,7 +58,9 @@ final class InfinityMemory {
     MemoryNeed drawing = transformer(model.transformer(), shape, TEXT_TOKENS, policy, device);
     return new MemoryNeed(
             estimate.weights() + estimate.mapped(), drawing.cache(), drawing.scratch())
-        .thenDecoding(model.decodingBytes(shape.grids().last(), device, shape.dtype()));
+        .thenDecoding(
+            model.decodingBytes(shape.grids().last(), device, shape.dtype())
+                + recorded(model.transformer(), device));
   }
 
   /**
@@ -101,7 +104,8 @@ final class InfinityMemory {
    *       as measured on CUDA.
    * </ul>
    *
-   * <p>Besides, what every block knows of the text, and the rotary table.
+   * <p>Besides, what every block knows of the text, the rotary table, and recordings of small
+   * scales.
    */
   private static long scratch(
       TransformerConfig config, KvShape shape, int textTokens, long copies, Device device) {
@@ -118,7 +122,17 @@ final class InfinityMemory {
     long text = 2 * rows * textTokens * config.width() * config.depth() * shape.dtype().bytes();
     long adaptive = 6 * rows * config.width() * config.depth() * DType.F32.bytes();
     long rotary = 2L * grids.totalTokens() * config.headDim() / 2 * DType.F32.bytes();
-    return stream + Math.max(attending, feeding) + text + adaptive + rotary;
+    return stream
+        + Math.max(attending, feeding)
+        + text
+        + adaptive
+        + rotary
+        + recorded(config, device);
+  }
+
+  /** Recordings of small scales, which stay as long as the model. */
+  static long recorded(TransformerConfig config, Device device) {
+    return device.isCuda() ? InfinityTransformer.recordedBytes(config) : 0;
   }
 
   /** Sums of weights by where they will lie on the CPU. */

@@ -90,7 +90,9 @@ record RandomInfinity(
   @Override
   public MemoryNeed need(KvShape shape, CachePolicy policy, Device device) {
     return transformerNeed(shape, policy, device)
-        .thenDecoding(decodingBytes(shape.grids().last(), device, shape.dtype()));
+        .thenDecoding(
+            decodingBytes(shape.grids().last(), device, shape.dtype())
+                + InfinityMemory.recorded(transformer, device));
   }
 
   @Override

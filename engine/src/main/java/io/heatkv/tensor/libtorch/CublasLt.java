@@ -189,7 +189,7 @@ final class CublasLt {
                   y,
                   plan.outputs,
                   plan.algorithm,
-                  workspace(stream),
+                  workspace(cuda.torchStream(device, out)),
                   WORKSPACE_BYTES,
                   stream));
     } catch (Throwable e) {

@@ -15,6 +15,7 @@ import java.lang.invoke.MethodHandle;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
 import org.jspecify.annotations.Nullable;
 
 /** The CUDA runtime that libtorch is linked to; functions return 0 for success. */
@@ -25,6 +26,9 @@ final class Cuda {
   private static final int MINOR = 76;
   // More than any version's cudaDeviceProp takes; it begins with 256 bytes of name.
   private static final long PROPERTIES = 16 << 10;
+
+  // The stream on which a thread's kernels are recorded.
+  private static final ThreadLocal<@Nullable MemorySegment> RECORDINGS = new ThreadLocal<>();
 
   private final MethodHandle deviceCount;
   private final MethodHandle properties;
@@ -37,6 +41,8 @@ final class Cuda {
   private final MethodHandle stream;
   private final ThreadLocal<MemorySegment> currents =
       ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(JAVA_INT));
+  // While one thread records, none may wait for the whole device.
+  private final ReentrantReadWriteLock recording = new ReentrantReadWriteLock();
   private @Nullable CudaCompiler compiler;
 
   Cuda(StableAbi abi) {
@@ -145,10 +151,13 @@ final class Cuda {
 
   void synchronize(int device) {
     use(device);
+    recording.readLock().lock();
     try {
       check((int) synchronize.invokeExact(), "waiting for device cuda:" + device);
     } catch (Throwable e) {
       throw LibTorch.rethrow(e);
+    } finally {
+      recording.readLock().unlock();
     }
   }
 
@@ -176,8 +185,28 @@ final class Cuda {
     return compiler;
   }
 
-  /** The stream that libtorch queues this thread's work on. */
+  /** The stream that this thread's work is queued on: libtorch's, unless it is recorded. */
   MemorySegment stream(int device, MemorySegment out) throws Throwable {
+    MemorySegment recorded = RECORDINGS.get();
+    return recorded != null ? recorded : torchStream(device, out);
+  }
+
+  /** From now on this thread's own kernels are queued on a stream that records them. */
+  void beginRecording(MemorySegment stream) {
+    recording.writeLock().lock();
+    RECORDINGS.set(stream);
+  }
+
+  /** Ends that, if it began. */
+  void endRecording() {
+    if (recording.isWriteLockedByCurrentThread()) {
+      RECORDINGS.remove();
+      recording.writeLock().unlock();
+    }
+  }
+
+  /** The stream that libtorch queues this thread's work on. */
+  MemorySegment torchStream(int device, MemorySegment out) throws Throwable {
     check((int) stream.invokeExact(device, out), "asking for the stream");
     return out.get(ADDRESS, 0);
   }

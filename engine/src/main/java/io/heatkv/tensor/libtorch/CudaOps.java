@@ -1,12 +1,14 @@
 package io.heatkv.tensor.libtorch;
 
 import io.heatkv.tensor.DType;
+import io.heatkv.tensor.Device;
 import io.heatkv.tensor.DeviceOps;
 import io.heatkv.tensor.HeadRanges;
 import io.heatkv.tensor.LevelMoves;
 import io.heatkv.tensor.Ops;
 import io.heatkv.tensor.Ops.AttentionParts;
 import io.heatkv.tensor.PlainOps;
+import io.heatkv.tensor.Repeats;
 import io.heatkv.tensor.Scope;
 import io.heatkv.tensor.StoredStep;
 import io.heatkv.tensor.Tensor;
@@ -29,9 +31,15 @@ final class CudaOps implements DeviceOps {
   private final PlainOps plain = new PlainOps();
   private final CompiledKernels compiled;
   private final CudaMaps maps;
+  private final Cuda cuda;
+  private final int device;
+  private final StableAbi abi;
 
   CudaOps(LibTorch torch, StableAbi abi, Cuda cuda, int device) {
     this.torch = torch;
+    this.abi = abi;
+    this.cuda = cuda;
+    this.device = device;
     attention = new CudaAttention(torch, abi, cuda.capability(device));
     products = CublasLt.open(abi, cuda, device);
     compiled = new CompiledKernels(torch, cuda, device);
@@ -481,6 +489,11 @@ final class CudaOps implements DeviceOps {
     boolean isHalf = dtype == DType.BF16 || dtype == DType.F16;
     LevelKernels own = isHalf && maps.sources() > 0 ? compiled.levels(headDim) : null;
     return own == null ? null : new CudaLevels(torch, own, maps, headDim, storage);
+  }
+
+  @Override
+  public Repeats repeats(long bytes) {
+    return new CudaGraphs(new CudaGraphDriver(abi, cuda, Device.cuda(device), bytes));
   }
 
   static long blocks(long units) {

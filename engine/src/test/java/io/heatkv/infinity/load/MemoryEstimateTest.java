@@ -111,6 +111,8 @@ class MemoryEstimateTest {
   void aDeviceHoldsAllWeights() {
     MemoryEstimate host = estimate(DType.BF16, MODEL.grids());
     MemoryNeed few = onDevice(request(1, 3, MODEL.grids()));
+    // Six vectors for each of 1024 tokens; 32 recordings of 12 blocks.
+    int recorded = 1024 * 6 * 320 * 4 + 32 * 12 * (40 << 10);
     // Two rows, as below for many; decoding by three maps in bfloat16 takes less.
     assertThat(few)
         .isEqualTo(
@@ -119,7 +121,8 @@ class MemoryEstimateTest {
                 host.cache(),
                 2 * 1024 * 320 * (4 + 19)
                     + 2 * 12 * 320 * (2 * 64 * 2 + 6 * 4)
-                    + 2521 * 2 * 16 * 4));
+                    + 2521 * 2 * 16 * 4
+                    + recorded));
     // A hundredth of all, the libraries' 256 MiB with it, and workspaces.
     long hundredth = (few.total() + (256L << 20)) / 100;
     assertThat(few.withGaps(DType.BF16).scratch() - few.scratch())
@@ -128,11 +131,13 @@ class MemoryEstimateTest {
         .isEqualTo(hundredth + (128L << 20));
     MemoryNeed many = onDevice(request(16, 3, MODEL.grids()));
     // 32 rows of 1024 tokens of 320 channels: one in float32, nine and a half in bfloat16; 64
-    // tokens of text,
-    // twice, and six vectors in each of 12 layers; the rotary table.
+    // tokens of text, twice, and six vectors in each of 12 layers; the rotary table; recordings.
     assertThat(many.scratch())
         .isEqualTo(
-            32 * 1024 * 320 * (4 + 19) + 32 * 12 * 320 * (2 * 64 * 2 + 6 * 4) + 2521 * 2 * 16 * 4);
+            32 * 1024 * 320 * (4 + 19)
+                + 32 * 12 * 320 * (2 * 64 * 2 + 6 * 4)
+                + 2521 * 2 * 16 * 4
+                + recorded);
     MemoryNeed alone = onDevice(request(32, 1, MODEL.grids()));
     assertThat(alone).isEqualTo(many);
   }

@@ -35,14 +35,14 @@ class MemoryNeedTest {
   }
 
   /**
-   * On one H100, libtorch 2.11, the driver told 8188 and 19028 MiB beyond an idle process at batch
+   * On one H100, libtorch 2.11, the driver told 8266 and 19100 MiB beyond an idle process at batch
    * 1 and 4, of which 252 MiB were the libraries' own.
    */
   @Test
   void theNeedIsWhatTheDriverTold() {
-    assertThat((infinity2b(1).total() >> 20) + 252).isBetween(8188L * 99 / 100, 8188L * 101 / 100);
+    assertThat((infinity2b(1).total() >> 20) + 252).isBetween(8266L * 99 / 100, 8266L * 101 / 100);
     assertThat((infinity2b(4).total() >> 20) + 252)
-        .isBetween(19028L * 99 / 100, 19028L * 101 / 100);
+        .isBetween(19100L * 99 / 100, 19100L * 101 / 100);
     // 32 layers, 2 rows, keys and values of 2048 channels, 6425 tokens before the last scale.
     assertThat(infinity2b(1).cache()).isEqualTo(32L * 2 * 2 * 2048 * 6425 * 2);
   }
@@ -51,26 +51,28 @@ class MemoryNeedTest {
    * Two rows of 4096 tokens of 2048 channels in bfloat16 are 32 MiB: besides the stream of twice
    * that, nine and a half such while a layer feeds forward. Of the text two of 64 tokens for each
    * of 32 layers, six float32 vectors of each, and cosine and sine of 64 pairs of channels for
-   * 10521 tokens.
+   * 10521 tokens. Of a CUDA device recordings take six float32 vectors for each of 1024 tokens, and
+   * 32 of them 40 KiB for each of 32 layers.
    */
   @Test
   void scratchByHand() {
     long unit = 32L << 20;
     long kept = (2L * 2 * 64 * 2048 * 32 * 2) + (6L * 2 * 2048 * 32 * 4) + (10521L * 64 * 2 * 4);
-    assertThat(infinity2b(1).scratch()).isEqualTo(23 * unit / 2 + kept);
+    long recorded = (1024L * 6 * 2048 * 4) + (32L * 32 * (40 << 10));
+    assertThat(infinity2b(1).scratch()).isEqualTo(23 * unit / 2 + kept + recorded);
     // While a layer attends, seven such, and of 6425 tokens of 32 layers those of one are gathered:
     // a twentieth takes less than feeding forward, all of them more.
     long gathered = 2L * 2 * 2048 * 6425 * 2;
     assertThat(infinity2b(1, keeping(20), Device.cuda(0)).scratch())
-        .isEqualTo(23 * unit / 2 + kept);
+        .isEqualTo(23 * unit / 2 + kept + recorded);
     assertThat(infinity2b(1, keeping(1), Device.cuda(0)).scratch())
-        .isEqualTo(9 * unit + kept + gathered);
+        .isEqualTo(9 * unit + kept + recorded + gathered);
     // On the CPU eight, and all scales' keys and values, joined.
     assertThat(infinity2b(1, CachePolicy.FULL, Device.CPU).scratch())
         .isEqualTo(10 * unit + kept + 2L * 2 * 2048 * 10521 * 2);
-    // All but the rotary table grows with the batch.
-    long rotary = 10521L * 64 * 2 * 4;
-    assertThat(infinity2b(3).scratch() - rotary).isEqualTo(3 * (infinity2b(1).scratch() - rotary));
+    // All but the rotary table and recordings grows with the batch.
+    long once = 10521L * 64 * 2 * 4 + recorded;
+    assertThat(infinity2b(3).scratch() - once).isEqualTo(3 * (infinity2b(1).scratch() - once));
   }
 
   /** Where the hidden layer is 16 times as wide, feeding forward takes more than attending. */
@@ -98,10 +100,13 @@ class MemoryNeedTest {
             5,
             CachePolicy.FULL,
             Device.cuda(0));
-    // Stream, five and a half of its size, the hidden layer; text, adaptive vectors, rotary table.
+    // Stream, five and a half of its size, the hidden layer; text, adaptive vectors, rotary table;
+    // recordings.
     assertThat(need.scratch())
         .isEqualTo(
-            4 * (3 * 4 * 64 * 13 / 2 + 3 * 4 * 1024 + 2 * 3 * 5 * 64 + 6 * 3 * 64 + 2 * 5 * 16));
+            4 * (3 * 4 * 64 * 13 / 2 + 3 * 4 * 1024 + 2 * 3 * 5 * 64 + 6 * 3 * 64 + 2 * 5 * 16)
+                + 1024 * 6 * 64 * 4
+                + 32 * (40 << 10));
     assertThat(need.cache()).isEqualTo(4 * 2 * 3 * 64);
   }
 
