@@ -80,6 +80,47 @@ record CudaKernels(
         (float) eps);
   }
 
+  /**
+   * See {@code join_heads}: copies a, or joins it with b by their log-sum-exps.
+   *
+   * @param a [rows, heads, tokens, dim], units of 8 channels together
+   * @param ends of b's keys by head; null where all have some
+   * @param out [rows, tokens, heads, dim]
+   * @param lse takes those of both
+   */
+  void joinHeads(
+      Tensor a,
+      @Nullable Tensor lseA,
+      @Nullable Tensor b,
+      @Nullable Tensor lseB,
+      @Nullable Tensor ends,
+      Tensor out,
+      @Nullable Tensor lse) {
+    long units = a.count() / 8;
+    launch(
+        joinHeads,
+        CudaOps.blocks(units),
+        1,
+        CudaOps.THREADS,
+        a,
+        a.stride(0),
+        a.stride(1),
+        a.stride(2),
+        lseA,
+        b,
+        b == null ? 0L : b.stride(0),
+        b == null ? 0L : b.stride(1),
+        b == null ? 0L : b.stride(2),
+        lseB,
+        ends,
+        out,
+        lse,
+        units,
+        (int) a.size(2),
+        (int) a.size(1),
+        (int) a.size(3));
+  }
+
   /** Entries between the keys and the values of an arena: rows that are served no longer. */
   private static long gap(Tensor arena) {
     return arena.stride(0) / arena.size(3) - arena.size(1) * arena.size(2);

@@ -204,7 +204,7 @@ final class CudaOps implements DeviceOps {
         && !out.isContiguous()
         && attended.isContiguous()) {
       out = tokensFirst(attended);
-      launchJoin(own, attended, null, null, null, null, out, null);
+      own.joinHeads(attended, null, null, null, null, out, null);
     }
     return out.reshape(attended.size(0), attended.size(2), attended.size(1) * attended.size(3));
   }
@@ -337,7 +337,7 @@ final class CudaOps implements DeviceOps {
       return plain.merge(first, a.lse(), second, b.lse(), ends);
     }
     Tensor out = tokensFirst(first);
-    launchJoin(own, first, a.lse().contiguous(), second, b.lse().contiguous(), ends, out, lse);
+    own.joinHeads(first, a.lse().contiguous(), second, b.lse().contiguous(), ends, out, lse);
     return out.transpose(1, 2);
   }
 
@@ -355,40 +355,6 @@ final class CudaOps implements DeviceOps {
         attended.size(2),
         attended.size(1),
         attended.size(3));
-  }
-
-  private static void launchJoin(
-      CudaKernels own,
-      Tensor a,
-      @Nullable Tensor lseA,
-      @Nullable Tensor b,
-      @Nullable Tensor lseB,
-      @Nullable Tensor ends,
-      Tensor out,
-      @Nullable Tensor lse) {
-    long units = a.count() / 8;
-    own.launch(
-        own.joinHeads(),
-        blocks(units),
-        1,
-        THREADS,
-        a,
-        a.stride(0),
-        a.stride(1),
-        a.stride(2),
-        lseA,
-        b,
-        b == null ? 0L : b.stride(0),
-        b == null ? 0L : b.stride(1),
-        b == null ? 0L : b.stride(2),
-        lseB,
-        ends,
-        out,
-        lse,
-        units,
-        (int) a.size(2),
-        (int) a.size(1),
-        (int) a.size(3));
   }
 
   @Override
