@@ -19,11 +19,11 @@ public record MemoryNeed(long weights, long cache, long scratch) {
   // What CUDA's libraries take, and the allocator's gaps: docs/performance.md.
   private static final long CUDA_LIBRARIES = 256L << 20;
   private static final double CUDA_GAPS = 1.03;
-  // What gaps and the libraries' workspaces for a shape took at most, over 50 mixes of requests to
-  // each of three models: a share of all that a process takes of a GPU, and a rest.
+  // What gaps, recordings and the libraries' workspaces for a shape took at most, over 50 mixes of
+  // requests to each of three models: a share of all that a process takes of a GPU, and a rest.
   private static final double MOST_GAPS = 0.01;
-  private static final long WORKSPACE = 32L << 20;
-  private static final long F32_WORKSPACE = 128L << 20;
+  private static final long WORKSPACE = 72L << 20;
+  private static final long F32_WORKSPACE = 168L << 20;
 
   /** The same, and then decoding, when keys and values are free again. */
   public MemoryNeed thenDecoding(long bytes) {

@@ -27,11 +27,11 @@ class LevelNeedTest {
   /** MiB that an H100's driver told over an idle process, libtorch 2.11: docs/performance.md. */
   @ParameterizedTest
   @CsvSource({
-    "1, 10%, 5348",
-    "1, 2.5%, 5056",
-    "4, 10%, 7628",
-    "4, 2.5%, 6568",
-    "96, 5%, 60448",
+    "1, 10%, 5364",
+    "1, 2.5%, 5098",
+    "4, 10%, 7518",
+    "4, 2.5%, 6538",
+    "96, 5%, 58138",
   })
   void theNeedOfLevelsIsWhatTheDriverTold(int pictures, String budget, long measured) {
     SyntheticBench bench =

@@ -126,9 +126,9 @@ class MemoryEstimateTest {
     // A hundredth of all, the libraries' 256 MiB with it, and workspaces.
     long hundredth = (few.total() + (256L << 20)) / 100;
     assertThat(few.withGaps(DType.BF16).scratch() - few.scratch())
-        .isEqualTo(hundredth + (32L << 20));
+        .isEqualTo(hundredth + (72L << 20));
     assertThat(few.withGaps(DType.F32).scratch() - few.scratch())
-        .isEqualTo(hundredth + (128L << 20));
+        .isEqualTo(hundredth + (168L << 20));
     MemoryNeed many = onDevice(request(16, 3, MODEL.grids()));
     // 32 rows of 1024 tokens of 320 channels: one in float32, nine and a half in bfloat16; 64
     // tokens of text, twice, and six vectors in each of 12 layers; the rotary table; recordings.
