@@ -149,10 +149,11 @@ final class PlainMaps {
     int rows = Math.toIntExact(k.size(0));
     // All before any: what is encoded may lie where another was.
     StoredBytes.Copies copies = bytes.copy(rows, from);
-    long stored = to.size() > from.size() ? k.count() : 0;
+    boolean isStored = to.size() > from.size();
+    long stored = isStored ? k.count() : 0;
     try (Scope _ = Scope.open()) {
-      MemorySegment keys = k.to(DType.F32).contiguous().memory();
-      MemorySegment values = v.to(DType.F32).contiguous().memory();
+      MemorySegment keys = isStored ? k.to(DType.F32).contiguous().memory() : MemorySegment.NULL;
+      MemorySegment values = isStored ? v.to(DType.F32).contiguous().memory() : MemorySegment.NULL;
       inParallel(
           k.backend(),
           rows * to.size(),

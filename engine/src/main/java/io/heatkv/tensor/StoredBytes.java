@@ -9,7 +9,7 @@ import java.util.List;
 /** An arena's bytes in memory, row after row of granules: encodes maps into it and decodes them. */
 final class StoredBytes {
   // Arrays of a thread: new ones would be cleared, and bring memory to the cache that nobody read.
-  private static final ThreadLocal<Arrays> ARRAYS = ThreadLocal.withInitial(Arrays::new);
+  private static final ThreadLocal<Buffers> BUFFERS = ThreadLocal.withInitial(Buffers::new);
 
   private final MemorySegment memory;
   private final long rowBytes;
@@ -18,7 +18,7 @@ final class StoredBytes {
   private final DType half;
 
   /** What a map is, and becomes; as large as the largest so far. */
-  private static final class Arrays {
+  private static final class Buffers {
     private byte[] bytes = {};
     private float[] keys = {};
     private float[] values = {};
@@ -98,13 +98,13 @@ final class StoredBytes {
    * @param values where the values begin
    */
   void decode(int row, StoredMap map, MemorySegment numbers, long keys, long values) {
-    Arrays arrays = ARRAYS.get();
+    Buffers buffers = BUFFERS.get();
     int count = map.entries() * dim;
-    arrays.reserve(count, map.bytes(dim));
-    read(row, map, arrays.bytes, 0);
-    MapCodec.decode(map, arrays.bytes, 0, arrays.keys, arrays.values, dim, half);
-    MemorySegment.copy(arrays.keys, 0, numbers, JAVA_FLOAT, keys * Float.BYTES, count);
-    MemorySegment.copy(arrays.values, 0, numbers, JAVA_FLOAT, values * Float.BYTES, count);
+    buffers.reserve(count, map.bytes(dim));
+    read(row, map, buffers.bytes, 0);
+    MapCodec.decode(map, buffers.bytes, 0, buffers.keys, buffers.values, dim, half);
+    MemorySegment.copy(buffers.keys, 0, numbers, JAVA_FLOAT, keys * Float.BYTES, count);
+    MemorySegment.copy(buffers.values, 0, numbers, JAVA_FLOAT, values * Float.BYTES, count);
   }
 
   /**
@@ -114,10 +114,10 @@ final class StoredBytes {
    * @param bytes of that, from a place on
    */
   void encode(int row, StoredMap map, StoredMap from, byte[] bytes, int start) {
-    Arrays arrays = ARRAYS.get();
-    arrays.reserve(from.entries() * dim, map.bytes(dim));
-    MapCodec.decode(from, bytes, start, arrays.keys, arrays.values, dim, half);
-    encode(row, map, arrays, from.pool());
+    Buffers buffers = BUFFERS.get();
+    buffers.reserve(from.entries() * dim, map.bytes(dim));
+    MapCodec.decode(from, bytes, start, buffers.keys, buffers.values, dim, half);
+    encode(row, map, buffers, from.pool());
   }
 
   /**
@@ -128,29 +128,29 @@ final class StoredBytes {
    * @param start in numbers
    */
   void encode(int row, StoredMap map, MemorySegment keys, MemorySegment values, long start) {
-    Arrays arrays = ARRAYS.get();
+    Buffers buffers = BUFFERS.get();
     int count = map.height() * map.width() * dim;
-    arrays.reserve(count, map.bytes(dim));
-    MemorySegment.copy(keys, JAVA_FLOAT, start * Float.BYTES, arrays.keys, 0, count);
-    MemorySegment.copy(values, JAVA_FLOAT, start * Float.BYTES, arrays.values, 0, count);
-    encode(row, map, arrays, 1);
+    buffers.reserve(count, map.bytes(dim));
+    MemorySegment.copy(keys, JAVA_FLOAT, start * Float.BYTES, buffers.keys, 0, count);
+    MemorySegment.copy(values, JAVA_FLOAT, start * Float.BYTES, buffers.values, 0, count);
+    encode(row, map, buffers, 1);
   }
 
   /** What the arrays hold of blocks of {@code from} tokens a side. */
-  private void encode(int row, StoredMap map, Arrays arrays, int from) {
+  private void encode(int row, StoredMap map, Buffers buffers, int from) {
     int height = map.height();
     int width = map.width();
     MapCodec.encode(
         map,
-        MapCodec.pool(arrays.keys, height, width, dim, from, map.pool()),
-        MapCodec.pool(arrays.values, height, width, dim, from, map.pool()),
+        MapCodec.pool(buffers.keys, height, width, dim, from, map.pool()),
+        MapCodec.pool(buffers.values, height, width, dim, from, map.pool()),
         dim,
         half,
-        arrays.bytes);
+        buffers.bytes);
     int at = 0;
     for (int i = 0; i < map.runs().length; i += 2) {
       int length = map.runs()[i + 1] * granule;
-      MemorySegment.copy(arrays.bytes, at, memory, JAVA_BYTE, place(row, map, i), length);
+      MemorySegment.copy(buffers.bytes, at, memory, JAVA_BYTE, place(row, map, i), length);
       at += length;
     }
   }
